@@ -1,0 +1,1 @@
+"""Trust: roles, keys, signers, the signed repository, and verification."""

@@ -1,0 +1,1 @@
+"""The update server, and the command line of publishers and operators."""

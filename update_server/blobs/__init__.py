@@ -1,0 +1,1 @@
+"""Adapters that keep bytes: a local directory, object storage."""

@@ -1,0 +1,1 @@
+"""Adapters that keep records in a database."""

@@ -1,0 +1,1 @@
+"""The HTTP app for publishers, operators and dashboards."""

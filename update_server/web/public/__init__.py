@@ -1,0 +1,1 @@
+"""The HTTP app for agents: check-in, events, metadata, artifacts, feeds."""
