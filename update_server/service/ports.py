@@ -1,0 +1,564 @@
+"""What the use-cases need from the world, as Protocols that the adapters satisfy.
+
+Stores take and return values and never commit: ``Database.transaction`` does, when its
+block ends without an error. Getters never write. Errors that a port may raise stand here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, BinaryIO, Protocol
+
+from packaging.version import Version
+
+from rollout.model import Arm, Hold, Rollout, RolloutId
+
+# --- errors ------------------------------------------------------------------------------
+
+
+class PortError(Exception):
+    """Base of what a port may raise. Never raised itself."""
+
+
+class NotFoundError(PortError):
+    """There is no such thing. ``kind`` is a noun of the vocabulary, ``key`` what was asked."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"no {kind} {key!r}")
+        self.kind = kind
+        self.key = key
+
+
+class ExistsError(PortError):
+    """It exists already, and differs."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"{kind} {key!r} exists already")
+        self.kind = kind
+        self.key = key
+
+
+class ChangedError(PortError):
+    """Somebody else changed it since it was read; nothing was written."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"{kind} {key!r} was changed by somebody else")
+        self.kind = kind
+        self.key = key
+
+
+class LeaseLostError(PortError):
+    """The lease on an app's repository is held by another process."""
+
+    def __init__(self, app: str, holder: str) -> None:
+        super().__init__(f"the repository of {app!r} is being written by {holder!r}")
+        self.app = app
+        self.holder = holder
+
+
+class UnavailableError(PortError):
+    """The thing behind the port does not answer, or has no room."""
+
+
+class SignerRefusedError(PortError):
+    """The signer will not sign. ``code`` is stable, snake_case; ``data`` goes to the caller."""
+
+    def __init__(self, code: str, detail: str, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.data = dict(data or {})
+
+
+class OffsetMismatchError(PortError):
+    """An upload must go on at ``expected_bytes``."""
+
+    def __init__(self, expected_bytes: int) -> None:
+        super().__init__(f"the upload goes on at byte {expected_bytes}")
+        self.expected_bytes = expected_bytes
+
+
+class DigestMismatchError(PortError):
+    """The bytes do not have the digest that they were announced with. They are gone."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"expected sha256 {expected}, found {found}")
+        self.expected = expected
+        self.found = found
+
+
+# --- values ------------------------------------------------------------------------------
+
+
+class Role(StrEnum):
+    """What a token may do. Each role may do what the ones before it may."""
+
+    VIEWER = "viewer"
+    PUBLISHER = "publisher"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """A registered app. ``number`` is small, unique and never reused.
+
+    ``generation`` grows by one with every change that check-ins must see.
+    ``registered`` is true once its root, targets and policies were admitted.
+    """
+
+    name: str
+    number: int
+    created_at: datetime
+    channels: tuple[str, ...]
+    platforms: tuple[str, ...]
+    registered: bool = False
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTarget:
+    """A file that signed metadata names. ``public`` once a general ring offers it.
+
+    ``release`` is (channel, platform, version) for a release's files, else None.
+    """
+
+    app: str
+    path: str
+    sha256: str
+    length_bytes: int
+    release: tuple[str, str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRelease:
+    """A release of one platform, with the rendered document that the publisher signed."""
+
+    app: str
+    channel: str
+    platform: str
+    version: Version
+    number: int
+    document: bytes
+    admitted_at: datetime
+    submitted_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDocument:
+    """The newest signed policy or rollout document of a channel. ``kind`` names which."""
+
+    app: str
+    channel: str
+    kind: str  # "policy" or "rollout"
+    version: int
+    expires_at: datetime
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalRow:
+    """One signed state of an app's repository, with its bytes, before and after it is written.
+
+    ``body`` is ``signing.repository``'s serialised journal, opaque to stores.
+    """
+
+    id: int
+    app: str
+    timestamp_version: int
+    body: bytes
+    created_at: datetime
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """A token of the admin app, known by its hash. ``app`` None: all apps."""
+
+    id: str
+    sha256: str
+    name: str
+    role: Role
+    app: str | None
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A named set of enrolled installs."""
+
+    app: str
+    name: str
+    created_at: datetime
+    members: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentCode:
+    """A code that installs trade for a credential. Known by its hash."""
+
+    id: str
+    app: str
+    group: str
+    sha256: str
+    created_at: datetime
+    expires_at: datetime
+    uses_left: int
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """A live membership: one install in one group, by the hash of its credential."""
+
+    app: str
+    group: str
+    install_key: bytes
+    sha256: str
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredHold:
+    """A hold of one channel. Lifted holds stay on record."""
+
+    app: str
+    channel: str
+    hold: Hold
+    created_at: datetime
+    created_by: str
+    reason: str
+    rollout: RolloutId | None = None  # None: every rollout of the channel
+    lifted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """Who did what, why, and what it changed. ``hash`` chains to the record before.
+
+    ``before`` and ``after`` are small JSON objects. Rows are never changed or removed.
+    """
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    app: str | None
+    subject: str
+    reason: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    previous_hash: str
+    hash: str
+
+
+class Phase(StrEnum):
+    """Steps of an update, as agents report them; the order is that of the funnel."""
+
+    OFFERED = "offered"
+    DOWNLOADED = "downloaded"
+    VERIFIED = "verified"
+    STAGED = "staged"
+    APPLIED = "applied"
+    LAUNCHED = "launched"
+    HEALTHY = "healthy"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """One check-in, as evidence remembers it. Keys are pseudonyms of the install.
+
+    ``rollout``, ``ring`` and ``arm`` are of the newest live rollout that concerns the
+    install; None when there is none or the install is under a hold.
+    """
+
+    app: str
+    install_key: bytes
+    at: datetime
+    channel: str
+    platform: str
+    version: str
+    action: str
+    reason: str
+    offered: str | None = None
+    rollout: RolloutId | None = None
+    ring: str | None = None
+    arm: Arm | None = None
+    self_selected: bool = False
+    telemetry: str = "crash"
+    timestamp_version: int = 0
+    snapshot_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One accepted event. ``body`` keeps the allow-listed fields of its kind.
+
+    ``rollout``, ``ring`` and ``arm`` say under which exposure the install was when the event
+    was taken in; None when unknown.
+    """
+
+    app: str
+    install_key: bytes
+    id: str
+    at: datetime
+    received_at: datetime
+    kind: str
+    version: str
+    source: str = "agent"
+    phase: Phase | None = None
+    channel: str | None = None
+    platform: str | None = None
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunnelCell:
+    """How many distinct installs of one ring and arm reached a step."""
+
+    ring: str
+    arm: Arm
+    step: str  # a Phase, or "contacts" or "silent"
+    installs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """How far a spool file has been digested."""
+
+    spool: str
+    offset_bytes: int
+
+
+# --- state -------------------------------------------------------------------------------
+
+
+class Apps(Protocol):
+    """Registered apps, their generation, and the lease on their repository."""
+
+    def add(self, app: App) -> App: ...  # number is assigned by the store; ExistsError
+    def get(self, name: str) -> App: ...
+    def all(self) -> Sequence[App]: ...
+    def update(self, app: App) -> None: ...  # channels, platforms, registered
+    def generations(self) -> Mapping[str, int]: ...
+    def bump(self, name: str) -> int: ...  # returns the new generation
+    def take_lease(self, name: str, holder: str, now: datetime, seconds: int) -> int: ...
+    def check_lease(self, name: str, fence: int) -> None: ...  # LeaseLostError
+    def drop_lease(self, name: str, fence: int) -> None: ...
+
+
+class Releases(Protocol):
+    """Admitted releases and the files that they name."""
+
+    def add(self, release: StoredRelease) -> StoredRelease: ...  # number assigned; ExistsError
+    def get(self, app: str, channel: str, version: Version) -> Sequence[StoredRelease]: ...
+    def all(self, app: str) -> Sequence[StoredRelease]: ...
+    def add_targets(self, targets: Iterable[StoredTarget]) -> None: ...  # identical: no-op
+    def target(self, app: str, path: str) -> StoredTarget: ...
+    def targets(self, app: str) -> Sequence[StoredTarget]: ...
+    def put_document(self, document: StoredDocument) -> None: ...  # never back in version
+    def documents(self, app: str) -> Sequence[StoredDocument]: ...
+
+
+class Rollouts(Protocol):
+    """What the server wants: each rollout's state."""
+
+    def add(self, rollout: Rollout) -> None: ...
+    def get(self, app: str, rollout_id: RolloutId) -> Rollout: ...
+    def of_app(self, app: str) -> Sequence[Rollout]: ...  # newest first
+    def live(self) -> Sequence[Rollout]: ...  # active or paused, all apps
+    def replace(self, old: Rollout, new: Rollout) -> None: ...  # ChangedError
+    def add_hold(self, hold: StoredHold) -> None: ...
+    def lift_hold(self, app: str, hold_id: str, at: datetime) -> StoredHold: ...
+    def holds(self, app: str, *, lifted: bool = False) -> Sequence[StoredHold]: ...
+
+
+class Journal(Protocol):
+    """Signed states of repositories, in order."""
+
+    def add(self, app: str, timestamp_version: int, body: bytes, now: datetime) -> JournalRow: ...
+    def unpublished(self) -> Sequence[JournalRow]: ...  # oldest first
+    def mark_published(self, row_id: int, now: datetime) -> None: ...
+    def newest(self, app: str) -> JournalRow: ...  # NotFoundError
+
+
+class Access(Protocol):
+    """Tokens, groups, enrolments and server secrets."""
+
+    def add_token(self, token: ApiToken) -> None: ...
+    def token_by_hash(self, sha256: str) -> ApiToken: ...
+    def tokens(self) -> Sequence[ApiToken]: ...
+    def revoke_token(self, token_id: str, at: datetime) -> None: ...
+    def add_group(self, group: Group) -> None: ...
+    def groups(self, app: str) -> Sequence[Group]: ...
+    def remove_group(self, app: str, name: str, at: datetime) -> None: ...  # revokes enrolments
+    def add_code(self, code: EnrolmentCode) -> None: ...
+    def codes(self, app: str) -> Sequence[EnrolmentCode]: ...
+    def use_code(self, app: str, sha256: str, now: datetime) -> EnrolmentCode: ...  # one use less
+    def revoke_code(self, app: str, code_id: str, at: datetime) -> None: ...
+    def add_enrolment(self, enrolment: Enrolment) -> None: ...
+    def enrolments(self, app: str) -> Sequence[Enrolment]: ...  # live ones
+    def secret(self, name: str) -> bytes: ...  # NotFoundError
+    def add_secret(self, name: str, value: bytes) -> bytes: ...  # first writer wins; returns it
+    def idempotent(self, key: str) -> bytes | None: ...
+    def remember_idempotent(self, key: str, answer: bytes, now: datetime) -> None: ...
+
+
+class Audit(Protocol):
+    """The append-only, hash-chained record of every write."""
+
+    def append(  # noqa: D102
+        self,
+        *,
+        at: datetime,
+        actor: str,
+        action: str,
+        app: str | None,
+        subject: str,
+        reason: str = "",
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> AuditRecord: ...
+    def page(self, *, app: str | None, before_seq: int | None, limit: int) -> Sequence[AuditRecord]: ...
+    def verify(self) -> int: ...  # number of records; raises ChangedError at the broken one
+
+
+class Telemetry(Protocol):
+    """Counts of installs, fed by the digest alone. Everything is counted once.
+
+    ``absorb`` takes contacts and events in order, drops event ids already seen, keeps one
+    progress row per (rollout, install) with the steps reached, and the last contact of every
+    install. Ring and arm of an install in a rollout are those of its first contact.
+    """
+
+    def absorb(self, contacts: Sequence[Contact], events: Sequence[Event]) -> int: ...  # new events
+    def checkpoint(self, spool: str) -> int: ...  # 0 when unknown
+    def put_checkpoint(self, checkpoint: Checkpoint) -> None: ...
+    def forget_checkpoint(self, spool: str) -> None: ...
+    def funnel(self, rollout: Rollout, *, silent_before: datetime) -> Sequence[FunnelCell]: ...
+    def versions(self, app: str) -> Sequence[tuple[str, str, str, int]]: ...  # channel, platform, version, installs
+    def forget_install(self, app: str, install_key: bytes) -> None: ...
+
+
+class Stores(Protocol):
+    """All stores of one transaction."""
+
+    apps: Apps
+    releases: Releases
+    rollouts: Rollouts
+    journal: Journal
+    access: Access
+    audit: Audit
+    telemetry: Telemetry
+
+
+class Database(Protocol):
+    """Transactions over the stores."""
+
+    def transaction(self) -> AbstractContextManager[Stores]: ...
+    def reading(self) -> AbstractContextManager[Stores]: ...  # a snapshot; writing is an error
+
+
+# --- bytes -------------------------------------------------------------------------------
+
+
+class Blobs(Protocol):
+    """Bytes by key: published files, and uploads on their way. Keys use ``/``.
+
+    ``create`` of identical bytes is done already; of different bytes raises ExistsError.
+    ``swap`` replaces ``key`` only while its content still is ``expected`` (None: absent),
+    else raises ChangedError. Both are durable when they return.
+    """
+
+    def create(self, key: str, data: bytes) -> None: ...
+    def swap(self, key: str, data: bytes, expected: bytes | None) -> None: ...
+    def read(self, key: str) -> bytes: ...  # NotFoundError
+    def open(self, key: str) -> BinaryIO: ...  # NotFoundError; seekable
+    def size(self, key: str) -> int: ...  # NotFoundError
+    def list(self, prefix: str) -> Sequence[str]: ...
+    def delete(self, key: str) -> None: ...
+    def copy(self, source: str, target: str) -> None: ...  # create-only; a link where possible
+    def upload_offset(self, sha256: str) -> int: ...  # bytes taken so far; whole size when done
+    def upload_done(self, sha256: str) -> bool: ...
+    def append(self, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO) -> int: ...
+    # append: returns the new offset; OffsetMismatchError, DigestMismatchError, UnavailableError
+    # a finished upload is readable as key "blobs/<sha256>"
+
+
+class Spool(Protocol):
+    """A durable queue of contacts and events, one per web process."""
+
+    def contact(self, contact: Contact) -> None: ...  # buffered: written, not waited for
+    def events(self, events: Sequence[Event]) -> None: ...  # durable on return; UnavailableError
+
+
+class SpoolReader(Protocol):
+    """The digest's side of all spools."""
+
+    def spools(self) -> Sequence[str]: ...
+    def read(self, spool: str, offset_bytes: int, limit: int) -> tuple[Sequence[Contact | Event], int]: ...
+    def retire(self, spool: str) -> bool: ...  # true when its process is dead and it was removed
+
+
+# --- the signer --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedState:
+    """What the signer answers: the journal to publish, and the metadata after it.
+
+    ``metadata`` maps role names to the newest signed bytes.
+    """
+
+    app: str
+    timestamp_version: int
+    journal: bytes
+    metadata: Mapping[str, bytes]
+
+
+class Signer(Protocol):
+    """The process that holds online keys. It raises SignerRefusedError, UnavailableError.
+
+    ``approvals`` are the bearer tokens of the operators who ask for a change: the signer
+    checks them against the stored hashes by itself and takes no web process's word. A
+    de-escalation needs none, so recovery after a crash can always finish a pause or a pull.
+    ``files`` maps target paths to (sha256, length in bytes).
+    """
+
+    def new_app(self, app: str) -> Mapping[str, Mapping[str, Any]]: ...  # online public keys by role
+    def admit(
+        self, app: str, submitted: Mapping[str, bytes], files: Mapping[str, tuple[str, int]]
+    ) -> SignedState: ...
+    def sign_rollout(
+        self, app: str, channel: str, document: bytes, approvals: Sequence[str], *, automatic: bool
+    ) -> SignedState: ...
+    def refresh(self, app: str) -> SignedState: ...
+    def status(self, app: str) -> SignedState: ...
+
+
+# --- the rest ----------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Time."""
+
+    def now(self) -> datetime: ...  # UTC-aware
+    def monotonic(self) -> float: ...  # seconds
+
+
+class Ids(Protocol):
+    """Random names."""
+
+    def rollout_id(self) -> RolloutId: ...
+    def short_id(self, prefix: str) -> str: ...
+    def secret(self, prefix: str) -> str: ...  # 160 bits or more
