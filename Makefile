@@ -1,0 +1,67 @@
+# Serinus: every target installs what it needs, into .venv or with the system's packages.
+#
+#   make demo    the whole story on this machine       make test    all tests, both coverage floors
+#   make serve   run the server                        make check   format, lint, types, imports, docs
+#   make lock    choose newer dependencies             make clean   remove what these targets made
+#
+# ARGS passes arguments on: make demo ARGS="--headless --json", make test ARGS="-k pull -x".
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# What must be covered to the last branch: code that decides, verifies or judges.
+EXACT := rollout/*,signing/*,client_agent/machine.py
+
+# Settings of the caller's own Python and pip must not reach this project's.
+unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_PREFIX PIP_TARGET PIP_USER
+
+.PHONY: demo serve test check lock clean postgres
+
+demo: $(STAMP)
+	@$(BIN)/serinus demo $(ARGS)
+
+serve: $(STAMP)
+	@$(BIN)/serinus serve $(ARGS)
+
+# xdist gives each core a share; the two reports are the two floors.
+test: $(STAMP) postgres
+	@rm -f .coverage .coverage.*
+	@$(BIN)/pytest -q -n auto --cov --cov-report= --cov-fail-under=0 $(ARGS)
+	@$(BIN)/coverage report
+	@$(BIN)/coverage report --include='$(EXACT)' --fail-under=100
+
+check: $(STAMP)
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(if $(wildcard tests/test_docs.py),$(BIN)/pytest -q tests/test_docs.py)
+
+# uv resolves for every platform and Python at once; nothing else here uses it.
+lock:
+	@scripts/venv '$(PYTHON)' $(VENV)/lock
+	@$(VENV)/lock/bin/pip install --quiet uv
+	@$(VENV)/lock/bin/uv pip compile pyproject.toml --all-extras --group build --universal \
+	    --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --quiet \
+	    --custom-compile-command 'make lock' --output-file requirements.lock
+
+clean:
+	@rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Standard output belongs to the target that was asked for (demo --json): these talk on stderr.
+$(STAMP): requirements.lock pyproject.toml scripts/venv
+	@echo 'serinus: installing into $(VENV)' >&2
+	@scripts/venv '$(PYTHON)' $(VENV) >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . >&2
+	@touch $@
+
+postgres:
+	@scripts/postgres >&2
