@@ -1,0 +1,268 @@
+"""How errors look on the wire: RFC 9457 problem documents, and the one table behind them.
+
+An error type that is not in ``TABLE`` becomes a 500 that says nothing, and is logged here,
+once. No stack trace, path or secret leaves the server.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from update_server.service import errors as service
+from update_server.service import ports
+
+_log = logging.getLogger(__name__)
+
+PROBLEM_TYPE: Final = "application/problem+json"
+NO_STORE: Final = "no-store"
+
+
+class WebError(Exception):
+    """Base of what is wrong with a request itself. Never raised itself."""
+
+
+class MalformedError(WebError):
+    """The body is not what the route takes at all (no JSON, no UTF-8, nested too deep)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+
+
+class BadFieldError(WebError):
+    """One field of a request is missing or wrong. ``field`` is its dotted path."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(f"{field}: {detail}")
+        self.field = field
+
+
+class TooLargeError(WebError):
+    """The request has more than the route takes. ``limit`` counts ``unit``."""
+
+    def __init__(self, limit: int, unit: str) -> None:
+        super().__init__(f"a request takes at most {limit} {unit}")
+        self.limit = limit
+        self.unit = unit
+
+
+class UnauthorizedError(WebError):
+    """No valid token came with the request."""
+
+    def __init__(self) -> None:
+        super().__init__("send a valid token as `Authorization: Bearer srn_…`")
+
+
+class ForbiddenError(WebError):
+    """The token is valid, but its role or its app does not allow this."""
+
+    def __init__(self, needed: str) -> None:
+        super().__init__(f"this needs the role {needed!r} for this app")
+        self.needed = needed
+
+
+class PreconditionFailedError(WebError):
+    """``If-Match`` names a revision that no longer is the newest."""
+
+    def __init__(self, current: int) -> None:
+        super().__init__(f"the newest revision is {current}")
+        self.current = current
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A problem document, and the headers that go with it."""
+
+    status: int
+    code: str
+    detail: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self) -> bytes:
+        """Return the document as JSON."""
+        members = {
+            "type": f"about:blank#{self.code}",
+            "title": self.code.replace("_", " ").capitalize(),
+            "status": self.status,
+            "detail": self.detail,
+        }
+        return msgspec.json.encode({**self.data, **members})
+
+    def header_items(self) -> list[tuple[str, str]]:
+        """Return all headers of the answer but its length."""
+        return [
+            ("Content-Type", PROBLEM_TYPE),
+            ("Cache-Control", NO_STORE),
+            *self.headers.items(),
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What one error type becomes.
+
+    ``code`` None: the error's own ``code``. ``data`` maps members of the document to
+    attributes of the error (a Mapping in an attribute ``*`` is merged). ``detail`` replaces
+    the error's text where that may name what is inside the server.
+    """
+
+    error: type[Exception]
+    status: int
+    code: str | None
+    data: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    detail: str | None = None
+
+
+_FIELD: Final = {"field": "field"}
+_SOON: Final = {"Retry-After": "2"}
+
+# The first row whose type fits wins: subclasses stand before their bases.
+TABLE: Final[tuple[Row, ...]] = (
+    # what is wrong with a request itself
+    Row(error=MalformedError, status=400, code="malformed"),
+    Row(error=BadFieldError, status=400, code="bad_field", data=_FIELD),
+    Row(error=TooLargeError, status=413, code="too_large", data={"limit": "limit", "unit": "unit"}),
+    Row(
+        error=UnauthorizedError,
+        status=401,
+        code="unauthorized",
+        headers={"WWW-Authenticate": 'Bearer realm="serinus"'},
+    ),
+    Row(error=ForbiddenError, status=403, code="forbidden", data={"needed": "needed"}),
+    Row(
+        error=PreconditionFailedError,
+        status=412,
+        code="precondition_failed",
+        data={"current": "current"},
+    ),
+    # what agents may meet
+    Row(error=service.UnknownAppError, status=404, code="unknown_app", data={"app": "app"}),
+    Row(error=service.UnknownChannelError, status=422, code="unknown_channel", data=_FIELD),
+    Row(error=service.UnknownPlatformError, status=422, code="unknown_platform", data=_FIELD),
+    Row(error=service.BadTokenError, status=403, code="bad_token", data=_FIELD),
+    Row(error=service.ExpiredTokenError, status=403, code="expired_token", data=_FIELD),
+    Row(error=service.BadCodeError, status=403, code="bad_code", data=_FIELD),
+    Row(error=service.NoFileError, status=404, code="not_found"),
+    Row(error=service.PulledError, status=410, code="pulled", data={"version": "version"}),
+    Row(error=service.NotReadyError, status=503, code="not_ready", headers=_SOON),
+    # what a port may raise
+    Row(error=ports.ExistsError, status=409, code="exists", data={"kind": "kind"}),
+    Row(error=ports.ChangedError, status=409, code="conflict", data={"kind": "kind"}),
+    Row(
+        error=ports.LeaseLostError,
+        status=503,
+        code="busy",
+        headers=_SOON,
+        detail="the app's repository is being written: try again",
+    ),
+    Row(error=ports.SignerRefusedError, status=409, code=None, data={"*": "data"}),
+    Row(
+        error=ports.OffsetMismatchError,
+        status=409,
+        code="offset_mismatch",
+        data={"offset": "expected_bytes"},
+    ),
+    Row(
+        error=ports.DigestMismatchError,
+        status=422,
+        code="digest_mismatch",
+        data={"expected": "expected", "found": "found"},
+    ),
+    Row(
+        error=ports.UnavailableError,
+        status=503,
+        code="unavailable",
+        headers=_SOON,
+        detail="the server cannot do this now: try again",
+    ),
+)
+
+# Codes whose status differs from their row's.
+_STATUS_OF_CODE: Final = {"approvals_missing": 403}
+
+_INTERNAL: Final = Problem(
+    status=500, code="internal", detail="the server failed; its log says more"
+)
+
+_HTTP_CODES: Final = {
+    400: "malformed",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    416: "range_not_satisfiable",
+}
+
+
+def problem_for(error: Exception) -> Problem:
+    """Return the problem document for *error*. Logs what has no row: it is our fault."""
+    if isinstance(error, ports.NotFoundError):
+        code = "unknown_" + error.kind.replace(" ", "_").replace("-", "_")
+        return Problem(status=404, code=code, detail=f"there is no such {error.kind}")
+    for row in TABLE:
+        if isinstance(error, row.error):
+            return _from_row(row, error)
+    if isinstance(error, HTTPException) and error.code is not None:
+        return _from_http(error, error.code)
+    # The path may hold a token or an install ID, so the log names the rule only.
+    _log.error("request failed", exc_info=error)
+    return _INTERNAL
+
+
+def register_error_handlers(app: Flask) -> None:
+    """Make *app* answer every error with a problem document, unknown routes included."""
+    # A redirect to a tidier path would be an answer that is no problem document.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.register_error_handler(Exception, _answer)
+
+
+def _answer(error: Exception) -> Response:
+    problem = problem_for(error)
+    response = Response(problem.body(), status=problem.status)
+    for name, value in problem.header_items():
+        response.headers[name] = value
+    if request.method == "HEAD":
+        response.set_data(b"")
+    return response
+
+
+def _from_row(row: Row, error: Exception) -> Problem:
+    data: dict[str, Any] = {}
+    for member, attribute in row.data.items():
+        value = getattr(error, attribute)
+        if member == "*":
+            data.update(value)
+        else:
+            data[member] = value
+    code = row.code if row.code is not None else str(getattr(error, "code"))  # noqa: B009
+    return Problem(
+        status=_STATUS_OF_CODE.get(code, row.status),
+        code=code,
+        detail=row.detail or str(error),
+        data=data,
+        headers=row.headers,
+    )
+
+
+def _from_http(error: HTTPException, status: int) -> Problem:
+    phrase = HTTPStatus(status).phrase
+    headers: dict[str, str] = {}
+    methods = getattr(error, "valid_methods", None)
+    if methods:
+        headers["Allow"] = ", ".join(sorted(methods))
+    return Problem(
+        status=status,
+        code=_HTTP_CODES.get(status, phrase.lower().replace(" ", "_").replace("-", "_")),
+        detail=phrase.lower(),
+        headers=headers,
+    )
