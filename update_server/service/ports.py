@@ -380,6 +380,7 @@ class Rollouts(Protocol):
     def replace(self, old: Rollout, new: Rollout) -> None: ...  # ChangedError
     def add_hold(self, hold: StoredHold) -> None: ...
     def lift_hold(self, app: str, hold_id: str, at: datetime) -> StoredHold: ...
+    def restore_hold(self, app: str, hold_id: str) -> None: ...  # undo a lift that was not signed
     def holds(self, app: str, *, lifted: bool = False) -> Sequence[StoredHold]: ...
 
 
@@ -390,6 +391,7 @@ class Journal(Protocol):
     def unpublished(self) -> Sequence[JournalRow]: ...  # oldest first
     def mark_published(self, row_id: int, now: datetime) -> None: ...
     def newest(self, app: str) -> JournalRow: ...  # NotFoundError
+    def page(self, app: str, *, after_id: int, limit: int) -> Sequence[JournalRow]: ...  # oldest first
 
 
 class Access(Protocol):
