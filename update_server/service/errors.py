@@ -6,6 +6,12 @@ Not here: what a port may raise (``service.ports``), and how an error looks on t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from packaging.version import Version
+
+from rollout.model import Rollout
+
 
 class ServiceError(Exception):
     """Base of the use-cases' errors. Never raised itself."""
@@ -83,3 +89,107 @@ class NotReadyError(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("the server is starting, or cannot reach its database")
+
+
+# --- what publishers and operators may meet ----------------------------------------------
+
+
+class BadApiTokenError(ServiceError):
+    """The token is unknown, revoked or expired: it is not told which."""
+
+    def __init__(self) -> None:
+        super().__init__("the token is unknown, revoked or expired")
+
+
+class BadValueError(ServiceError):
+    """A value is well-formed, but is not possible here. ``field`` names it."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(f"{field}: {detail}")
+        self.field = field
+
+
+class RolloutRefusedError(ServiceError):
+    """Base of what tells an operator how the rollout stands now. Never raised itself."""
+
+    def __init__(self, text: str, rollout: Rollout) -> None:
+        super().__init__(text)
+        self.rollout = rollout
+
+
+class ConflictError(RolloutRefusedError):
+    """Somebody else changed the rollout meanwhile: look again, then decide."""
+
+    def __init__(self, rollout: Rollout) -> None:
+        super().__init__(f"rollout {rollout.id} was changed by somebody else", rollout)
+
+
+class IllegalVerbError(RolloutRefusedError):
+    """The verb does not fit the rollout's state. ``legal`` names those that do."""
+
+    def __init__(self, verb: str, rollout: Rollout, legal: Sequence[str]) -> None:
+        super().__init__(f"a rollout that is {rollout.state} takes no {verb!r}", rollout)
+        self.verb = verb
+        self.legal = list(legal)
+
+
+class RevisionError(RolloutRefusedError):
+    """The operator decided on another revision of the rollout than the newest."""
+
+    def __init__(self, rollout: Rollout, expected: int) -> None:
+        super().__init__(f"the newest revision is {rollout.revision}, not {expected}", rollout)
+        self.current = rollout.revision
+
+
+class NotNewerError(RolloutRefusedError):
+    """The channel has a rollout of this version or of a newer one already."""
+
+    def __init__(self, version: Version, rollout: Rollout) -> None:
+        super().__init__(
+            f"version {version} is not newer than {rollout.version}, "
+            f"whose rollout on {rollout.channel!r} is {rollout.state}",
+            rollout,
+        )
+        self.version = str(version)
+
+
+class NotReleasedError(ServiceError):
+    """No release of this version was admitted on the channel."""
+
+    def __init__(self, channel: str, version: Version) -> None:
+        super().__init__(f"version {version} is not released on {channel!r}: publish it first")
+        self.field = "version"
+
+
+class NotRegisteredError(ServiceError):
+    """The app's root, targets and policies were not submitted yet."""
+
+    def __init__(self, app: str, missing: str) -> None:
+        super().__init__(f"app {app!r} has no signed {missing} yet: submit it first")
+        self.missing = missing
+
+
+class ApprovalsMissingError(ServiceError):
+    """The change needs more approvals, or an explicit one. ``why`` names what it goes beyond."""
+
+    def __init__(self, needed: int, why: Sequence[str], hint: str) -> None:
+        super().__init__(f"needs {needed} approval(s): {'; '.join(why)} ({hint})")
+        self.needed = needed
+        self.why = list(why)
+        self.hint = hint
+
+
+class NeverAllowedError(ServiceError):
+    """The signed policy forbids the change, whoever asks. ``why`` names the rules."""
+
+    def __init__(self, why: Sequence[str]) -> None:
+        super().__init__(f"the signed policy forbids this: {'; '.join(why)}")
+        self.why = list(why)
+
+
+class BrokenStateError(ServiceError):
+    """Stored bytes are not what was signed: nothing is published until somebody looked."""
+
+    def __init__(self, app: str, detail: str) -> None:
+        super().__init__(f"the repository of {app!r} is broken: {detail}")
+        self.app = app
