@@ -60,6 +60,10 @@ class LeaseLostError(PortError):
         self.holder = holder
 
 
+class ReadOnlyError(PortError):
+    """A write inside ``Database.reading``: a mistake of ours."""
+
+
 class UnavailableError(PortError):
     """The thing behind the port does not answer, or has no room."""
 
@@ -391,7 +395,7 @@ class Journal(Protocol):
     def unpublished(self) -> Sequence[JournalRow]: ...  # oldest first
     def mark_published(self, row_id: int, now: datetime) -> None: ...
     def newest(self, app: str) -> JournalRow: ...  # NotFoundError
-    def page(self, app: str, *, after_id: int, limit: int) -> Sequence[JournalRow]: ...  # oldest first
+    def page(self, app: str, *, after_id: int, limit: int) -> Sequence[JournalRow]: ...  # in order
 
 
 class Access(Protocol):
@@ -419,7 +423,7 @@ class Access(Protocol):
 class Audit(Protocol):
     """The append-only, hash-chained record of every write."""
 
-    def append(  # noqa: D102
+    def append(
         self,
         *,
         at: datetime,
@@ -431,7 +435,9 @@ class Audit(Protocol):
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> AuditRecord: ...
-    def page(self, *, app: str | None, before_seq: int | None, limit: int) -> Sequence[AuditRecord]: ...
+    def page(
+        self, *, app: str | None, before_seq: int | None, limit: int
+    ) -> Sequence[AuditRecord]: ...
     def verify(self) -> int: ...  # number of records; raises ChangedError at the broken one
 
 
@@ -448,7 +454,8 @@ class Telemetry(Protocol):
     def put_checkpoint(self, checkpoint: Checkpoint) -> None: ...
     def forget_checkpoint(self, spool: str) -> None: ...
     def funnel(self, rollout: Rollout, *, silent_before: datetime) -> Sequence[FunnelCell]: ...
-    def versions(self, app: str) -> Sequence[tuple[str, str, str, int]]: ...  # channel, platform, version, installs
+    # versions: (channel, platform, version, installs)
+    def versions(self, app: str) -> Sequence[tuple[str, str, str, int]]: ...
     def forget_install(self, app: str, install_key: bytes) -> None: ...
 
 
@@ -493,6 +500,7 @@ class Blobs(Protocol):
     def upload_offset(self, sha256: str) -> int: ...  # bytes taken so far; whole size when done
     def upload_done(self, sha256: str) -> bool: ...
     def append(self, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO) -> int: ...
+
     # append: returns the new offset; OffsetMismatchError, DigestMismatchError, UnavailableError
     # a finished upload is readable as key "blobs/<sha256>"
 
@@ -508,7 +516,9 @@ class SpoolReader(Protocol):
     """The digest's side of all spools."""
 
     def spools(self) -> Sequence[str]: ...
-    def read(self, spool: str, offset_bytes: int, limit: int) -> tuple[Sequence[Contact | Event], int]: ...
+    def read(
+        self, spool: str, offset_bytes: int, limit: int
+    ) -> tuple[Sequence[Contact | Event], int]: ...
     def retire(self, spool: str) -> bool: ...  # true when its process is dead and it was removed
 
 
@@ -537,7 +547,8 @@ class Signer(Protocol):
     ``files`` maps target paths to (sha256, length in bytes).
     """
 
-    def new_app(self, app: str) -> Mapping[str, Mapping[str, Any]]: ...  # online public keys by role
+    # new_app: the online public keys by role
+    def new_app(self, app: str) -> Mapping[str, Mapping[str, Any]]: ...
     def admit(
         self, app: str, submitted: Mapping[str, bytes], files: Mapping[str, tuple[str, int]]
     ) -> SignedState: ...
