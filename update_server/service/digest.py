@@ -1,0 +1,138 @@
+"""Move what the web processes spooled into the database, exactly once.
+
+Records, counts and checkpoints are written in one transaction, so a kill at any point
+neither loses nor doubles anything: the next run begins where the checkpoint stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from update_server.service.forget import FORGET_KIND
+from update_server.service.ports import (
+    Checkpoint,
+    Contact,
+    Database,
+    Event,
+    SpoolReader,
+    Stores,
+)
+
+# Bounds the memory of a round, and how long one transaction keeps others waiting.
+RECORDS_PER_SPOOL = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digested:
+    """What one round did. ``more`` is true while some spool may hold further records."""
+
+    contacts: int = 0
+    events: int = 0
+    new_events: int = 0
+    forgotten: int = 0
+    more: bool = False
+
+
+class Digest:
+    """The digest use-case. Only one process at a time may run it (the controller)."""
+
+    def __init__(
+        self, database: Database, spools: SpoolReader, records_per_spool: int = RECORDS_PER_SPOOL
+    ) -> None:
+        self._database = database
+        self._spools = spools
+        self._limit = records_per_spool
+
+    def run(self, rounds: int = 100) -> Digested:
+        """Digest until nothing is left, or for *rounds* rounds, and say how much it was."""
+        total = Digested()
+        for _ in range(rounds):
+            one = self.round()
+            total = Digested(
+                contacts=total.contacts + one.contacts,
+                events=total.events + one.events,
+                new_events=total.new_events + one.new_events,
+                forgotten=total.forgotten + one.forgotten,
+                more=one.more,
+            )
+            if not one.more:
+                break
+        return total
+
+    def round(self) -> Digested:
+        """Digest up to one limit of records from each spool, in one transaction."""
+        names = self._spools.spools()
+        if not names:
+            return Digested()
+        with self._database.reading() as stores:
+            offsets = {name: stores.telemetry.checkpoint(name) for name in names}
+        records, ends = self._read(offsets)
+        moved = {name: end for name, end in ends.items() if end != offsets[name]}
+        done = Digested()
+        if moved:
+            with self._database.transaction() as stores:
+                done = _absorb(stores, records)
+                for name, end in moved.items():
+                    stores.telemetry.put_checkpoint(Checkpoint(spool=name, offset_bytes=end))
+        self._retire([name for name in names if name not in moved])
+        return done
+
+    def _read(
+        self, offsets: Mapping[str, int]
+    ) -> tuple[Sequence[Contact | Event], Mapping[str, int]]:
+        records: list[Contact | Event] = []
+        ends: dict[str, int] = {}
+        for name, offset in offsets.items():
+            found, ends[name] = self._spools.read(name, offset, self._limit)
+            records.extend(found)
+        # In the order of receipt over all spools: an install's check-ins, its events and its
+        # wish to be forgotten may have gone to different processes. The sort is stable.
+        records.sort(key=_received_at)
+        return records, ends
+
+    def _retire(self, names: Sequence[str]) -> None:
+        """Forget those of *names*, all read to their ends, whose process is dead."""
+        gone = [name for name in names if self._spools.retire(name)]
+        if gone:
+            with self._database.transaction() as stores:
+                for name in gone:
+                    stores.telemetry.forget_checkpoint(name)
+
+
+def _received_at(record: Contact | Event) -> datetime:
+    return record.at if isinstance(record, Contact) else record.received_at
+
+
+def _absorb(stores: Stores, records: Sequence[Contact | Event]) -> Digested:
+    """Absorb *records* in order, each wish to be forgotten in its turn."""
+    contacts: list[Contact] = []
+    events: list[Event] = []
+    counts = {"contacts": 0, "events": 0, "new": 0, "forgotten": 0}
+
+    def flush() -> None:
+        if contacts or events:
+            counts["new"] += stores.telemetry.absorb(contacts, events)
+        counts["contacts"] += len(contacts)
+        counts["events"] += len(events)
+        contacts.clear()
+        events.clear()
+
+    for record in records:
+        if isinstance(record, Contact):
+            contacts.append(record)
+        elif record.kind == FORGET_KIND:
+            flush()
+            stores.telemetry.forget_install(record.app, record.install_key)
+            counts["forgotten"] += 1
+        else:
+            events.append(record)
+    flush()
+    return Digested(
+        contacts=counts["contacts"],
+        events=counts["events"],
+        new_events=counts["new"],
+        forgotten=counts["forgotten"],
+        more=True,
+    )
