@@ -6,7 +6,6 @@ request (``web.auth``).
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from update_server.service.ports import (
     Role,
     Stores,
 )
+from update_server.service.pseudonyms import hash_of_secret
 
 # Roles in order: each may do what the ones before it may.
 _RANKS: Final = {role: rank for rank, role in enumerate(Role)}
@@ -33,11 +33,6 @@ _RANKS: Final = {role: rank for rank, role in enumerate(Role)}
 def allows(role: Role, needed: Role) -> bool:
     """Whether a token of *role* may do what *needed* may."""
     return _RANKS[role] >= _RANKS[needed]
-
-
-def sha256_of(secret: str) -> str:
-    """Return the form in which a secret is stored. Secrets are random, so one round is enough."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Tokens:
@@ -54,7 +49,7 @@ class Tokens:
         Raises:
             BadApiTokenError: There is none.
         """
-        sha256 = sha256_of(secret)
+        sha256 = hash_of_secret(secret)
         try:
             with self._database.reading() as stores:
                 token = stores.access.token_by_hash(sha256)
@@ -74,7 +69,7 @@ class Tokens:
         secret = self._ids.secret("srn_")
         token = ApiToken(
             id=self._ids.short_id("tk_"),
-            sha256=sha256_of(secret),
+            sha256=hash_of_secret(secret),
             name=name,
             role=role,
             app=app,
@@ -196,7 +191,7 @@ class Groups:
             id=self._ids.short_id("en_"),
             app=app,
             group=group,
-            sha256=sha256_of(secret),
+            sha256=hash_of_secret(secret),
             created_at=now,
             expires_at=now + timedelta(seconds=expires_in_seconds),
             uses_left=uses,
