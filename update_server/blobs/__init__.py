@@ -1,1 +1,5 @@
-"""Adapters that keep bytes: a local directory, object storage."""
+"""Bytes by key: the blob stores of ``service.ports``."""
+
+from update_server.blobs.local import LocalBlobs
+
+__all__ = ["LocalBlobs"]

@@ -1,0 +1,69 @@
+"""Transactions over all stores, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from update_server.store.access import SqlAccess
+from update_server.store.apps import SqlApps
+from update_server.store.audit import SqlAudit
+from update_server.store.engine import READING, make_engine
+from update_server.store.errors import translated
+from update_server.store.journal import SqlJournal
+from update_server.store.releases import SqlReleases
+from update_server.store.rollouts import SqlRollouts
+from update_server.store.telemetry import SqlTelemetry
+
+
+class SqlStores:
+    """All stores over one connection, hence of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.apps = SqlApps(connection)
+        self.releases = SqlReleases(connection)
+        self.rollouts = SqlRollouts(connection)
+        self.journal = SqlJournal(connection)
+        self.access = SqlAccess(connection)
+        self.audit = SqlAudit(connection)
+        self.telemetry = SqlTelemetry(connection)
+
+
+class SqlDatabase:
+    """The database at *url*, whose tables ``migrate`` has made. Opens nothing by itself.
+
+    Threads may share it; processes that fork must not.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = make_engine(url)
+        self._reading = self._engine.execution_options(**{READING: True})
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlStores]:
+        """Let the block write, and commit when it ends without an error.
+
+        Writers take turns: a second one waits here, up to half a minute.
+
+        Raises:
+            UnavailableError: The database does not answer, or its turn did not come.
+        """
+        with translated(), self._engine.begin() as connection:
+            yield SqlStores(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[SqlStores]:
+        """Let the block read one snapshot; it waits for nobody.
+
+        Raises:
+            ReadOnlyError: The block tried to write.
+            UnavailableError: The database does not answer.
+        """
+        with translated(), self._reading.begin() as connection:
+            yield SqlStores(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()

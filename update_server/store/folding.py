@@ -1,0 +1,125 @@
+"""Folding of contacts and events to one row per (rollout, install). No database here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from packaging.version import InvalidVersion, Version
+
+from rollout.model import Action, Arm, RolloutId
+from update_server.service.ports import Contact, Event, Phase
+
+UPDATE = "update"
+"""The kind of events that say how far an update came."""
+
+STEP_BITS: Mapping[str, int] = {name: 1 << place for place, name in enumerate(("contacts", *Phase))}
+"""The bit of each step in a set of steps. Stored: append to it, never reorder."""
+
+LIFE = STEP_BITS[Phase.APPLIED] | STEP_BITS[Phase.LAUNCHED]
+"""An install with one of these runs the version, so its silence means something."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """How far one install came with one rollout, as far as this batch tells."""
+
+    app: str
+    last_at: datetime
+    ring: str | None = None
+    arm: Arm | None = None
+    steps: int = 0
+
+
+@dataclass(slots=True)
+class Known:
+    """What is needed to match events with rollouts."""
+
+    channels: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    _versions: dict[RolloutId, Version] = field(default_factory=dict)
+    _newest: dict[tuple[str, Version], dict[str, RolloutId]] = field(default_factory=dict)
+    _parsed: dict[str, Version | None] = field(default_factory=dict)
+
+    def add_rollout(self, rollout: RolloutId, app: str, channel: str, version: str) -> None:
+        """Take in a rollout; the newest of a version comes last."""
+        parsed = Version(version)
+        self._versions[rollout] = parsed
+        self._newest.setdefault((app, parsed), {})[channel] = rollout
+
+    def is_of(self, rollout: RolloutId, version: str | None) -> bool:
+        """Return whether *version* is the one that *rollout* is about."""
+        parsed = self.parse(version)
+        return parsed is not None and self._versions.get(rollout) == parsed
+
+    def without_channel(self, events: Sequence[Event]) -> dict[str, list[bytes]]:
+        """Return the installs, by app, whose channel has to be looked up for *events*."""
+        wanted: dict[str, set[bytes]] = {}
+        for event in events:
+            lacks = event.channel is None and (event.app, event.install_key) not in self.channels
+            if lacks and event.kind == UPDATE:
+                wanted.setdefault(event.app, set()).add(event.install_key)
+        return {app: sorted(keys) for app, keys in wanted.items()}
+
+    def rollout_of(self, event: Event) -> RolloutId | None:
+        """Return the newest rollout of the version that an update event is about.
+
+        The channel is the event's, or that of the install's last contact. When neither is
+        known, only a version that was rolled out on a single channel is matched.
+        """
+        version = self.parse(event.body.get("to", event.version))
+        if version is None:
+            return None
+        by_channel = self._newest.get((event.app, version), {})
+        channel = event.channel or self.channels.get((event.app, event.install_key))
+        if channel is not None:
+            return by_channel.get(channel)
+        return next(iter(by_channel.values())) if len(by_channel) == 1 else None
+
+    def parse(self, text: object) -> Version | None:
+        """Return the version that *text* spells, if it does."""
+        if not isinstance(text, str):
+            return None
+        if text not in self._parsed:
+            try:
+                self._parsed[text] = Version(text)
+            except InvalidVersion:
+                self._parsed[text] = None
+        return self._parsed[text]
+
+
+def fold(
+    contacts: Sequence[Contact], events: Sequence[Event], known: Known
+) -> dict[tuple[RolloutId, bytes], Progress]:
+    """Return what *contacts* and *events* tell of each (rollout, install)."""
+    folded: dict[tuple[RolloutId, bytes], Progress] = {}
+    for contact in contacts:
+        if contact.rollout is None or contact.arm is None:
+            continue  # under a hold, or no rollout concerns it
+        progress = _progress(folded, contact.rollout, contact, contact.at)
+        if progress.arm in {None, Arm.CONTROL} and progress.arm is not contact.arm:
+            progress.ring, progress.arm = contact.ring, contact.arm
+        progress.steps |= STEP_BITS["contacts"]
+        if contact.action == Action.UPDATE and known.is_of(contact.rollout, contact.offered):
+            progress.steps |= STEP_BITS[Phase.OFFERED]
+    for event in events:
+        if event.kind != UPDATE or event.phase is None:
+            continue
+        rollout = known.rollout_of(event)
+        if rollout is not None:
+            progress = _progress(folded, rollout, event, event.received_at)
+            progress.steps |= STEP_BITS[event.phase]
+    return folded
+
+
+def _progress(
+    folded: dict[tuple[RolloutId, bytes], Progress],
+    rollout: RolloutId,
+    record: Contact | Event,
+    at: datetime,
+) -> Progress:
+    progress = folded.setdefault(
+        (rollout, record.install_key), Progress(app=record.app, last_at=at)
+    )
+    progress.last_at = max(progress.last_at, at)
+    return progress

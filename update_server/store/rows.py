@@ -1,0 +1,49 @@
+"""What several stores do with rows: look for one, insert unless there, count what changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, Update, select
+from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import Row
+
+from update_server.service.ports import NotFoundError
+from update_server.store import tables
+
+
+def upsert(connection: Connection, table: Table) -> SqliteInsert | PostgresqlInsert:
+    """Return an insert into *table* that can say what to do on conflict."""
+    if connection.dialect.name == "sqlite":
+        return sqlite_insert(table)
+    return postgresql_insert(table)
+
+
+def insert_new(connection: Connection, table: Table, **values: Any) -> Row[Any] | None:
+    """Insert a row and return it; return None when an equal key is there already.
+
+    Unlike an insert that fails, this leaves PostgreSQL's transaction usable.
+    """
+    statement = upsert(connection, table).values(**values).on_conflict_do_nothing()
+    return connection.execute(statement.returning(*table.c)).one_or_none()
+
+
+def one(connection: Connection, statement: Select[Any], kind: str, key: str) -> Row[Any]:
+    """Return the row that *statement* finds, or raise NotFoundError."""
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFoundError(kind, key)
+    return row
+
+
+def changed(connection: Connection, statement: Update) -> bool:
+    """Run *statement* and return whether it changed a row."""
+    return connection.execute(statement).rowcount > 0
+
+
+def require_app(connection: Connection, name: str) -> None:
+    """Raise NotFoundError unless there is an app called *name*."""
+    one(connection, select(tables.apps.c.number).where(tables.apps.c.name == name), "app", name)
