@@ -35,6 +35,7 @@ ADAPTERS = (
     "update_server.blobs",
     "update_server.feeds",
     "update_server.notify",
+    "update_server.spool",
     "update_server.store",
 )
 # What belongs into a contract's list as soon as it exists.
