@@ -58,7 +58,7 @@ class Enrol:
             stores.audit.append(
                 at=now,
                 actor="install",
-                action="enrol",
+                action="enrolment.use",
                 app=app,
                 subject=used.group,
                 after={"group": used.group, "code": used.id},

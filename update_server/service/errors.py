@@ -76,6 +76,10 @@ class NoFileError(ServiceError):
         super().__init__("there is no such file")
 
 
+class NoNextRootError(NoFileError):
+    """There is no root of that version yet: the ordinary end of a walk over the roots."""
+
+
 class PulledError(ServiceError):
     """The file belongs to a release that was pulled."""
 

@@ -506,7 +506,12 @@ class Blobs(Protocol):
 
 
 class Spool(Protocol):
-    """A durable queue of contacts and events, one per web process."""
+    """A durable queue of contacts and events, one per web process.
+
+    ``dropped_contacts`` counts those that found no room.
+    """
+
+    dropped_contacts: int
 
     def contact(self, contact: Contact) -> None: ...  # buffered: written, not waited for
     def events(self, events: Sequence[Event]) -> None: ...  # durable on return; UnavailableError

@@ -136,6 +136,11 @@ class Tables:
         self._secrets = secrets
         self._held = held
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether anything was read yet."""
+        return self._held is not None
+
     def all(self) -> Mapping[str, Held]:
         """Return every table; none before the first ``replace``."""
         return self._held or _EMPTY

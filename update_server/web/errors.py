@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
 from update_server.service import errors as service
 from update_server.service import ports
@@ -98,11 +98,8 @@ class Problem:
 
     def header_items(self) -> list[tuple[str, str]]:
         """Return all headers of the answer but its length."""
-        return [
-            ("Content-Type", PROBLEM_TYPE),
-            ("Cache-Control", NO_STORE),
-            *self.headers.items(),
-        ]
+        headers = {"Content-Type": PROBLEM_TYPE, "Cache-Control": NO_STORE, **self.headers}
+        return list(headers.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +148,12 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(error=service.BadTokenError, status=403, code="bad_token", data=_FIELD),
     Row(error=service.ExpiredTokenError, status=403, code="expired_token", data=_FIELD),
     Row(error=service.BadCodeError, status=403, code="bad_code", data=_FIELD),
+    Row(
+        error=service.NoNextRootError,
+        status=404,
+        code="not_found",
+        headers={"Cache-Control": "public, max-age=60"},  # TRUST section 8
+    ),
     Row(error=service.NoFileError, status=404, code="not_found"),
     Row(error=service.PulledError, status=410, code="pulled", data={"version": "version"}),
     Row(error=service.NotReadyError, status=503, code="not_ready", headers=_SOON),
@@ -257,9 +260,10 @@ def _from_row(row: Row, error: Exception) -> Problem:
 def _from_http(error: HTTPException, status: int) -> Problem:
     phrase = HTTPStatus(status).phrase
     headers: dict[str, str] = {}
-    methods = getattr(error, "valid_methods", None)
-    if methods:
-        headers["Allow"] = ", ".join(sorted(methods))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    if isinstance(error, RequestedRangeNotSatisfiable) and error.length is not None:
+        headers["Content-Range"] = f"bytes */{error.length}"
     return Problem(
         status=status,
         code=_HTTP_CODES.get(status, phrase.lower().replace(" ", "_").replace("-", "_")),

@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from wsgiref.types import WSGIEnvironment
 
 import msgspec
 from flask import Request
+from werkzeug.wsgi import get_input_stream
 
 from update_server.web.errors import BadFieldError, MalformedError, TooLargeError
 
@@ -19,18 +21,21 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 1 << 20  # 1 MiB, for every JSON body (CONTRACT)
 
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
-_PATH = re.compile(r" - at `\$(?P<path>[^`]*)`$")
+_PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`$")
 
 
 def read_body(request: Request, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
-    """Return the body of *request*, whatever lengths it claims.
+    """Return the body of *request*; raise TooLargeError when it is over the limit."""
+    return read_environ(request.environ, limit_bytes)
+
+
+def read_environ(environ: WSGIEnvironment, limit_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Return the body of a WSGI request, whatever length it claims.
 
     Raises:
         TooLargeError: There are more than *limit_bytes*.
     """
-    if request.content_length is not None and request.content_length > limit_bytes:
-        raise TooLargeError(limit_bytes, "bytes")
-    data: bytes = request.stream.read(limit_bytes + 1)
+    data: bytes = get_input_stream(environ).read(limit_bytes + 1)
     if len(data) > limit_bytes:
         raise TooLargeError(limit_bytes, "bytes")
     return data

@@ -1,0 +1,133 @@
+"""``GET /v1/openapi.json``: this app described, from the structs that parse and render."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from flask import Blueprint, Response
+
+from update_server.web import wire, wire_public
+from update_server.web.errors import PROBLEM_TYPE
+from update_server.web.public.answers import JSON, json_bytes, to_flask
+
+
+class ProblemOut(msgspec.Struct):
+    """RFC 9457; further members depend on the code."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class EventsBody(wire_public.EventsIn):
+    """The body of a batch of events, its events spelled out."""
+
+    events: list[wire_public.EventIn]  # type: ignore[assignment]
+
+
+_STRUCTS: Final = (
+    wire_public.CheckInIn,
+    wire_public.CheckInOut,
+    EventsBody,
+    wire_public.EventsOut,
+    wire_public.EnrolIn,
+    wire_public.EnrolOut,
+    wire_public.ForgetIn,
+    ProblemOut,
+)
+_REF: Final = "#/components/schemas/{name}"
+_STRING: Final = {"type": "string"}
+
+
+def blueprint() -> Blueprint:
+    """Return the endpoint."""
+    bp = Blueprint("openapi", __name__)
+    body = wire.render(document())
+
+    @bp.get("/v1/openapi.json")
+    def get_openapi() -> Response:
+        return to_flask(json_bytes(200, body))
+
+    return bp
+
+
+def document() -> dict[str, Any]:
+    """Return the description, OpenAPI 3.1."""
+    _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template=_REF)
+    app = _parameter("app")
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Serinus, public app", "version": "1"},
+        "paths": {
+            "/v1/apps/{app}/check-in": {
+                "parameters": [app],
+                "post": _call("Ask what to run", "CheckInIn", {"200": "CheckInOut"}),
+            },
+            "/v1/apps/{app}/events": {
+                "parameters": [app],
+                "post": _call("Tell what happened", "EventsBody", {"202": "EventsOut"}),
+            },
+            "/v1/apps/{app}/enrol": {
+                "parameters": [app],
+                "post": _call("Trade a code for a credential", "EnrolIn", {"200": "EnrolOut"}),
+            },
+            "/v1/apps/{app}/forget": {
+                "parameters": [app],
+                "post": _call("Have an install forgotten", "ForgetIn", {"204": None}),
+            },
+            "/v1/apps/{app}/tuf/{name}": {
+                "parameters": [app, _parameter("name")],
+                "get": _file("Fetch TUF metadata", JSON, {"200", "304"}),
+            },
+            "/v1/apps/{app}/targets/{path}": {
+                "parameters": [app, _parameter("path")],
+                "get": _file(
+                    "Fetch a file of a release", "application/octet-stream", {"200", "206", "304"}
+                ),
+            },
+            "/healthz": {"get": _state("Whether the process lives", {"200"})},
+            "/readyz": {"get": _state("Whether check-ins are answered", {"200", "503"})},
+            "/v1/openapi.json": {"get": _state("This document", {"200"})},
+        },
+        "components": {"schemas": schemas},
+    }
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": _STRING}
+
+
+def _call(summary: str, takes: str, answers: dict[str, str | None]) -> dict[str, Any]:
+    responses: dict[str, Any] = {"default": _problem()}
+    for status, name in answers.items():
+        responses[status] = {"description": "Done"}
+        if name is not None:
+            responses[status]["content"] = _content(JSON, name)
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": _content(JSON, takes)},
+        "responses": responses,
+    }
+
+
+def _file(summary: str, media_type: str, statuses: set[str]) -> dict[str, Any]:
+    responses: dict[str, Any] = {"default": _problem()}
+    for status in sorted(statuses):
+        responses[status] = {"description": "The bytes", "content": {media_type: {}}}
+    return {"summary": summary, "responses": responses}
+
+
+def _state(summary: str, statuses: set[str]) -> dict[str, Any]:
+    content = {JSON: {"schema": {"type": "object"}}}
+    responses = {status: {"description": summary, "content": content} for status in statuses}
+    return {"summary": summary, "responses": {**responses, "default": _problem()}}
+
+
+def _content(media_type: str, name: str) -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": _REF.format(name=name)}}}
+
+
+def _problem() -> dict[str, Any]:
+    return {"description": "A problem", "content": _content(PROBLEM_TYPE, "ProblemOut")}

@@ -1,0 +1,63 @@
+"""What the public app needs: ready use-cases, made once for a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from update_server.service.check_in import CheckIns
+from update_server.service.enrol import Enrol
+from update_server.service.files import Files
+from update_server.service.forget import Forget
+from update_server.service.ingest import Ingest
+from update_server.service.ports import Blobs, Clock, Database, Ids, Spool
+from update_server.service.table import Tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offload:
+    """Let the proxy in front send files: *header* with *prefix* before the file's key.
+
+    ``X-Accel-Redirect`` with an internal location of nginx, or ``X-Sendfile`` with the
+    folder of the blobs.
+    """
+
+    header: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicServices:
+    """The use-cases behind the public app. ``offload`` None: this process sends files."""
+
+    tables: Tables
+    spool: Spool
+    check_ins: CheckIns
+    ingest: Ingest
+    enrol: Enrol
+    forget: Forget
+    files: Files
+    offload: Offload | None = None
+
+
+def public_services(
+    *,
+    tables: Tables,
+    database: Database,
+    blobs: Blobs,
+    spool: Spool,
+    clock: Clock,
+    ids: Ids,
+    next_check_in_seconds: int,
+    offload: Offload | None = None,
+) -> PublicServices:
+    """Return the use-cases over these adapters. A ``Refresher`` keeps *tables* fresh."""
+    return PublicServices(
+        tables=tables,
+        spool=spool,
+        check_ins=CheckIns(tables, spool, clock, next_check_in_seconds),
+        ingest=Ingest(tables, spool, clock),
+        enrol=Enrol(database, tables, clock, ids),
+        forget=Forget(tables, spool, clock),
+        files=Files(tables, blobs),
+        offload=offload,
+    )
