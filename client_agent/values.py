@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from packaging.version import Version
 
-from client_agent.machine import Goal, TargetInfo
+from client_agent.machine.values import Goal, TargetInfo
 
 __all__ = [
     "Ban",

@@ -1,0 +1,517 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from client_agent.machine import effects as do
+from client_agent.machine import events as on
+from client_agent.machine.states import (
+    Armed,
+    Building,
+    Checking,
+    Downloading,
+    Idle,
+    Passive,
+    Staged,
+    State,
+    Trial,
+)
+from client_agent.machine.step import NOT_HEALTHY, step
+from client_agent.machine.values import (
+    ConfirmRule,
+    Fault,
+    PassiveReason,
+    Phase,
+    Trigger,
+    Trouble,
+    When,
+)
+from rollout.model import Reason
+from tests.agent.machine_builders import BROKEN, NOW, a_goal, decided, kinds, stay
+
+GOAL = a_goal("2.1.0")
+OTHER = a_goal("2.2.0")
+STAGED = Staged(edition=GOAL.edition)
+ARMED = Armed(edition=GOAL.edition, not_after=NOW + timedelta(hours=20), decided_at=NOW)
+TRIAL = Trial(edition=GOAL.edition, launch_id="l1")
+
+
+def run(state: State, *events: on.Event) -> tuple[State, list[do.Effect]]:
+    performed: list[do.Effect] = []
+    for event in events:
+        state, effects = step(state, event)
+        performed.extend(effects)
+    return state, performed
+
+
+# --- the whole road ----------------------------------------------------------------------
+
+
+def test_an_update_goes_from_idle_to_confirmed_step_by_step() -> None:
+    state, effects = run(
+        Idle(),
+        on.TimerFired(),
+        decided(GOAL),
+        on.Downloaded(),
+        on.Built(),
+        on.Allowed(),
+        decided(GOAL),
+        on.Launched(launch_id="l1", confirm=ConfirmRule.APP),
+        on.AppHealthy(),
+        on.UptimeReached(),
+        on.Confirmed(),
+    )
+
+    reported = [effect.phase for effect in effects if isinstance(effect, do.Report)]
+    assert state == Idle()
+    assert reported == [
+        Phase.OFFERED,
+        Phase.DOWNLOADED,
+        Phase.VERIFIED,
+        Phase.STAGED,
+        Phase.APPLIED,
+        Phase.LAUNCHED,
+        Phase.HEALTHY,
+    ]
+
+
+# --- idle and checking -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("event", "trigger"),
+    [
+        (on.TimerFired(), Trigger.TIMER),
+        (on.CheckRequested(), Trigger.MANUAL),
+        (on.Woke(), Trigger.WAKE),
+    ],
+)
+def test_an_idle_agent_checks_in_and_remembers_what_for(event: on.Event, trigger: Trigger) -> None:
+    state, effects = step(Idle(), event)
+
+    assert state == Checking(trigger=trigger)
+    assert effects == (do.Check(trigger=trigger),)
+
+
+def test_a_decision_to_stay_disarms_whatever_another_process_armed() -> None:
+    state, effects = step(Checking(trigger=Trigger.TIMER), stay())
+
+    assert state == Idle()
+    assert kinds(effects) == [do.RecordReason, do.Disarm, do.Schedule]
+
+
+def test_a_finished_directory_is_staged_without_a_download() -> None:
+    state, effects = step(Downloading(goal=GOAL), on.AlreadyBuilt())
+
+    assert state == STAGED
+    assert kinds(effects) == [do.Report, do.AskPolicy]
+
+
+def test_a_failed_download_ends_the_run_and_is_remembered() -> None:
+    state, effects = step(Downloading(goal=GOAL), on.DownloadFailed(fault=BROKEN))
+
+    assert state == Idle()
+    assert do.RememberFailure(edition=GOAL.edition, fault=BROKEN) in effects
+    assert do.Report(phase=Phase.FAILED, edition=GOAL.edition, fault=BROKEN) in effects
+
+
+def test_a_failed_build_ends_the_run_and_is_remembered() -> None:
+    state, effects = step(Building(goal=GOAL), on.BuildFailed(fault=BROKEN))
+
+    assert state == Idle()
+    assert do.RememberFailure(edition=GOAL.edition, fault=BROKEN) in effects
+
+
+# --- failed check-ins --------------------------------------------------------------------
+
+
+def failed(code: str = "unreachable", hours: float = 0, retry: float | None = None) -> on.Event:
+    at = NOW + timedelta(hours=hours)
+    fault = Fault(category="network", code=code)
+    return on.CheckFailed(fault=fault, at=at, retry_after_seconds=retry)
+
+
+def reports_of(*failures: on.Event) -> list[int]:
+    """Return which of the failures in a row were reported."""
+    state: State = Idle()
+    told = []
+    for index, failure in enumerate(failures):
+        state, effects = run(state, on.TimerFired(), failure)
+        if any(isinstance(effect, do.Report) for effect in effects):
+            told.append(index)
+    return told
+
+
+def test_failures_in_a_row_are_counted_for_the_back_off() -> None:
+    state, effects = run(Idle(), on.TimerFired(), failed(), on.TimerFired(), failed(retry=120.0))
+
+    assert isinstance(state, Idle)
+    assert state.trouble.failures == 2
+    assert effects[-1] == do.Schedule(when=When.FAILURE, failures=2, retry_after_seconds=120.0)
+
+
+def test_the_same_failure_is_reported_once_a_day_and_a_new_one_at_once() -> None:
+    assert reports_of(failed(), failed(hours=1), failed(hours=24), failed(hours=30)) == [0, 2]
+    assert reports_of(failed(), failed("timed_out", 1), failed(hours=2)) == [0, 1, 2]
+
+
+def test_an_older_timestamp_is_no_news_until_it_lasts_a_day() -> None:
+    stale = [failed("timestamp_rollback", hours) for hours in (0, 1, 23, 24, 25, 48)]
+
+    assert reports_of(*stale) == [3, 5]
+
+
+def test_a_success_ends_the_row_of_failures() -> None:
+    state, _ = run(Idle(), on.TimerFired(), failed(), on.TimerFired(), stay())
+
+    assert state == Idle()
+
+
+# --- staged ------------------------------------------------------------------------------
+
+
+def test_permission_to_apply_asks_the_server_once_more_first() -> None:
+    state, effects = step(STAGED, on.Allowed())
+
+    assert state == Staged(edition=GOAL.edition, checking=Trigger.PRE_APPLY)
+    assert effects == (do.Check(trigger=Trigger.PRE_APPLY),)
+
+
+def test_the_same_goal_again_after_the_pre_apply_check_is_armed() -> None:
+    state, effects = run(STAGED, on.Allowed(), decided(GOAL))
+
+    assert isinstance(state, Armed)
+    assert kinds(effects)[1:] == [
+        do.RecordReason,
+        do.Arm,
+        do.Report,
+        do.Schedule,
+        do.NotifyApp,
+    ]
+
+
+def test_must_reach_makes_the_notice_urgent() -> None:
+    _, effects = run(STAGED, on.Allowed(), decided(GOAL, reason=Reason.MUST_REACH))
+
+    assert do.NotifyApp(edition=GOAL.edition, armed=True, urgent=True) in effects
+
+
+def test_the_same_goal_after_a_routine_check_asks_the_policy_and_arms_nothing() -> None:
+    state, effects = run(STAGED, on.TimerFired(), decided(GOAL))
+
+    assert state == STAGED
+    assert kinds(effects) == [do.Check, do.RecordReason, do.AskPolicy]
+
+
+def test_a_pause_between_download_and_apply_stops_the_install() -> None:
+    state, effects = run(STAGED, on.Allowed(), stay(Reason.PAUSED))
+
+    assert state == Idle()
+    assert do.Arm not in kinds(effects)
+
+
+def test_another_goal_replaces_what_is_staged() -> None:
+    state, effects = run(STAGED, on.TimerFired(), decided(OTHER))
+
+    assert state == Downloading(goal=OTHER)
+    assert do.Disarm() in effects
+
+
+def test_the_app_hears_of_a_staged_version_once_when_the_policy_defers_it() -> None:
+    state, effects = run(STAGED, on.Deferred(), on.TimerFired(), decided(GOAL), on.Deferred())
+
+    assert isinstance(state, Staged)
+    assert state.deferrals == 2
+    assert kinds(effects).count(do.NotifyApp) == 1
+
+
+def test_a_pre_apply_check_that_fails_arms_nothing() -> None:
+    state, effects = run(STAGED, on.Allowed(), failed())
+
+    assert isinstance(state, Staged)
+    assert state.checking is None
+    assert do.Arm not in kinds(effects)
+
+
+# --- armed -------------------------------------------------------------------------------
+
+
+def test_a_pull_disarms() -> None:
+    state, effects = run(ARMED, on.TimerFired(), stay(Reason.PULLED))
+
+    assert state == Idle()
+    assert do.Disarm() in effects
+
+
+def test_another_goal_disarms_and_is_fetched() -> None:
+    state, effects = run(ARMED, on.TimerFired(), decided(OTHER))
+
+    assert state == Downloading(goal=OTHER)
+    assert do.Disarm() in effects
+
+
+def test_an_arming_is_renewed_only_when_that_gains_an_hour() -> None:
+    soon = decided(GOAL, not_after=ARMED.not_after + timedelta(minutes=59))
+    later = decided(GOAL, not_after=ARMED.not_after + timedelta(hours=1))
+
+    same, nothing = run(ARMED, on.TimerFired(), soon)
+    renewed, effects = run(ARMED, on.TimerFired(), later)
+
+    assert do.Arm not in kinds(nothing)
+    assert isinstance(same, Armed)
+    assert same.not_after == ARMED.not_after
+    assert isinstance(renewed, Armed)
+    assert renewed.not_after == later.not_after
+    assert do.Arm(goal=GOAL, not_after=later.not_after) in effects
+
+
+def test_a_check_in_that_fails_leaves_the_arming_until_it_expires() -> None:
+    state, effects = run(ARMED, on.TimerFired(), failed())
+
+    assert isinstance(state, Armed)
+    assert do.Disarm() not in effects
+
+
+def test_an_expired_arming_is_staged_again_and_asked_about_again() -> None:
+    state, effects = step(ARMED, on.ArmingExpired())
+
+    assert state == STAGED
+    assert effects == (do.Disarm(), do.AskPolicy(edition=GOAL.edition))
+
+
+def test_a_version_that_cannot_be_armed_is_disarmed_reported_and_remembered() -> None:
+    state, effects = step(ARMED, on.ArmFailed(fault=BROKEN))
+
+    assert state == Idle()
+    assert kinds(effects) == [do.Disarm, do.Report, do.RememberFailure, do.Schedule]
+
+
+# --- trial -------------------------------------------------------------------------------
+
+
+def test_healthy_alone_confirms_nothing() -> None:
+    state, effects = step(TRIAL, on.AppHealthy())
+
+    assert isinstance(state, Trial)
+    assert effects == (do.MarkHealthy(launch_id="l1"),)
+
+
+def test_uptime_alone_confirms_nothing_when_the_app_has_to_speak() -> None:
+    state, effects = step(TRIAL, on.UptimeReached())
+
+    assert isinstance(state, Trial)
+    assert effects == ()
+
+
+@pytest.mark.parametrize(
+    "events", [(on.AppHealthy(), on.UptimeReached()), (on.UptimeReached(), on.AppHealthy())]
+)
+def test_healthy_and_uptime_confirm_in_either_order(events: tuple[on.Event, ...]) -> None:
+    _, effects = run(TRIAL, *events)
+
+    assert do.Confirm(edition=GOAL.edition, launch_id="l1") in effects
+
+
+def test_uptime_confirms_where_the_app_says_nothing() -> None:
+    silent = Trial(edition=GOAL.edition, launch_id="l1", confirm=ConfirmRule.UPTIME)
+
+    _, effects = step(silent, on.UptimeReached())
+
+    assert kinds(effects) == [do.Confirm]
+
+
+def test_a_health_command_confirms_only_where_it_is_the_rule() -> None:
+    by_command = Trial(edition=GOAL.edition, launch_id="l1", confirm=ConfirmRule.COMMAND)
+
+    _, effects = run(by_command, on.UptimeReached(), on.CommandPassed())
+    _, ignored = step(TRIAL, on.CommandPassed())
+
+    assert kinds(effects) == [do.Confirm]
+    assert kinds(ignored) == [do.Ignored]
+
+
+def test_a_trial_that_could_not_be_written_down_is_confirmed_at_the_next_check_in() -> None:
+    state, effects = run(
+        TRIAL,
+        on.AppHealthy(),
+        on.UptimeReached(),
+        on.ConfirmFailed(fault=BROKEN),
+        on.TimerFired(),
+    )
+
+    assert isinstance(state, Trial)
+    assert state.confirming
+    assert kinds(effects).count(do.Confirm) == 2
+
+
+def test_a_second_healthy_run_with_a_clean_quit_confirms_a_short_lived_program() -> None:
+    first = Trial(edition=GOAL.edition, launch_id="l1")
+    second = Trial(edition=GOAL.edition, launch_id="l2", healthy_quits=1)
+
+    _, after_first = run(first, on.AppHealthy(), on.Quit())
+    _, after_second = run(second, on.AppHealthy(), on.Quit())
+
+    assert do.Confirm not in kinds(after_first)
+    assert kinds(after_second) == [do.MarkHealthy, do.Confirm, do.SealMarker, do.FlushSpool]
+
+
+def test_a_late_trial_is_reported_once_and_goes_on() -> None:
+    state, effects = run(TRIAL, on.HealthDeadline(), on.HealthDeadline())
+
+    assert isinstance(state, Trial)
+    assert effects[0] == do.Report(phase=Phase.FAILED, edition=GOAL.edition, fault=NOT_HEALTHY)
+    assert kinds(effects) == [do.Report, do.Ignored]
+
+
+def test_a_decision_for_another_version_waits_until_the_trial_is_over() -> None:
+    state, effects = run(TRIAL, on.TimerFired(), decided(OTHER))
+
+    assert isinstance(state, Trial)
+    assert state.passed_over
+    assert do.Fetch not in kinds(effects)
+    _, after = run(state, on.AppHealthy(), on.UptimeReached(), on.Confirmed())
+    assert do.Schedule(when=When.SOON) in after
+
+
+def test_a_trial_looks_on_through_failures_and_busy_locks() -> None:
+    state, _ = run(TRIAL, on.TimerFired(), failed(), on.TimerFired(), on.LockLost())
+
+    assert isinstance(state, Trial)
+    assert state.checking is None
+    assert state.trouble.failures == 1
+
+
+def test_an_app_started_again_on_trial_has_to_prove_itself_anew() -> None:
+    state, effects = run(
+        TRIAL, on.AppHealthy(), on.Launched(launch_id="l2", confirm=ConfirmRule.APP)
+    )
+
+    assert state == Trial(edition=GOAL.edition, launch_id="l2")
+    assert do.ReportMarkers() in effects
+
+
+def test_a_trial_that_fell_back_is_reported_and_looked_after_soon() -> None:
+    state, effects = step(TRIAL, on.FellBack())
+
+    assert state == Idle()
+    assert effects == (
+        do.ReportMarkers(),
+        do.ReportLastResult(),
+        do.Schedule(when=When.SOON),
+    )
+
+
+# --- start, passive, quit ----------------------------------------------------------------
+
+
+def test_a_start_on_trial_is_reported_as_launched() -> None:
+    state, effects = step(Idle(), on.Started(trial=TRIAL))
+
+    assert state == TRIAL
+    assert do.Report(phase=Phase.LAUNCHED, edition=GOAL.edition) in effects
+    assert effects[-1] == do.Schedule(when=When.SOON)
+
+
+def test_a_start_with_something_armed_tells_the_parent() -> None:
+    state, effects = step(Idle(), on.Started(armed=ARMED))
+
+    assert state == ARMED
+    assert effects[-1] == do.NotifyApp(edition=GOAL.edition, armed=True)
+
+
+@pytest.mark.parametrize(("fell_back", "when"), [(True, When.SOON), (False, When.START)])
+def test_an_ordinary_start_waits_unless_it_follows_a_fall_back(fell_back: bool, when: When) -> None:
+    state, effects = step(Idle(), on.Started(fell_back=fell_back))
+
+    assert state == Idle()
+    assert effects == (do.ReportMarkers(), do.ReportLastResult(), do.Schedule(when=when))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        Checking(trigger=Trigger.TIMER),
+        Staged(edition=GOAL.edition, checking=Trigger.TIMER),
+        Armed(edition=GOAL.edition, not_after=NOW, decided_at=NOW, checking=Trigger.TIMER),
+    ],
+)
+def test_losing_the_lock_makes_the_visit_passive_and_the_next_one_tries_again(
+    state: State,
+) -> None:
+    passive, _ = step(state, on.LockLost())
+    again, effects = step(passive, on.TimerFired())
+
+    assert passive == Passive(reason=PassiveReason.BUSY)
+    assert again == Checking(trigger=Trigger.TIMER)
+    assert effects == (do.Check(trigger=Trigger.TIMER),)
+
+
+def test_a_read_only_root_is_reported_once_and_only_looked_at() -> None:
+    sealed = on.NotWritable(
+        reason=PassiveReason.NOT_WRITABLE, fault=Fault(category="disk", code="not_writable")
+    )
+
+    state, effects = run(Idle(), sealed, sealed, on.TimerFired(), stay(), on.TimerFired(), failed())
+
+    assert isinstance(state, Passive)
+    assert kinds(effects) == [
+        do.Report,
+        do.Schedule,
+        do.Ignored,
+        do.Look,
+        do.RecordReason,
+        do.Schedule,
+        do.Look,
+        do.Report,
+        do.Schedule,
+    ]
+
+
+@pytest.mark.parametrize(
+    "state", [Idle(), Downloading(goal=GOAL), STAGED, ARMED, TRIAL, Idle(trouble=Trouble())]
+)
+def test_a_clean_quit_seals_the_marker_and_flushes_the_spool(state: State) -> None:
+    after, effects = step(state, on.Quit())
+
+    assert after == state
+    assert effects == (do.SealMarker(), do.FlushSpool())
+
+
+@pytest.mark.parametrize(
+    ("state", "event"),
+    [
+        (Idle(), on.Built()),
+        (Checking(trigger=Trigger.TIMER), on.TimerFired()),
+        (Downloading(goal=GOAL), on.CheckRequested()),
+        (Building(goal=GOAL), on.CheckRequested()),
+        (STAGED, on.Built()),
+        (STAGED, decided(GOAL)),
+        (Staged(edition=GOAL.edition, checking=Trigger.TIMER), on.Allowed()),
+        (ARMED, decided(OTHER)),
+        (ARMED, on.Built()),
+        (
+            Armed(edition=GOAL.edition, not_after=NOW, decided_at=NOW, checking=Trigger.TIMER),
+            on.TimerFired(),
+        ),
+        (TRIAL, on.Built()),
+        (TRIAL, on.Confirmed()),
+        (Trial(edition=GOAL.edition, launch_id="l", checking=Trigger.TIMER), on.TimerFired()),
+        (Passive(reason=PassiveReason.BUSY), on.Built()),
+    ],
+)
+def test_what_means_nothing_in_a_state_is_counted_and_changes_nothing(
+    state: State, event: on.Event
+) -> None:
+    after, effects = step(state, event)
+
+    assert after == state
+    assert effects == (do.Ignored(state=type(state).__name__, event=type(event).__name__),)
+
+
+def test_a_goal_is_the_same_when_its_bytes_are() -> None:
+    again = a_goal("2.1.0", rollout="ro_other")
+    changed = a_goal("2.1.0", manifest="cd" * 32)
+
+    assert GOAL.edition.is_same(again.edition)
+    assert not GOAL.edition.is_same(changed.edition)
