@@ -306,11 +306,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One accepted event. ``body`` keeps the allow-listed fields of its kind.
-
-    ``rollout``, ``ring`` and ``arm`` say under which exposure the install was when the event
-    was taken in; None when unknown.
-    """
+    """One accepted event. ``body`` keeps the allow-listed fields of its kind."""
 
     app: str
     install_key: bytes
@@ -446,7 +442,10 @@ class Telemetry(Protocol):
 
     ``absorb`` takes contacts and events in order, drops event ids already seen, keeps one
     progress row per (rollout, install) with the steps reached, and the last contact of every
-    install. Ring and arm of an install in a rollout are those of its first contact.
+    install. Ring and arm of an install in a rollout are those of its first contact; but a
+    control install that a wider ring takes in counts there from then on. An update event is
+    about the newest rollout of its version, and counts also when no contact was seen: then
+    as a candidate of ring ``""``.
     """
 
     def absorb(self, contacts: Sequence[Contact], events: Sequence[Event]) -> int: ...  # new events
@@ -457,6 +456,7 @@ class Telemetry(Protocol):
     # versions are told by channel, platform, version and number of installs
     def versions(self, app: str) -> Sequence[tuple[str, str, str, int]]: ...
     def forget_install(self, app: str, install_key: bytes) -> None: ...
+    def expire(self, *, contacts_before: datetime, events_before: datetime) -> None: ...
 
 
 class Stores(Protocol):

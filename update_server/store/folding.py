@@ -52,15 +52,6 @@ class Known:
         parsed = self.parse(version)
         return parsed is not None and self._versions.get(rollout) == parsed
 
-    def without_channel(self, events: Sequence[Event]) -> dict[str, list[bytes]]:
-        """Return the installs, by app, whose channel has to be looked up for *events*."""
-        wanted: dict[str, set[bytes]] = {}
-        for event in events:
-            lacks = event.channel is None and (event.app, event.install_key) not in self.channels
-            if lacks and event.kind == UPDATE:
-                wanted.setdefault(event.app, set()).add(event.install_key)
-        return {app: sorted(keys) for app, keys in wanted.items()}
-
     def rollout_of(self, event: Event) -> RolloutId | None:
         """Return the newest rollout of the version that an update event is about.
 
@@ -86,6 +77,15 @@ class Known:
             except InvalidVersion:
                 self._parsed[text] = None
         return self._parsed[text]
+
+
+def without_channel(events: Sequence[Event]) -> dict[str, list[bytes]]:
+    """Return the installs, by app, whose channel has to be looked up for *events*."""
+    wanted: dict[str, set[bytes]] = {}
+    for event in events:
+        if event.channel is None and event.kind == UPDATE:
+            wanted.setdefault(event.app, set()).add(event.install_key)
+    return {app: sorted(keys) for app, keys in wanted.items()}
 
 
 def fold(

@@ -9,7 +9,7 @@ Not here: sessions, crashes and metrics, of which only the event ID is kept so f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, and_, case, delete, func, or_, select
 
 from rollout.model import Arm, Rollout, RolloutId
 from update_server.service.ports import Checkpoint, Contact, Event, FunnelCell
-from update_server.store.folding import LIFE, STEP_BITS, Known, Progress, fold
+from update_server.store.folding import LIFE, STEP_BITS, Known, Progress, fold, without_channel
 from update_server.store.rows import upsert
 from update_server.store.tables import (
     checkpoints,
@@ -41,10 +41,8 @@ class SqlTelemetry:
     def absorb(self, batch: Sequence[Contact], events: Sequence[Event]) -> int:
         """Count contacts and events, in order; return how many events were new."""
         fresh = self._unseen(events)
-        latest = _latest(batch)
-        folded = fold(batch, fresh, self._known(batch, fresh, latest))
-        self._write_contacts(latest.values())
-        self._write_progress(folded)
+        self._write_contacts(_latest(batch))
+        self._write_progress(fold(batch, fresh, self._known(batch, fresh)))
         return len(fresh)
 
     def _unseen(self, events: Sequence[Event]) -> list[Event]:
@@ -65,12 +63,7 @@ class SqlTelemetry:
         inserted = {(row.app, bytes(row.install_key), bytes(row.id)) for row in new}
         return [event for key, event in by_id.items() if key in inserted]
 
-    def _known(
-        self,
-        batch: Sequence[Contact],
-        events: Sequence[Event],
-        latest: Mapping[tuple[str, bytes], Contact],
-    ) -> Known:
+    def _known(self, batch: Sequence[Contact], events: Sequence[Event]) -> Known:
         """Look up what is needed to match the batch with rollouts."""
         names = {contact.app for contact in batch} | {event.app for event in events}
         found = self._connection.execute(
@@ -81,8 +74,7 @@ class SqlTelemetry:
         known = Known()
         for row in found:
             known.add_rollout(row.id, row.app, row.channel, row.version)
-        known.channels.update({key: contact.channel for key, contact in latest.items()})
-        for app, keys in known.without_channel(events).items():
+        for app, keys in without_channel(events).items():
             for start in range(0, len(keys), _CHUNK):
                 last = select(contacts.c.install_key, contacts.c.channel).where(
                     contacts.c.app == app,
@@ -92,7 +84,7 @@ class SqlTelemetry:
                     known.channels[app, bytes(key)] = channel
         return known
 
-    def _write_contacts(self, latest: Any) -> None:
+    def _write_contacts(self, latest: Collection[Contact]) -> None:
         rows = [
             {
                 "app": contact.app,
@@ -194,17 +186,15 @@ class SqlTelemetry:
         of ring ``""``. ``silent`` are those of the candidates and the internal ones that
         applied or launched the version, and have not checked in since *silent_before*.
         """
+        ring = func.coalesce(progress.c.ring, "")
+        arm = func.coalesce(progress.c.arm, Arm.CANDIDATE)
         last_at = func.coalesce(contacts.c.at, progress.c.last_at)
-        silent = and_(
-            or_(progress.c.arm.is_(None), progress.c.arm != Arm.CONTROL),
-            _has(LIFE),
-            last_at < silent_before,
-        )
+        silent = and_(arm != Arm.CONTROL, _has(LIFE), last_at < silent_before)
         counted = {name: _has(bit) for name, bit in STEP_BITS.items()} | {"silent": silent}
         found = self._connection.execute(
             select(
-                progress.c.ring,
-                progress.c.arm,
+                ring.label("ring"),
+                arm.label("arm"),
                 *(func.sum(case((met, 1), else_=0)).label(n) for n, met in counted.items()),
             )
             .select_from(progress)
@@ -216,13 +206,13 @@ class SqlTelemetry:
                 ),
             )
             .where(progress.c.rollout == rollout.id)
-            .group_by(progress.c.ring, progress.c.arm)
-            .order_by(progress.c.ring, progress.c.arm)
+            .group_by(ring, arm)
+            .order_by(ring, arm)
         )
         return [
             FunnelCell(
-                ring=row.ring or "",
-                arm=Arm.CANDIDATE if row.arm is None else Arm(row.arm),
+                ring=row.ring,
+                arm=Arm(row.arm),
                 step=step,
                 installs=int(getattr(row, step)),
             )
@@ -258,11 +248,11 @@ def _has(bits: int) -> Any:
     return progress.c.steps.op("&")(bits) != 0
 
 
-def _latest(batch: Sequence[Contact]) -> dict[tuple[str, bytes], Contact]:
+def _latest(batch: Sequence[Contact]) -> Collection[Contact]:
     """Return the last contact of each install."""
     latest: dict[tuple[str, bytes], Contact] = {}
     for contact in batch:
         key = (contact.app, contact.install_key)
         if key not in latest or latest[key].at <= contact.at:
             latest[key] = contact
-    return latest
+    return latest.values()

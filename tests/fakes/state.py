@@ -1,0 +1,92 @@
+"""What a fake database holds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from rollout.model import Arm, Rollout
+from update_server.service.ports import (
+    ApiToken,
+    App,
+    AuditRecord,
+    Contact,
+    Enrolment,
+    EnrolmentCode,
+    Group,
+    JournalRow,
+    NotFoundError,
+    ReadOnlyError,
+    StoredDocument,
+    StoredHold,
+    StoredRelease,
+    StoredTarget,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Who may write something until when. ``holder`` None: nobody."""
+
+    holder: str | None
+    expires_at: datetime
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an install came with a rollout. ``arm`` None: no contact was seen yet."""
+
+    app: str
+    ring: str | None
+    arm: Arm | None
+    steps: frozenset[str]
+    last_at: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """Dictionaries of frozen values; those of a state that is not writable only read."""
+
+    writable: bool = False
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    apps: dict[str, App] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    releases: dict[tuple[str, str, str, str], StoredRelease] = field(default_factory=dict)
+    targets: dict[tuple[str, str], StoredTarget] = field(default_factory=dict)
+    documents: dict[tuple[str, str, str], StoredDocument] = field(default_factory=dict)
+    rollouts: dict[str, Rollout] = field(default_factory=dict)
+    holds: dict[tuple[str, str], StoredHold] = field(default_factory=dict)
+    journal: dict[int, JournalRow] = field(default_factory=dict)
+    tokens: dict[str, ApiToken] = field(default_factory=dict)
+    groups: dict[tuple[str, str], Group] = field(default_factory=dict)
+    codes: dict[str, EnrolmentCode] = field(default_factory=dict)
+    enrolments: dict[str, Enrolment] = field(default_factory=dict)
+    secrets: dict[str, bytes] = field(default_factory=dict)
+    answers: dict[str, bytes] = field(default_factory=dict)
+    audit: dict[int, AuditRecord] = field(default_factory=dict)
+    contacts: dict[tuple[str, bytes], Contact] = field(default_factory=dict)
+    progress: dict[tuple[str, bytes], Progress] = field(default_factory=dict)
+    seen: dict[tuple[str, bytes, str], datetime] = field(default_factory=dict)
+    checkpoints: dict[str, int] = field(default_factory=dict)
+
+    def copy(self, *, writable: bool) -> State:
+        """Return a state that can change without changing this one."""
+        held: dict[str, Any] = {
+            one.name: dict(value) if isinstance(value := getattr(self, one.name), dict) else value
+            for one in fields(self)
+        }
+        return State(**{**held, "writable": writable})
+
+    def write(self) -> None:
+        """Raise ReadOnlyError unless this state may change."""
+        if not self.writable:
+            raise ReadOnlyError("a transaction that only reads cannot write")
+
+    def require_app(self, name: str) -> None:
+        """Raise NotFoundError unless there is an app called *name*."""
+        if name not in self.apps:
+            raise NotFoundError("app", name)
