@@ -77,8 +77,7 @@ def step(state: State, event: on.Event) -> Outcome:
             return _armed(state, event)
         case Trial():
             return _trial(state, event)
-        case Passive():
-            return _passive(state, event)
+    return _passive(state, event)
 
 
 # --- any state ---------------------------------------------------------------------------
@@ -393,8 +392,7 @@ def _confirms(state: Trial, *, at_quit: bool = False) -> bool:
             return state.healthy_called and long_enough
         case ConfirmRule.UPTIME:
             return state.uptime_reached
-        case ConfirmRule.COMMAND:
-            return False
+    return False  # the health command has an event of its own
 
 
 def _confirm(state: Trial) -> do.Confirm:
