@@ -52,10 +52,15 @@ class ManifestError(RolloutError):
 
 
 class IllegalTransitionError(RolloutError):
-    """A rollout cannot do this now. ``legal`` holds the verbs that it can."""
+    """A rollout cannot do this now. ``legal`` holds the verbs that it can.
 
-    def __init__(self, verb: str, state: RolloutState, legal: tuple[str, ...], detail: str) -> None:
-        super().__init__(f"cannot {verb} a rollout that is {state}: {detail}")
+    ``state`` is None where there is no rollout yet.
+    """
+
+    def __init__(
+        self, verb: str, state: RolloutState | None, legal: tuple[str, ...], detail: str
+    ) -> None:
+        super().__init__(f"cannot {verb}: {detail}")
         self.verb = verb
         self.state = state
         self.legal = legal

@@ -43,7 +43,7 @@ def ring_for(
     rollbacks, which must not wait, and rings that only the policy's internal groups are in.
     """
     for ring in rings_of(entry):
-        free = entry.rollback or _is_internal(ring, policy)
+        free = entry.rollback or is_internal(ring, policy)
         exposure_bp = ring.exposure_bp if free else min(ring.exposure_bp, ceiling_bp)
         if is_general(ring) and in_holdback(entry, bucket):
             continue
@@ -61,6 +61,7 @@ def only_attributes_fail(entry: Entry, install: Install) -> bool:
     return bool(rings) and not any(has_attributes(ring.audience, install) for ring in rings)
 
 
-def _is_internal(ring: OpenRing, policy: Policy) -> bool:
+def is_internal(ring: OpenRing, policy: Policy) -> bool:
+    """Whether *ring* names groups, and only the policy's internal ones."""
     groups = ring.audience.groups
     return groups is not None and set(groups) <= set(policy.internal_groups)

@@ -1,0 +1,300 @@
+"""What a change of a rollout document is, and how many people it needs (TRUST.md section 7).
+
+The signer judges every document that it is asked to sign, from the last one that it signed;
+the service judges before it asks. Narrowing is never delayed; widening goes by the signed
+ramp, or needs people; some things nobody may do.
+
+Not here: who approved (the signer verifies that), and how far two entries differ
+(``rollout.widening``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from packaging.version import Version
+
+from rollout.compose import shape_at
+from rollout.documents import check_against_policy
+from rollout.errors import DocumentError
+from rollout.history import History
+from rollout.model import Entry, Policy, Release, RolloutDocument, RolloutId, RolloutState
+from rollout.rings import ceiling_at, is_internal
+from rollout.widening import is_no_wider, lost_holds, next_ramp_position, shape_of
+
+Releases = Mapping[str, Mapping[Version, Release]]
+"""The signed releases of one channel: platform -> version -> release."""
+
+_OFFERED = frozenset({RolloutState.ACTIVE, RolloutState.COMPLETED})
+
+
+class ChangeKind(StrEnum):
+    """What a change is, from harmless to impossible."""
+
+    NONE = "none"
+    DE_ESCALATION = "de_escalation"
+    COVERED = "covered"
+    RESUME = "resume"
+    ESCALATION = "escalation"
+    NEVER = "never"
+
+
+_GRAVITY = {kind: gravity for gravity, kind in enumerate(ChangeKind)}
+_RAISING = frozenset({ChangeKind.COVERED, ChangeKind.RESUME, ChangeKind.ESCALATION})
+
+
+class Act(StrEnum):
+    """What the policy's ``auto`` speaks of."""
+
+    PAUSE = "pause"
+    PULL = "pull"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A whole change: as grave as its gravest part.
+
+    ``approvals_needed`` counts distinct operators, the one who asks included. ``acts`` has
+    one item for each pause, pull and rollback.
+    """
+
+    kind: ChangeKind
+    why: tuple[str, ...] = ()
+    approvals_needed: int = 0
+    acts: tuple[Act, ...] = ()
+
+
+def judge_change(
+    old: RolloutDocument | None,
+    new: RolloutDocument,
+    policy: Policy,
+    releases: Releases,
+    now: datetime,
+    *,
+    since: Mapping[RolloutId, datetime] | None = None,
+    history: History | None = None,
+) -> Change:
+    """Return what it means to replace *old* (None: nothing was signed yet) by *new*.
+
+    ``since`` says when each rollout's present exposure was opened, where *history* does not.
+
+    1. The document keeps to the policy's lists, in order, and says each thing once.
+    2. No version that was ever pulled is offered.
+    3. Entries of both documents are compared; others start, roll back, or leave.
+    """
+    known = history or History()
+    if since is not None:
+        known = replace(known, since=since)
+    judge = _Judge(policy=policy, releases=releases, now=now, history=known)
+    before = {_identity(entry): entry for entry in old.entries} if old else {}
+    parts = [*judge.document(new), *judge.pulled(old, new)]  # 1, 2
+    for entry in new.entries:  # 3
+        was = before.pop(_identity(entry), None)
+        if was is not None:
+            parts += judge.changed(was, entry)
+        elif entry.rollback:
+            parts += judge.rollback(entry, new)
+        else:
+            parts += judge.started(entry)
+    parts += [_narrowing(entry, "leaves the document") for entry in before.values()]
+    return _whole(parts)
+
+
+def happens_by_itself(change: Change, policy: Policy, *, rollbacks_today: int) -> bool:
+    """Whether the server may make *change* without a person asking.
+
+    ``rollbacks_today`` counts automatic rollbacks of the app in the last 24 hours.
+    """
+    auto = policy.automatic
+    allowed = {Act.PAUSE: auto.pause, Act.PULL: auto.pull, Act.ROLLBACK: auto.rollback}
+    if change.kind in {ChangeKind.NONE, ChangeKind.DE_ESCALATION, ChangeKind.COVERED}:
+        rollbacks = change.acts.count(Act.ROLLBACK)
+        few_enough = not rollbacks or rollbacks_today + rollbacks <= auto.max_rollbacks_per_day
+        return (
+            few_enough and change.approvals_needed == 0 and all(allowed[act] for act in change.acts)
+        )
+    return False
+
+
+def _identity(entry: Entry) -> tuple[object, ...]:
+    return (
+        entry.rollout,
+        entry.version,
+        entry.rollback,
+        entry.from_versions if entry.rollback else None,
+    )
+
+
+def _whole(parts: Iterable[Change]) -> Change:
+    every = tuple(parts)
+    return Change(
+        kind=max((part.kind for part in every), key=_GRAVITY.__getitem__, default=ChangeKind.NONE),
+        why=tuple(reason for part in every for reason in part.why),
+        approvals_needed=max((part.approvals_needed for part in every), default=0),
+        acts=tuple(act for part in every for act in part.acts),
+    )
+
+
+def _never(why: str) -> Change:
+    return Change(kind=ChangeKind.NEVER, why=(why,))
+
+
+def _narrowing(entry: Entry, why: str, *acts: Act) -> Change:
+    return Change(kind=ChangeKind.DE_ESCALATION, why=(f"{entry.version}: {why}",), acts=acts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judge:
+    """Judges one entry at a time, within what the policy and the releases allow."""
+
+    policy: Policy
+    releases: Releases
+    now: datetime
+    history: History
+
+    def document(self, new: RolloutDocument) -> list[Change]:
+        try:
+            check_against_policy(new, self.policy)
+        except DocumentError as error:
+            return [_never(str(error))]
+        versions = [entry.version for entry in new.entries if not entry.rollback]
+        if versions != sorted(versions, reverse=True):
+            return [_never("entries are not newest first")]
+        twice = [key for key, times in Counter(map(_identity, new.entries)).items() if times > 1]
+        return [_never("an entry stands there twice")] if twice else []
+
+    def pulled(self, old: RolloutDocument | None, new: RolloutDocument) -> list[Change]:
+        entries = (*(old.entries if old else ()), *new.entries)
+        pulled = {entry.version for entry in entries if entry.state is RolloutState.PULLED}
+        pulled |= self.history.pulled
+        return [
+            _never(f"{entry.version}: was pulled; publish a higher version")
+            for entry in new.entries
+            if entry.version in pulled and entry.state is not RolloutState.PULLED
+        ]
+
+    def started(self, entry: Entry) -> list[Change]:
+        if entry.state is RolloutState.PULLED:
+            return [_narrowing(entry, "pulled", Act.PULL)]
+        ramp = self.policy.ramp
+        if entry.state is RolloutState.COMPLETED and entry.version in self.history.completed:
+            start = self._covered(entry, "is the last-good one again", 0)
+        elif ramp and shape_of(entry) == shape_at(ramp, 0, self.policy.internal_groups):
+            # A start is always asked for by an operator.
+            start = self._covered(entry, "starts", max(1, ramp[0].approvals))
+        else:
+            start = self._outside(entry, "starts outside the ramp")
+        return [start, *self._bounds(entry)]
+
+    def rollback(self, entry: Entry, new: RolloutDocument) -> list[Change]:
+        found = [*self._signed(entry)]
+        offered = {e.version for e in new.entries if e.state in _OFFERED and not e.rollback}
+        for version in sorted(entry.from_versions):
+            if not any(
+                version in by_version and entry.version in by_version[version].rollback_to
+                for by_version in self.releases.values()
+            ):
+                found.append(_never(f"{version} to {entry.version}: no signed edge"))
+            if version in offered:
+                found.append(_never(f"{version} to {entry.version}: {version} is still offered"))
+        return [*found, _narrowing(entry, "rolled back to", Act.ROLLBACK)]
+
+    def changed(self, was: Entry, entry: Entry) -> list[Change]:
+        if RolloutState.PULLED in {was.state, entry.state}:  # what is withdrawn exposes nobody
+            is_new = was.state is not RolloutState.PULLED
+            return [_narrowing(entry, "pulled", Act.PULL)] if is_new else []
+        parts = [
+            *self._state(was, entry),
+            *self._exposure(was, entry),
+            *self._holds(was, entry),
+            *self._from(was, entry),
+        ]
+        kinds = {part.kind for part in parts}
+        if kinds.isdisjoint(_RAISING):
+            return parts
+        if ChangeKind.DE_ESCALATION in kinds:
+            parts.append(self._outside(entry, "both narrower and wider"))
+        return [*parts, *self._bounds(entry)]
+
+    def _state(self, was: Entry, entry: Entry) -> list[Change]:
+        if was.state is entry.state:
+            return []
+        if entry.state is RolloutState.PAUSED:
+            return [_narrowing(entry, "paused", Act.PAUSE)]
+        if was.state is not RolloutState.PAUSED:  # active and completed decide alike
+            return [self._covered(entry, f"is {entry.state}", 0)]
+        automatic = entry.rollout in self.history.paused_automatically
+        needed = self.policy.approvals.resume_after_auto_pause if automatic else 1
+        why = f"{entry.version}: resumed after {'an automatic' if automatic else 'a'} pause"
+        return [Change(kind=ChangeKind.RESUME, why=(why,), approvals_needed=needed)]
+
+    def _exposure(self, was: Entry, entry: Entry) -> list[Change]:
+        if shape_of(was) == shape_of(entry):
+            return []
+        if is_no_wider(was, entry, self.policy):
+            return [_narrowing(entry, "narrower")]
+        position = next_ramp_position(was, entry, self.policy)
+        if position is None:
+            return [self._outside(entry, "wider, outside the ramp")]
+        soak_seconds = self.policy.ramp[position - 1].soak_seconds
+        since = self.history.since.get(entry.rollout) if entry.rollout else None
+        soaked_seconds = 0 if since is None else int((self.now - since).total_seconds())
+        if soaked_seconds < soak_seconds:
+            why = f"wider after {soaked_seconds} s of {soak_seconds} s"
+            return [self._outside(entry, why)]
+        step = self.policy.ramp[position]
+        return [self._covered(entry, f"promoted to {step.ring}", step.approvals)]
+
+    def _holds(self, was: Entry, entry: Entry) -> list[Change]:
+        lost = [self._outside(entry, f"hold {hold.id} lifted") for hold in lost_holds(was, entry)]
+        added = [hold for hold in entry.holds if hold not in was.holds]
+        return lost + [_narrowing(entry, f"hold {hold.id} placed") for hold in added]
+
+    def _from(self, was: Entry, entry: Entry) -> list[Change]:
+        if was.from_versions == entry.from_versions:
+            return []
+        fewer = entry.from_versions and (
+            not was.from_versions or entry.from_versions < was.from_versions
+        )
+        if fewer:
+            return [_narrowing(entry, "for fewer versions")]
+        return [self._outside(entry, "for more versions")]
+
+    def _covered(self, entry: Entry, why: str, approvals: int) -> Change:
+        return Change(
+            kind=ChangeKind.COVERED, why=(f"{entry.version}: {why}",), approvals_needed=approvals
+        )
+
+    def _outside(self, entry: Entry, why: str) -> Change:
+        return Change(
+            kind=ChangeKind.ESCALATION,
+            why=(f"{entry.version}: {why}",),
+            approvals_needed=self.policy.approvals.outside_ramp,
+        )
+
+    def _signed(self, entry: Entry) -> list[Change]:
+        version, floor = entry.version, self.policy.floor
+        if not any(version in by_version for by_version in self.releases.values()):
+            return [_never(f"{version}: not among the signed releases")]
+        if version in self.policy.revoked:
+            return [_never(f"{version}: revoked")]
+        if floor is not None and version < floor:
+            return [_never(f"{version}: below the floor {floor}")]
+        return []
+
+    def _bounds(self, entry: Entry) -> list[Change]:
+        found = [by[entry.version] for by in self.releases.values() if entry.version in by]
+        ceiling_bp = min(
+            (ceiling_at(self.policy, release, self.now) for release in found), default=0
+        )
+        capped = [r.exposure_bp for r in entry.rings if not is_internal(r, self.policy)]
+        parts = self._signed(entry)
+        if found and not entry.rollback and max(capped, default=0) > ceiling_bp:
+            why = f"{entry.version}: {max(capped)} bp is above the ceiling of {ceiling_bp} bp"
+            parts.append(_never(why))
+        return parts
