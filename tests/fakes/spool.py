@@ -53,6 +53,7 @@ class FakeSpool:
         self._held = held
         self._lock = threading.Lock()
         self.full = False
+        self.dropped_contacts = 0
 
     def contact(self, contact: Contact) -> None:
         self._add([contact])

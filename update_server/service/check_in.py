@@ -14,6 +14,7 @@ from types import MappingProxyType
 from packaging.version import Version
 
 from rollout.decide import arm_of, decide
+from rollout.eligibility import why_not_allowed
 from rollout.model import (
     Action,
     Arm,
@@ -208,15 +209,17 @@ def exposure_of(channel: ChannelTable | None, install: Install) -> Exposure:
     """
     if channel is None or channel.rollout is None:
         return NOT_EXPOSED
-    releases = channel.documents[install.platform].releases
+    documents = channel.documents[install.platform]
     for entry in channel.rollout.entries:
-        if entry.rollback or entry.rollout is None or entry.state is not RolloutState.ACTIVE:
+        if entry.rollback or entry.state is not RolloutState.ACTIVE:
             continue
         if install.version is not None and install.version > entry.version:
             continue
-        release = releases.get(entry.version)
+        release = documents.releases.get(entry.version)
         if release is None:
             continue
+        if why_not_allowed(entry.version, documents, install) is not None:
+            return NOT_EXPOSED
         ring, arm = arm_of(entry, release, install)
         if arm is None:
             return NOT_EXPOSED

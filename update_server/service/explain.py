@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import Final
 
 from packaging.version import Version
 
 from rollout.bucket import bucket_of
-from rollout.decide import decide, why_not_allowed
+from rollout.decide import decide
+from rollout.eligibility import why_not_allowed
 from rollout.model import (
     Action,
     Assignment,
@@ -120,9 +122,7 @@ def _as_check_in(question: Question) -> CheckIn:
     )
 
 
-def _bucket(
-    assignment: Assignment, channel: ChannelTable | None, install: Install
-) -> int | None:
+def _bucket(assignment: Assignment, channel: ChannelTable | None, install: Install) -> int | None:
     """Return the bucket that was decisive, else that of the newest release on offer."""
     if assignment.bucket is not None or channel is None or channel.rollout is None:
         return assignment.bucket
@@ -177,8 +177,11 @@ def _steps(channel: ChannelTable | None, install: Install, now: datetime) -> Ite
             detail=f"the rollout document expired at {_time(expires_at)}",
         )
         return
+    policy = replace(documents.policy, must_reach=())
     for entry in documents.rollout.entries:
-        step, chosen = _entry(entry, documents, install, now)
+        rollout = replace(documents.rollout, entries=(entry,))
+        alone = replace(documents, policy=policy, rollout=rollout)
+        step, chosen = _entry(entry, alone, install, now)
         yield step
         if chosen:
             return
@@ -188,9 +191,7 @@ def _must_reach(
     rule: MustReach, documents: Documents, install: Install, now: datetime
 ) -> tuple[Explained, bool]:
     version = render_version(rule.version)
-    alone = replace(
-        documents, policy=replace(documents.policy, must_reach=(rule,)), rollout=None
-    )
+    alone = replace(documents, policy=replace(documents.policy, must_reach=(rule,)), rollout=None)
     given = decide(alone, install, now)
     chosen = given.action is not Action.STAY
     if chosen:
@@ -199,20 +200,17 @@ def _must_reach(
         outcome, detail = "not_due", f"due from {_time(rule.after)} on"
     elif install.version is not None and install.version >= rule.version:
         outcome, detail = str(Reason.UP_TO_DATE), "reached already"
-    else:
-        why = why_not_allowed(rule.version, documents, install)
+    elif why := why_not_allowed(rule.version, documents, install):
         outcome, detail = str(Reason.NOT_ELIGIBLE), f"may not run here: {why}"
+    else:
+        outcome, detail = str(Reason.THROTTLED), _SENTENCES[Reason.THROTTLED]
     step = Explained(rule="must_reach", entry=version, outcome=outcome, detail=detail)
     return step, chosen
 
 
 def _entry(
-    entry: Entry, documents: Documents, install: Install, now: datetime
+    entry: Entry, alone: Documents, install: Install, now: datetime
 ) -> tuple[Explained, bool]:
-    policy = replace(documents.policy, must_reach=())
-    rollout = documents.rollout
-    assert rollout is not None  # noqa: S101 - the caller has an entry of it
-    alone = replace(documents, policy=policy, rollout=replace(rollout, entries=(entry,)))
     given = decide(alone, install, now)
     skipped = given.reason is Reason.UP_TO_DATE
     step = Explained(
@@ -224,23 +222,28 @@ def _entry(
     return step, given.action is not Action.STAY
 
 
+_SENTENCES: Final = {
+    Reason.ROLLED_BACK: "a signed way back from the installed version",
+    Reason.PAUSED: "the rollout is paused: no further install is offered it",
+    Reason.PULLED: "the release was pulled",
+    Reason.THROTTLED: "it failed on this machine a short time ago",
+}
+
+
 def _sentence(given: Assignment, entry: Entry) -> str:
     """Say what decided, with the numbers that it was decided by."""
     rings = ", ".join(f"{ring.name} {ring.exposure_bp}" for ring in entry.rings) or "none"
-    bucket = f"bucket {given.bucket}"
-    sentences = {
-        Reason.IN_RING: f"{bucket}, ring {given.ring}; open rings (bp): {rings}",
-        Reason.ROLLED_BACK: "a signed way back from the installed version",
-        Reason.OUTSIDE_RING: f"{bucket} is in no open ring (bp): {rings}",
-        Reason.HOLDBACK: f"{bucket} is in the holdback of {entry.holdback_bp} bp",
-        Reason.PAUSED: "the rollout is paused: no further install is offered it",
-        Reason.PULLED: "the release was pulled",
-        Reason.NOT_ELIGIBLE: f"may not run here: {given.detail}",
-        Reason.THROTTLED: "failed on this machine a short time ago",
-    }
     if given.hold is not None:
         return f"{given.hold.title}: {given.hold.link}"
-    return sentences[given.reason]
+    if given.reason is Reason.IN_RING:
+        return f"bucket {given.bucket}, ring {given.ring}; open rings (bp): {rings}"
+    if given.reason is Reason.OUTSIDE_RING:
+        return f"bucket {given.bucket} is in no open ring (bp): {rings}"
+    if given.reason is Reason.HOLDBACK:
+        return f"bucket {given.bucket} is in the holdback of {entry.holdback_bp} bp"
+    if given.reason is Reason.NOT_ELIGIBLE:
+        return f"may not run here: {given.detail}"
+    return _SENTENCES[given.reason]
 
 
 def _time(at: datetime) -> str:

@@ -462,13 +462,20 @@ class Telemetry(Protocol):
 class Stores(Protocol):
     """All stores of one transaction."""
 
-    apps: Apps
-    releases: Releases
-    rollouts: Rollouts
-    journal: Journal
-    access: Access
-    audit: Audit
-    telemetry: Telemetry
+    @property
+    def apps(self) -> Apps: ...
+    @property
+    def releases(self) -> Releases: ...
+    @property
+    def rollouts(self) -> Rollouts: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def access(self) -> Access: ...
+    @property
+    def audit(self) -> Audit: ...
+    @property
+    def telemetry(self) -> Telemetry: ...
 
 
 class Database(Protocol):
@@ -511,8 +518,8 @@ class Spool(Protocol):
     ``dropped_contacts`` counts those that found no room.
     """
 
-    dropped_contacts: int
-
+    @property
+    def dropped_contacts(self) -> int: ...
     def contact(self, contact: Contact) -> None: ...  # buffered: written, not waited for
     def events(self, events: Sequence[Event]) -> None: ...  # durable on return; UnavailableError
 

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.public_world import (
+    APP,
+    CHANNEL,
+    HIGH_BUCKET,
+    LOW_BUCKET,
+    NOW,
+    PLATFORM,
+    World,
+    a_world,
+    empty_world,
+)
+from update_server.service.errors import (
+    BadTokenError,
+    ExpiredTokenError,
+    NotReadyError,
+    UnknownAppError,
+)
+from update_server.service.ingest import (
+    Batch,
+    Receipt,
+    RejectCode,
+    Rejected,
+    Report,
+    happened_at,
+)
+from update_server.service.ports import Phase, UnavailableError
+from update_server.service.pseudonyms import install_key
+
+
+@pytest.fixture
+def world() -> World:
+    return a_world()
+
+
+def a_report(index: int = 0, **fields: Any) -> Report:
+    known: dict[str, Any] = {
+        "index": index,
+        "id": f"00000000-0000-4000-8000-{index:012}",
+        "at": NOW,
+        "kind": "update",
+        "version": "2.1.0",
+        "phase": Phase.APPLIED,
+    }
+    return Report(**{**known, **fields})
+
+
+def a_batch(world: World, *reports: Report, **fields: Any) -> Batch:
+    known: dict[str, Any] = {
+        "install_id": LOW_BUCKET,
+        "token": world.check_in().token,
+        "reports": reports,
+    }
+    return Batch(**{**known, **fields})
+
+
+def test_an_accepted_event_is_in_the_spool_before_it_is_acknowledged(world: World) -> None:
+    receipt = world.services.ingest.accept(APP, a_batch(world, a_report(), a_report(1)))
+
+    assert receipt == Receipt(accepted=2)
+    assert [event.phase for event in world.taken] == [Phase.APPLIED, Phase.APPLIED]
+
+
+def test_an_event_bears_the_pseudonym_and_what_the_token_says_of_its_install(world: World) -> None:
+    world.services.ingest.accept(APP, a_batch(world, a_report(body={"delta": True})))
+
+    event = world.taken[0]
+    pepper = world.tables.secrets.pepper
+    assert event.install_key == install_key(pepper, APP, LOW_BUCKET)
+    assert (event.channel, event.platform, event.version) == (CHANNEL, PLATFORM, "2.1.0")
+    assert event.body == {"delta": True}
+    assert event.received_at == NOW
+
+
+def test_an_install_that_runs_no_release_of_ours_has_no_channel(world: World) -> None:
+    world.put_rollout()
+    world.refresh()
+
+    world.services.ingest.accept(
+        APP, a_batch(world, a_report(), token=world.check_in(version=None).token)
+    )
+
+    assert world.taken[0].channel is None
+
+
+def test_a_full_disk_acknowledges_nothing(world: World) -> None:
+    batch = a_batch(world, a_report())
+    world.spool.full = True
+
+    with pytest.raises(UnavailableError):
+        world.services.ingest.accept(APP, batch)
+
+
+def test_another_installs_token_takes_nothing_in(world: World) -> None:
+    token = world.check_in(HIGH_BUCKET).token
+
+    with pytest.raises(BadTokenError):
+        world.services.ingest.accept(APP, a_batch(world, a_report(), token=token))
+    assert world.taken == []
+
+
+def test_an_expired_token_takes_nothing_in(world: World) -> None:
+    batch = a_batch(world, a_report())
+    world.advance(timedelta(days=121).total_seconds())
+
+    with pytest.raises(ExpiredTokenError):
+        world.services.ingest.accept(APP, batch)
+    assert world.taken == []
+
+
+def test_an_unknown_app_is_named(world: World) -> None:
+    with pytest.raises(UnknownAppError) as caught:
+        world.services.ingest.accept("nope", a_batch(world, a_report()))
+    assert caught.value.app == "nope"
+
+
+def test_a_process_that_has_read_nothing_takes_nothing_in() -> None:
+    world = empty_world()
+
+    with pytest.raises(NotReadyError):
+        world.services.ingest.accept(APP, Batch(install_id=LOW_BUCKET, token="x", reports=()))
+
+
+def test_events_are_taken_in_after_the_lease_and_without_a_database(world: World) -> None:
+    batch = a_batch(world, a_report())
+    world.database.is_down = True
+    world.advance(3_600)
+
+    assert world.services.ingest.accept(APP, batch).accepted == 1
+
+
+def test_an_old_event_is_refused_by_index_and_the_others_are_taken(world: World) -> None:
+    old = a_report(0, at=NOW - timedelta(days=31))
+    earlier = Rejected(index=1, code=RejectCode.BAD_FIELD, field="at")
+
+    receipt = world.services.ingest.accept(
+        APP, a_batch(world, old, a_report(2), rejected=(earlier,))
+    )
+
+    assert receipt.accepted == 1
+    assert [(one.index, one.code) for one in receipt.rejected] == [
+        (0, RejectCode.TOO_OLD),
+        (1, RejectCode.BAD_FIELD),
+    ]
+
+
+def test_a_batch_without_one_good_event_is_no_work_for_the_spool(world: World) -> None:
+    batch = a_batch(world, a_report(at=NOW - timedelta(days=31)))
+    world.spool.full = True
+
+    assert world.services.ingest.accept(APP, batch).accepted == 0
+
+
+def test_a_wrong_clock_is_corrected_by_when_it_sent(world: World) -> None:
+    behind = timedelta(days=400)
+    report = a_report(at=NOW - behind - timedelta(hours=1))
+
+    world.services.ingest.accept(APP, a_batch(world, report, sent_at=NOW - behind))
+
+    assert world.taken[0].at == NOW - timedelta(hours=1)
+
+
+class TestWhenAnEventHappened:
+    def test_thirty_days_are_the_limit(self) -> None:
+        limit = NOW - timedelta(days=30)
+
+        assert happened_at(limit, received_at=NOW, sent_at=None) == limit
+        assert happened_at(limit - timedelta(seconds=1), received_at=NOW, sent_at=None) is None
+
+    def test_five_minutes_ahead_are_believed_and_more_becomes_the_receipt(self) -> None:
+        ahead = NOW + timedelta(minutes=5)
+
+        assert happened_at(ahead, received_at=NOW, sent_at=None) == ahead
+        assert happened_at(ahead + timedelta(seconds=1), received_at=NOW, sent_at=None) == NOW
+
+    @pytest.mark.parametrize(
+        ("at", "sent_at"),
+        [
+            (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)),
+            (datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)),
+            (datetime.max.replace(tzinfo=UTC), None),
+            (datetime.min.replace(tzinfo=UTC), None),
+        ],
+    )
+    def test_the_ends_of_the_calendar_are_times_like_others(
+        self, at: datetime, sent_at: datetime | None
+    ) -> None:
+        assert happened_at(at, received_at=NOW, sent_at=sent_at) in {None, NOW}
