@@ -1,1 +1,1 @@
-"""The serinus command."""
+"""The ``serinus`` command: for publishers, operators and whoever runs the server."""

@@ -1,0 +1,128 @@
+"""The admin API, seen from the command line: JSON in, JSON or a ProblemError out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode
+
+import urllib3
+
+from update_server.cli.errors import CliError, ProblemError
+
+_TIMEOUT_SECONDS = 60.0  # a pull returns only after the lease of every web process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """Return the body as an object; raises CliError when it is none."""
+        try:
+            document = json.loads(self.body)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise CliError("unexpected_answer", f"the server answered {self.status} without JSON")
+        return document
+
+
+class Transport(Protocol):
+    """How a request reaches an admin app."""
+
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer: ...
+
+
+class HttpTransport:
+    """An admin app behind a URL."""
+
+    def __init__(self, server: str) -> None:
+        self._server = server.rstrip("/")
+        self._pool = urllib3.PoolManager(
+            timeout=urllib3.Timeout(total=_TIMEOUT_SECONDS), retries=False
+        )
+
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Send one request; raises CliError when the server cannot be reached."""
+        try:
+            response = self._pool.request(
+                method, self._server + path, headers=dict(headers), body=body or None
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise CliError(
+                "unreachable",
+                f"{self._server} does not answer ({type(error).__name__})",
+                hint="serinus serve, or name the server with --server",
+            ) from error
+        names = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(status=response.status, headers=names, body=response.data)
+
+
+class AdminApi:
+    """The calls of the admin app, with a token."""
+
+    def __init__(self, transport: Transport, token: str) -> None:
+        self._transport = transport
+        self._token = token
+
+    def get(self, path: str, **query: object) -> dict[str, Any]:
+        """GET an object."""
+        return self.send("GET", path + _query(query)).json()
+
+    def items(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
+        """GET a list, page by page."""
+        cursor: object = None
+        while True:
+            page = self.get(path, **query, cursor=cursor)
+            yield from page["items"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    def post(
+        self, path: str, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """POST an object."""
+        body = json.dumps(document).encode()
+        kind = {"Content-Type": "application/json", **(headers or {})}
+        return self.send("POST", path, kind, body).json()
+
+    def delete(self, path: str) -> None:
+        """DELETE a thing."""
+        self.send("DELETE", path)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Answer:
+        """Send one request; raises ProblemError for a 4xx or 5xx."""
+        own = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        answer = self._transport.send(method, path, own | dict(headers or {}), body)
+        if answer.status >= 400:  # noqa: PLR2004 - HTTP's errors start there
+            try:
+                problem = answer.json()
+            except CliError:
+                problem = {"detail": f"the server answered {answer.status}"}
+            raise ProblemError(answer.status, problem)
+        return answer
+
+
+def app_path(app: str, *rest: str) -> str:
+    """Return the path of an app's resource, each part quoted."""
+    parts = "".join(f"/{quote(part, safe='')}" for part in rest)
+    return f"/v1/admin/apps/{quote(app, safe='')}{parts}"
+
+
+def _query(query: Mapping[str, object]) -> str:
+    given = {name: str(value) for name, value in query.items() if value is not None}
+    return f"?{urlencode(given)}" if given else ""

@@ -1,0 +1,132 @@
+"""Draft a release for one platform: its payload, its side files, and the document to sign."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from packaging.version import Version
+
+from rollout.documents import parse_release, release_folder, render_release
+from rollout.errors import RolloutError
+from rollout.model import Artifact, Release, SideFile
+from rollout.names import check_file_name, check_platform
+from signing import ceremony
+from update_server.cli.errors import CliError, UsageError
+from update_server.cli.payload import PayloadError, make_payload
+
+_READ_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What the publisher says of a version, for all platforms."""
+
+    app: str
+    channel: str
+    version: Version
+    entry_point: str | None
+    notes: Path | None
+    min_version: Version | None
+    rollback_to: tuple[Version, ...]
+    not_before: datetime | None
+    min_os: str | None
+    security: bool
+    data_schema: int | None
+    reads_schema_max: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalFile:
+    """A file to upload."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """One platform's release, ready to be signed once its files are uploaded."""
+
+    platform: str
+    files: tuple[LocalFile, ...]
+    to_sign: ceremony.Draft
+
+
+def draft_release(
+    source: Source, platform: str, tree: Path, *, folder: Path, now: datetime
+) -> Draft:
+    """Make the payload of *tree* in *folder*, and the document that describes it.
+
+    Raises:
+        CliError: The tree holds what agents would refuse; the text names it.
+        UsageError: A name, version or field breaks a rule.
+    """
+    try:
+        check_platform(platform)
+        where = release_folder(source.app, source.channel, platform, source.version)
+        payload = folder / platform / f"{source.app}-{source.version}.srn"
+        payload.parent.mkdir()
+        made = make_payload(
+            tree,
+            payload,
+            app=source.app,
+            platform=platform,
+            version=source.version,
+            entry_point=source.entry_point,
+        )
+        others = () if source.notes is None else (_notes(where, source.notes),)
+        release = Release(
+            app=source.app,
+            channel=source.channel,
+            platform=platform,
+            version=source.version,
+            salt=secrets.token_bytes(32),
+            released_at=now.replace(microsecond=0),
+            artifact=Artifact(
+                path=f"{where}/{check_file_name(payload.name)}",
+                format="serinus-1",
+                manifest_sha256=made.manifest_sha256,
+                tree_bytes=made.tree_bytes,
+                files=made.files,
+            ),
+            not_before=source.not_before,
+            min_version=source.min_version,
+            min_os=source.min_os,
+            rollback_to=source.rollback_to,
+            security=source.security,
+            others=others,
+            data_schema=source.data_schema,
+            reads_schema_max=source.reads_schema_max,
+        )
+        document = render_release(release)
+        parse_release(document)  # what an agent would refuse is refused here
+    except RolloutError as error:
+        raise UsageError("bad_release", str(error)) from error
+    except PayloadError as error:
+        raise CliError("bad_payload", f"{tree}: {error}") from error
+    paths = {release.artifact.path: payload}
+    if source.notes is not None:
+        paths[others[0].path] = source.notes
+    files = {path: LocalFile(path=file, sha256=_sha256(file)) for path, file in paths.items()}
+    named = {path: (file.sha256, file.path.stat().st_size) for path, file in files.items()}
+    return Draft(
+        platform=platform,
+        files=tuple(files.values()),
+        to_sign=ceremony.Draft(document=document, files=named),
+    )
+
+
+def _notes(where: str, notes: Path) -> SideFile:
+    return SideFile(path=f"{where}/{check_file_name(notes.name)}", kind="notes")
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(_READ_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,203 @@
+"""``serinus release``: sign a version and hand it in; look at what was; verify from outside."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import click
+from packaging.version import Version
+
+from rollout.errors import RolloutError
+from rollout.versions import parse_version, render_version
+from signing.ceremony import sign_releases
+from update_server.cli.api import app_path
+from update_server.cli.command import Session, local, option, remote
+from update_server.cli.draft import Draft, Source, draft_release
+from update_server.cli.errors import UsageError
+from update_server.cli.signing import submit
+from update_server.cli.upload import upload
+from update_server.cli.verify import verify_server
+from update_server.clock import SystemClock
+
+
+@click.group()
+def release() -> None:
+    """Sign and hand in releases, and look at them."""
+
+
+@release.command("publish")
+@click.argument("version")
+@option("--channel", help="The channel; else the workspace's.")
+@option(
+    "--artifact",
+    "artifacts",
+    metavar="PLATFORM=PATH",
+    multiple=True,
+    required=True,
+    help="A directory, zip, tar or single executable; once per platform.",
+)
+@option("--entry", metavar="PATH", help="What is started, relative to the tree.")
+@option("--notes", type=click.Path(path_type=Path, exists=True), help="Release notes.")
+@option("--floor", metavar="VERSION", help="Only installs at or above it can take this one.")
+@option("--rollback-to", "rollback_to", metavar="VERSION", multiple=True, help="Signed ways back.")
+@option("--not-before", metavar="TIME", help="RFC 3339; the policy's ceiling counts from there.")
+@option("--min-os", metavar="VERSION", help="Lowest version of the operating system.")
+@option("--security", is_flag=True, help="Mark it as a security fix.")
+@option("--data-schema", type=int, help="Number of the data format it writes.")
+@option("--reads-schema-max", type=int, help="Highest data format it can read.")
+@remote
+def publish(
+    session: Session,
+    version: str,
+    *,
+    channel: str | None,
+    artifacts: tuple[str, ...],
+    entry: str | None,
+    notes: Path | None,
+    floor: str | None,
+    rollback_to: tuple[str, ...],
+    not_before: str | None,
+    min_os: str | None,
+    security: bool,
+    data_schema: int | None,
+    reads_schema_max: int | None,
+) -> int:
+    """Sign VERSION with the workspace's keys, upload it, and hand it in. Nobody gets it yet.
+
+    Example: serinus release publish 2.1.0 --artifact linux-x86_64=dist/notes --rollback-to 2.0.0
+    """
+    now = SystemClock().now()
+    source = Source(
+        app=session.app,
+        channel=session.channel(channel),
+        version=_version(version),
+        entry_point=entry,
+        notes=notes,
+        min_version=None if floor is None else _version(floor),
+        rollback_to=tuple(_version(each) for each in rollback_to),
+        not_before=None if not_before is None else _time(not_before),
+        min_os=min_os,
+        security=security,
+        data_schema=data_schema,
+        reads_schema_max=reads_schema_max,
+    )
+    if not rollback_to:
+        session.console.say(
+            f"{version} names no way back: if it is pulled, installs wait for a fix"
+            " (--rollback-to VERSION)"
+        )
+    with tempfile.TemporaryDirectory(prefix="serinus-") as folder:
+        drafts = [
+            draft_release(source, *_artifact(text), folder=Path(folder), now=now)
+            for text in artifacts
+        ]
+        _upload(session, drafts)
+    answer = submit(
+        session,
+        ("releases", "targets"),
+        lambda state, signers: sign_releases(
+            state, [draft.to_sign for draft in drafts], signers, now
+        ),
+    )
+    session.console.document(
+        {
+            "version": render_version(source.version),
+            "channel": source.channel,
+            "platforms": [draft.platform for draft in drafts],
+            **answer,
+        }
+    )
+    session.console.print(f"{session.app} {source.version} is published on {source.channel}")
+    session.console.say(f"next: serinus rollout start {source.version}")
+    return 0
+
+
+@release.command("list")
+@remote
+def list_releases(session: Session) -> int:
+    """List the app's releases."""
+    items = list(session.api.items(app_path(session.app, "releases")))
+    session.console.document({"items": items})
+    session.console.table(
+        ("version", "channel", "platforms", "admitted", "state"),
+        [
+            (
+                item["version"],
+                item["channel"],
+                " ".join(each["platform"] for each in item["platforms"]),
+                item["admitted_at"],
+                item["state"],
+            )
+            for item in items
+        ],
+    )
+    return 0
+
+
+@release.command("show")
+@click.argument("version")
+@remote
+def show(session: Session, version: str) -> int:
+    """Show one release with its files."""
+    found = session.api.get(app_path(session.app, "releases", version))
+    session.console.document(found)
+    session.console.print(
+        f"{session.app} {found['version']} on {found['channel']}: {found['state']}"
+    )
+    session.console.table(
+        ("platform", "file", "bytes", "sha256"),
+        [
+            (
+                each["platform"],
+                each["artifact"]["path"].rpartition("/")[2],
+                each["artifact"]["length_bytes"],
+                each["artifact"]["sha256"],
+            )
+            for each in found["platforms"]
+        ],
+    )
+    return 0
+
+
+@release.command("verify")
+@option("--root", type=click.Path(path_type=Path, exists=True), help="The root apps compile in.")
+@option("--url", required=True, help="Base URL of the app, such as https://host/v1/apps/notes.")
+@local
+def verify(session: Session, *, root: Path | None, url: str) -> int:
+    """Check a repository from outside, as an agent would, down to every file's hash."""
+    root_file = root or session.need_workspace().folder / "root.json"
+    return verify_server(session.console, root_file.read_bytes(), url, SystemClock().now())
+
+
+def _upload(session: Session, drafts: Sequence[Draft]) -> None:
+    for draft in drafts:
+        for file in draft.files:
+            label = f"upload {file.path.name}"
+            upload(session.api, session.console, session.app, file.path, file.sha256, label=label)
+
+
+def _artifact(text: str) -> tuple[str, Path]:
+    platform, _, path = text.partition("=")
+    if not path or not Path(path).exists():
+        raise UsageError("bad_artifact", f"--artifact {text}: say PLATFORM=PATH of a file")
+    return platform, Path(path)
+
+
+def _version(text: str) -> Version:
+    try:
+        return parse_version(text)
+    except RolloutError as error:
+        raise UsageError("bad_version", str(error)) from error
+
+
+def _time(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError("bad_time", f"{text!r} is no time such as 2026-11-25T03:00:00Z") from error
+    if at.tzinfo is None:
+        raise UsageError("bad_time", f"{text!r} does not say its zone; add Z for UTC")
+    return at

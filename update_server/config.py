@@ -1,0 +1,116 @@
+"""Settings of a server, read once from the ``[server]`` table of ``serinus.toml``.
+
+Not here: what the publishers' command keeps in the same file (``cli.workspace``).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+CONFIG_FILE = "serinus.toml"
+
+
+class ConfigError(Exception):
+    """A setting is wrong. The text says which, where, and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Where a server keeps its data, where it listens, and how it behaves.
+
+    ``data`` holds the database (unless ``database`` names another), published files,
+    spools and the signer's memory. ``lease_seconds`` bounds how long a web process may
+    offer what it last confirmed. ``file_offload`` hands files to a proxy in front:
+    ``x-accel-redirect`` or ``x-sendfile``.
+    """
+
+    path: Path
+    data: Path
+    database: str
+    public: str = "127.0.0.1:8080"
+    admin: str = "127.0.0.1:8081"
+    public_url: str = ""
+    workers: int = 2
+    lease_seconds: int = 2
+    next_check_in_seconds: int = 14_400
+    file_offload: str = ""
+
+    @property
+    def signer_socket(self) -> Path:
+        """The Unix socket on which the signer answers."""
+        return self.data / "signer.sock"
+
+    @property
+    def public_address(self) -> tuple[str, int]:
+        """Host and port of the public app."""
+        return _address(self.path, "public", self.public)
+
+    @property
+    def admin_address(self) -> tuple[str, int]:
+        """Host and port of the admin app."""
+        return _address(self.path, "admin", self.admin)
+
+
+_BOUNDS = {
+    "workers": (1, 64),
+    "lease_seconds": (1, 60),
+    "next_check_in_seconds": (1, 86_400),
+}
+_FILE_OFFLOADS = ("", "x-accel-redirect", "x-sendfile")
+
+
+def load(path: Path) -> Config:
+    """Read the server's settings from *path* (``serinus.toml``, or the folder with it).
+
+    Raises:
+        ConfigError: The file is missing, is no TOML, or has a wrong or unknown setting.
+    """
+    path = (path / CONFIG_FILE if path.is_dir() else path).absolute()
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no {path}: make a workspace with `serinus init`") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    table = document.get("server", {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: [server] must be a table")
+    return _config(path, table)
+
+
+def _config(path: Path, table: Mapping[str, Any]) -> Config:
+    known = {field.name: field for field in fields(Config) if field.name != "path"}
+    for name, value in table.items():
+        if name not in known:
+            allowed = ", ".join(sorted(known))
+            raise ConfigError(f"{path}: [server] has no setting {name!r}; there are {allowed}")
+        wanted = int if name in _BOUNDS else str
+        if type(value) is not wanted:
+            kind = "a whole number" if wanted is int else "text in quotes"
+            raise ConfigError(f"{path}: [server] {name} must be {kind}, not {value!r}")
+        if name in _BOUNDS and not _BOUNDS[name][0] <= value <= _BOUNDS[name][1]:
+            low, high = _BOUNDS[name]
+            raise ConfigError(f"{path}: [server] {name} must be {low} to {high}, not {value}")
+    data = path.parent / table.get("data", "server")
+    config = Config(
+        path=path,
+        data=data,
+        database=table.get("database") or f"sqlite:///{data / 'serinus.db'}",
+        **{name: value for name, value in table.items() if name not in {"data", "database"}},
+    )
+    if config.file_offload not in _FILE_OFFLOADS:
+        raise ConfigError(f"{path}: [server] file_offload must be one of {_FILE_OFFLOADS}")
+    _address(path, "public", config.public)
+    _address(path, "admin", config.admin)
+    return config
+
+
+def _address(path: Path, name: str, text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65_536:  # noqa: PLR2004 - ports end there
+        raise ConfigError(f"{path}: [server] {name} must be HOST:PORT, not {text!r}")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,196 @@
+"""The processes of a server: what each one runs, and how they are started and kept alive.
+
+``python -m update_server.processes NAME`` is one process; ``Supervisor`` starts several of
+them and starts those again that die. Each child holds the read end of a pipe as its
+standard input: when its parent goes away, however it does, the pipe closes and the child
+stops by itself, so that no orphan goes on answering.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from update_server import config as configs
+from update_server.clock import SystemClock
+
+CONFIG_VARIABLE = "SERINUS_CONFIG"
+PARENT_VARIABLE = "SERINUS_WEB_PARENT"
+
+ROLES: dict[str, tuple[str, ...]] = {
+    "all": ("signer", "controller", "public", "admin"),
+    "web": ("public", "admin"),
+    "controller": ("controller",),
+    "signer": ("signer",),
+}
+"""What ``serinus serve --role`` runs, in order of start."""
+
+_STOP_SECONDS = 10.0  # a web worker may be sending a large file
+_RESTART_SECONDS = (0.2, 1.0, 5.0)  # after a first, a second and every further quick death
+_QUICK_DEATH_SECONDS = 10.0
+_POLL_SECONDS = 0.1
+_BLOCKING_THREADS = 8  # requests that one web worker handles at once
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one process by its name until it is told to stop."""
+    name = (sys.argv[1:] if arguments is None else list(arguments))[0]
+    config = configs.load(Path(os.environ[CONFIG_VARIABLE]))
+    _stop_with_parent()
+    return PROCESSES[name](config)
+
+
+def _signer(config: configs.Config) -> int:
+    from update_server.signer.process import serve  # noqa: PLC0415 - each process loads only its own
+
+    return serve(config, _stop_event())
+
+
+def _controller(config: configs.Config) -> int:
+    from update_server.controller import run  # noqa: PLC0415 - as above
+
+    return run(config, _stop_event())
+
+
+def _public(config: configs.Config) -> int:
+    return _web("update_server.web_entry:public", config.public_address, config.workers)
+
+
+def _admin(config: configs.Config) -> int:
+    return _web("update_server.web_entry:admin", config.admin_address, 1)
+
+
+PROCESSES: dict[str, Callable[[configs.Config], int]] = {
+    "signer": _signer,
+    "controller": _controller,
+    "public": _public,
+    "admin": _admin,
+}
+
+
+def _web(target: str, address: tuple[str, int], workers: int) -> int:
+    from granian import Granian  # noqa: PLC0415 - only web processes load the web server
+    from granian.constants import Interfaces  # noqa: PLC0415 - as above
+    from granian.log import LogLevels  # noqa: PLC0415 - as above
+
+    os.environ[PARENT_VARIABLE] = str(os.getpid())
+    host, port = address
+    Granian(
+        target,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=_BLOCKING_THREADS,
+        factory=True,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        respawn_interval=0.5,
+        workers_kill_timeout=5,
+    ).serve()
+    return 0
+
+
+def _stop_event() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _stop_with_parent() -> None:
+    """Send this process SIGTERM when the pipe on its standard input closes."""
+    if os.environ.get("SERINUS_STANDALONE"):
+        return
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="parent-watch", daemon=True).start()
+
+
+class _Child:
+    """One process that is started again when it dies."""
+
+    def __init__(self, name: str, config: Path) -> None:
+        self.name = name
+        self._config = config
+        self._deaths = 0
+        self._started_at = 0.0
+        self._start_after = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def tend(self, now: float) -> None:
+        """Start the process if it does not run and its pause after a death is over."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        if self._process is not None:
+            self._bury(now)
+        if now < self._start_after:
+            return
+        environment = os.environ | {CONFIG_VARIABLE: str(self._config)}
+        environment.pop("SERINUS_STANDALONE", None)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "update_server.processes", self.name],
+            stdin=subprocess.PIPE,
+            env=environment,
+        )
+        self._started_at = now
+
+    def _bury(self, now: float) -> None:
+        assert self._process is not None  # noqa: S101 - for the type checker
+        self._close_pipe()
+        self._process = None
+        self._deaths = self._deaths + 1 if now - self._started_at < _QUICK_DEATH_SECONDS else 1
+        self._start_after = now + _RESTART_SECONDS[min(self._deaths, len(_RESTART_SECONDS)) - 1]
+
+    def terminate(self) -> None:
+        """Ask the process to stop."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def wait(self) -> None:
+        """Wait until the process is gone; kill it when it takes too long."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._close_pipe()
+
+    def _close_pipe(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+class Supervisor:
+    """Runs the processes of a role, and those again that die, until told to stop."""
+
+    def __init__(self, config: configs.Config, role: str) -> None:
+        self._clock = SystemClock()
+        self._children = [_Child(name, config.path) for name in ROLES[role]]
+
+    def run(self, stop: threading.Event) -> None:
+        """Tend the children until *stop* is set; then stop them, the signer last."""
+        try:
+            while not stop.is_set():
+                for child in self._children:
+                    child.tend(self._clock.monotonic())
+                stop.wait(_POLL_SECONDS)
+        finally:
+            for child in reversed(self._children):
+                child.terminate()
+                child.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

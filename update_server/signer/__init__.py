@@ -1,0 +1,1 @@
+"""The signer: the only process that holds online keys, and the judge of what they sign."""

@@ -1,0 +1,211 @@
+"""Both ends of the signer's Unix socket: one JSON line asks, one JSON line answers.
+
+Signed metadata travels as text, since it is JSON. Only this machine's owner of the socket
+(mode 0600) can ask; what the signer then agrees to sign is ``update_server.signer``'s rule.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from update_server.service.ports import (
+    SignedState,
+    Signer,
+    SignerRefusedError,
+    UnavailableError,
+)
+
+_LINE_LIMIT_BYTES = 32 * 1024 * 1024  # metadata of 300 roles with their documents
+_TIMEOUT_SECONDS = 30.0
+_CHUNK_BYTES = 65_536
+
+
+class SocketSigner:
+    """The signer, seen from the other processes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def new_app(self, app: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the public halves of the app's online keys, making them when there are none."""
+        keys: Mapping[str, Mapping[str, Any]] = self._ask("new_app", app=app)["keys"]
+        return keys
+
+    def admit(
+        self, app: str, submitted: Mapping[str, bytes], files: Mapping[str, tuple[str, int]]
+    ) -> SignedState:
+        """Have newly signed offline metadata taken in."""
+        return self._state("admit", app=app, submitted=_text(submitted), files=dict(files))
+
+    def sign_rollout(
+        self,
+        app: str,
+        channel: str,
+        document: bytes,
+        approvals: Sequence[str],
+        *,
+        automatic: bool,
+    ) -> SignedState:
+        """Have a channel's new rollout document signed."""
+        return self._state(
+            "sign_rollout",
+            app=app,
+            channel=channel,
+            document=document.decode(),
+            approvals=list(approvals),
+            automatic=automatic,
+        )
+
+    def refresh(self, app: str) -> SignedState:
+        """Have the short-lived roles signed again where they are due."""
+        return self._state("refresh", app=app)
+
+    def status(self, app: str) -> SignedState:
+        """Return the newest state that was signed."""
+        return self._state("status", app=app)
+
+    def _state(self, verb: str, **fields: object) -> SignedState:
+        answer = self._ask(verb, **fields)
+        return SignedState(
+            app=answer["app"],
+            timestamp_version=answer["timestamp_version"],
+            journal=answer["journal"].encode(),
+            metadata={role: text.encode() for role, text in answer["metadata"].items()},
+        )
+
+    def _ask(self, verb: str, **fields: object) -> Mapping[str, Any]:
+        line = json.dumps({"verb": verb, **fields}).encode() + b"\n"
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+                link.settimeout(_TIMEOUT_SECONDS)
+                link.connect(str(self._path))
+                link.sendall(line)
+                answer = json.loads(_read_line(link))
+        except (OSError, ValueError) as error:
+            raise UnavailableError(f"the signer does not answer: {error}") from error
+        if "refused" in answer:
+            refused = answer["refused"]
+            raise SignerRefusedError(refused["code"], refused["detail"], refused["data"])
+        if "fault" in answer:
+            raise UnavailableError(f"the signer failed: {answer['fault']}")
+        result: Mapping[str, Any] = answer["ok"]
+        return result
+
+
+def serve(path: Path, signer: Signer, stop: threading.Event, log: Callable[[str], None]) -> None:
+    """Answer on the socket at *path*, one request after the other, until *stop* is set.
+
+    Raises:
+        OSError: The socket cannot be made, or another signer listens on it.
+    """
+    with _listener(path) as listener, selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        while not stop.is_set():
+            if not selector.select(timeout=0.2):
+                continue
+            link, _ = listener.accept()
+            with link:
+                link.settimeout(_TIMEOUT_SECONDS)
+                try:
+                    link.sendall(_answer(signer, _read_line(link), log))
+                except OSError as error:  # the asker went away: its verb is done all the same
+                    log(f"an answer was not delivered: {error}")
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+
+
+def _listener(path: Path) -> socket.socket:
+    if _answers(path):
+        raise OSError(f"another signer listens on {path}")
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)  # nobody else may connect, not even between bind and chmod
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    listener.listen(64)
+    return listener
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _answer(signer: Signer, line: bytes, log: Callable[[str], None]) -> bytes:
+    try:
+        answer: dict[str, Any] = {"ok": _perform(signer, json.loads(line))}
+    except SignerRefusedError as refusal:
+        answer = {"refused": {"code": refusal.code, "detail": refusal.detail, "data": refusal.data}}
+    except Exception as error:  # noqa: BLE001 - one bad request must not end the signer
+        log(f"a request failed: {error!r}")
+        answer = {"fault": type(error).__name__}
+    return json.dumps(answer).encode() + b"\n"
+
+
+def _perform(signer: Signer, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    app = str(request["app"])
+    match request["verb"]:
+        case "new_app":
+            return {"keys": signer.new_app(app)}
+        case "admit":
+            submitted = {role: text.encode() for role, text in request["submitted"].items()}
+            files = {path: (sha, int(size)) for path, (sha, size) in request["files"].items()}
+            return _render(signer.admit(app, submitted, files))
+        case "sign_rollout":
+            return _render(
+                signer.sign_rollout(
+                    app,
+                    str(request["channel"]),
+                    str(request["document"]).encode(),
+                    [str(token) for token in request["approvals"]],
+                    automatic=bool(request["automatic"]),
+                )
+            )
+        case "refresh":
+            return _render(signer.refresh(app))
+        case "status":
+            return _render(signer.status(app))
+        case unknown:
+            raise SignerRefusedError("unknown_verb", f"the signer knows no verb {unknown!r}")
+
+
+def _render(state: SignedState) -> Mapping[str, Any]:
+    return {
+        "app": state.app,
+        "timestamp_version": state.timestamp_version,
+        "journal": state.journal.decode(),
+        "metadata": {role: data.decode() for role, data in state.metadata.items()},
+    }
+
+
+def _text(metadata: Mapping[str, bytes]) -> dict[str, str]:
+    return {role: data.decode() for role, data in metadata.items()}
+
+
+def _read_line(link: socket.socket) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while not (parts and parts[-1].endswith(b"\n")):
+        part = link.recv(_CHUNK_BYTES)
+        if not part:
+            raise ConnectionError("the line broke off")
+        parts.append(part)
+        size += len(part)
+        if size > _LINE_LIMIT_BYTES:
+            raise ConnectionError("the line is too long")
+    return b"".join(parts)

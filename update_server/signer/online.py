@@ -1,0 +1,259 @@
+"""The signer: the only process that holds online keys, and the judge of what they sign.
+
+It never signs bytes that somebody hands it. It takes in offline-signed metadata after
+verifying it again, and rollout documents after comparing them with the last one *it* signed
+and with the signed policy. Whoever asks for more exposure must show operators' tokens, which
+it checks against the stored hashes by itself: no web process's word counts.
+
+Not here: the socket (``signer.link``), what a change is
+(``rollout.changes``), how a state is signed (``signing.repository``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from securesystemslib.signer import Signer as KeySigner
+
+from rollout.changes import Act, Change, ChangeKind, happens_by_itself, judge_change
+from rollout.documents import parse_rollout
+from rollout.errors import RolloutError
+from rollout.history import History, history_after
+from rollout.model import Policy, RolloutDocument
+from rollout.names import check_app
+from signing.admit import Admission, check_submission
+from signing.errors import BadStateError, PlanError, SigningError, SubmissionError
+from signing.journal import dump_journal
+from signing.keys import load_signer, new_plain_key
+from signing.public_keys import render_key
+from signing.repository import OnlineSigners, plan, sign_rollout
+from update_server.service.ports import (
+    Clock,
+    Database,
+    NotFoundError,
+    Role,
+    SignedState,
+    SignerRefusedError,
+)
+from update_server.signer.documents import SignedDocuments
+from update_server.signer.memory import Memory, keep, recall
+
+_ONLINE_KEYS = ("rollout", "snapshot", "timestamp", "timestamp-standby")
+_MAY_APPROVE = frozenset({Role.OPERATOR, Role.ADMIN})
+_DAY = timedelta(days=1)
+
+
+class OnlineSigner:
+    """Signs for every app of a server. Satisfies ``service.ports.Signer``."""
+
+    def __init__(self, folder: Path, database: Database, clock: Clock) -> None:
+        self._folder = folder
+        self._database = database
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def new_app(self, app: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the public halves of the app's online keys, making them when there are none."""
+        with self._lock:
+            folder = self._folder / check_app(app)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in _ONLINE_KEYS:
+                if not (folder / f"{name}.pem").exists():
+                    new_plain_key(folder / f"{name}.pem", "serinus server")
+            return {name: render_key(self._key(app, name).public_key) for name in _ONLINE_KEYS}
+
+    def admit(
+        self, app: str, submitted: Mapping[str, bytes], files: Mapping[str, tuple[str, int]]
+    ) -> SignedState:
+        """Take offline-signed metadata in, and sign what makes it visible.
+
+        Raises:
+            SignerRefusedError: It does not verify; ``code`` says why.
+        """
+        with self._lock:
+            memory = self._recall(app)
+            now = self._clock.now()
+            try:
+                admission = check_submission(
+                    memory.state,
+                    submitted,
+                    lambda path, sha256, length: files.get(path) == (sha256, length),
+                    now,
+                    known=memory.known,
+                )
+            except SubmissionError as error:
+                raise SignerRefusedError(error.code, str(error)) from error
+            if not admission.changed and memory.journal:
+                return _signed(memory)
+            memory = replace(memory, known={**memory.known, **_named(admission)})
+            return self._sign(memory, admission.changed, files, now)
+
+    def sign_rollout(
+        self,
+        app: str,
+        channel: str,
+        document: bytes,
+        approvals: Sequence[str],
+        *,
+        automatic: bool,
+    ) -> SignedState:
+        """Sign *document* as the channel's rollout, if that may follow what was signed last.
+
+        Raises:
+            SignerRefusedError: ``bad_document``, ``never``, ``approvals_missing`` or
+                ``not_automatic``; its text says which rule.
+        """
+        with self._lock:
+            memory = self._recall(app)
+            now = self._clock.now()
+            wanted = _parse(app, channel, document)
+            signed = SignedDocuments.read(memory.state)
+            before, policy = signed.rollout(channel), signed.policy(channel)
+            history = memory.histories.get(channel, History())
+            change = judge_change(
+                before, wanted, policy, signed.releases(channel), now, history=history
+            )
+            if automatic:
+                _allow_automatic(change, policy, memory, now)
+            else:
+                self._allow(app, change, approvals, now)
+            after = history_after(history, before, wanted, now, automatic=automatic)
+            rolled_back = automatic and Act.ROLLBACK in change.acts
+            memory = replace(
+                memory,
+                histories={**memory.histories, channel: after},
+                rollbacks=(*memory.rollbacks, now) if rolled_back else memory.rollbacks,
+            )
+            changed = sign_rollout(memory.state, document, self._online(app), now)
+            return self._sign(memory, changed, {}, now)
+
+    def refresh(self, app: str) -> SignedState:
+        """Sign a new timestamp, and snapshot and rollout roles where they are due."""
+        with self._lock:
+            return self._sign(self._recall(app), {}, {}, self._clock.now())
+
+    def status(self, app: str) -> SignedState:
+        """Return the newest state that was signed; version 0 and no metadata if none was."""
+        with self._lock:
+            return _signed(self._recall(app))
+
+    # --- rules ---------------------------------------------------------------------------
+
+    def _allow(self, app: str, change: Change, approvals: Sequence[str], now: datetime) -> None:
+        """Return if people approved *change*, or it needs none (the table of TRUST.md 7)."""
+        why = "; ".join(change.why)
+        if change.kind is ChangeKind.NEVER:
+            raise SignerRefusedError("never", f"this is never signed: {why}")
+        given = len(self._operators(app, approvals, now)) if change.approvals_needed else 0
+        if given < change.approvals_needed:
+            raise SignerRefusedError(
+                "approvals_missing",
+                f"{given} of {change.approvals_needed} operators approved: {why}",
+                {"needed": change.approvals_needed, "given": given},
+            )
+
+    def _operators(self, app: str, approvals: Sequence[str], now: datetime) -> set[str]:
+        """Return the distinct operators behind the tokens *approvals*."""
+        found: set[str] = set()
+        with self._database.reading() as stores:
+            for token in approvals:
+                try:
+                    known = stores.access.token_by_hash(hashlib.sha256(token.encode()).hexdigest())
+                except NotFoundError:
+                    continue
+                alive = known.revoked_at is None and (
+                    known.expires_at is None or known.expires_at > now
+                )
+                if alive and known.role in _MAY_APPROVE and known.app in {None, app}:
+                    found.add(known.name)
+        return found
+
+    # --- signing -------------------------------------------------------------------------
+
+    def _sign(
+        self,
+        memory: Memory,
+        changed: Mapping[str, bytes],
+        files: Mapping[str, tuple[str, int]],
+        now: datetime,
+    ) -> SignedState:
+        app = memory.state.app
+        try:
+            planned = plan(memory.state, changed, files, self._online(app), now)
+        except PlanError as error:
+            raise SignerRefusedError(error.code, str(error)) from error
+        memory = replace(
+            memory,
+            state=planned.state,
+            journal=dump_journal(planned.journal),
+            timestamp_version=planned.journal.timestamp_version,
+        )
+        # Remembered before anybody hears of it: what was signed must never be forgotten.
+        keep(self._folder / app, memory)
+        return _signed(memory)
+
+    def _online(self, app: str) -> OnlineSigners:
+        return OnlineSigners(
+            rollout=(self._key(app, "rollout"),),
+            snapshot=(self._key(app, "snapshot"),),
+            timestamp=(self._key(app, "timestamp"),),
+        )
+
+    def _key(self, app: str, name: str) -> KeySigner:
+        path = self._folder / app / f"{name}.pem"
+        try:
+            return load_signer(f"file2:{path}", _no_passphrase, unsafe_plain=True)
+        except SigningError as error:
+            raise SignerRefusedError("no_key", f"the {name} key of {app}: {error}") from error
+
+    def _recall(self, app: str) -> Memory:
+        try:
+            return recall(self._folder / check_app(app), app)
+        except BadStateError as error:
+            raise SignerRefusedError("bad_memory", str(error)) from error
+
+
+def _parse(app: str, channel: str, document: bytes) -> RolloutDocument:
+    try:
+        wanted = parse_rollout(document)
+    except RolloutError as error:
+        raise SignerRefusedError("bad_document", str(error)) from error
+    if (wanted.app, wanted.channel) != (app, channel):
+        raise SignerRefusedError("bad_document", f"it is of {wanted.app}/{wanted.channel}")
+    return wanted
+
+
+def _allow_automatic(change: Change, policy: Policy, memory: Memory, now: datetime) -> None:
+    """Return if the policy lets the server make *change* by itself."""
+    today = sum(now - at < _DAY for at in memory.rollbacks)
+    if not happens_by_itself(change, policy, rollbacks_today=today):
+        why = "; ".join(change.why)
+        raise SignerRefusedError("not_automatic", f"the policy leaves this to people: {why}")
+
+
+def _named(admission: Admission) -> dict[str, str]:
+    """Return the sha256 by path of every file that the submission brings."""
+    files = {path: sha256 for path, (sha256, _) in admission.files.items()}
+    documents = {
+        path: hashlib.sha256(data).hexdigest() for path, data in admission.documents.items()
+    }
+    return files | documents
+
+
+def _signed(memory: Memory) -> SignedState:
+    return SignedState(
+        app=memory.state.app,
+        timestamp_version=memory.timestamp_version,
+        journal=memory.journal,
+        metadata=memory.state.metadata,
+    )
+
+
+def _no_passphrase(_: str) -> bytes:
+    return b""

@@ -1,0 +1,175 @@
+"""The composition: settings in, ready parts out. The only place that knows every adapter.
+
+Imported by the processes, the commands that work on this machine's own data, and tests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sys
+import threading
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rollout.model import RolloutId
+from update_server.blobs import LocalBlobs
+from update_server.clock import SystemClock
+from update_server.config import Config
+from update_server.service.ports import ApiToken, Role
+from update_server.service.ports import Signer as SignerPort
+from update_server.service.refresh import Refresher, ensure_secrets
+from update_server.service.table import Tables
+from update_server.signer.link import SocketSigner
+from update_server.signer.online import OnlineSigner
+from update_server.spool import FileSpool
+from update_server.store import SqlDatabase, migrate
+from update_server.web.admin.app import create_app as create_admin_app
+from update_server.web.admin.services import AdminServices, admin_services
+from update_server.web.public.app import create_app as create_public_app
+from update_server.web.public.services import Offload, public_services
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+_SECRET_BYTES = 32
+_TOKEN_BYTES = 24
+_SPOOLS = "spool"
+_OFFLOAD_HEADERS = {"x-accel-redirect": "X-Accel-Redirect", "x-sendfile": "X-Sendfile"}
+
+
+class RandomIds:
+    """Names drawn at random. Satisfies ``service.ports.Ids``."""
+
+    def rollout_id(self) -> RolloutId:
+        """Return a new rollout's name."""
+        return RolloutId(self.short_id("ro_"))
+
+    def short_id(self, prefix: str) -> str:
+        """Return *prefix* and 16 characters: 64 bits, for names that are no secrets."""
+        return prefix + secrets.token_hex(8)
+
+    def secret(self, prefix: str) -> str:
+        """Return *prefix* and 192 bits."""
+        return prefix + secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+def log(process: str) -> Callable[[str], None]:
+    """Return what writes a line to the server's log, on standard error."""
+
+    def write(message: str) -> None:
+        sys.stderr.write(f"serinus {process}: {message}\n")
+        sys.stderr.flush()
+
+    return write
+
+
+# --- adapters ----------------------------------------------------------------------------
+
+
+def database(config: Config) -> SqlDatabase:
+    """Return the server's database."""
+    return SqlDatabase(config.database)
+
+
+def blobs(config: Config) -> LocalBlobs:
+    """Return the server's blob store."""
+    return LocalBlobs(config.data / "files")
+
+
+def signer(config: Config) -> OnlineSigner:
+    """Return the signer itself. Only its own process, and ``serinus init``, may hold it."""
+    return OnlineSigner(config.data / "signer", database(config), SystemClock())
+
+
+# --- before the first start --------------------------------------------------------------
+
+
+def prepare(config: Config) -> None:
+    """Make the data folder, bring the tables up to date, and draw the server's secrets."""
+    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in ("files", "signer", _SPOOLS):
+        (config.data / name).mkdir(mode=0o700, exist_ok=True)
+    migrate(config.database)
+    ensure_secrets(database(config), lambda: secrets.token_bytes(_SECRET_BYTES))
+
+
+def first_token(config: Config) -> str:
+    """Store a new admin token for all apps and return it."""
+    ids, now = RandomIds(), SystemClock().now()
+    token = ids.secret("srn_")
+    with database(config).transaction() as stores:
+        stores.access.add_token(
+            ApiToken(
+                id=ids.short_id("tok_"),
+                sha256=hashlib.sha256(token.encode()).hexdigest(),
+                name="first administrator",
+                role=Role.ADMIN,
+                app=None,
+                created_at=now,
+            )
+        )
+        stores.audit.append(
+            at=now, actor="serinus init", action="token.create", app=None, subject="admin"
+        )
+    return token
+
+
+# --- apps --------------------------------------------------------------------------------
+
+
+def public_app(config: Config) -> WSGIApplication:
+    """Return the public app of one web process, its tables kept fresh by a thread."""
+    clock = SystemClock()
+    source = database(config)
+    tables = Tables(clock, config.lease_seconds)
+    refresher = Refresher(source, tables, clock)
+    threading.Thread(
+        target=refresher.run, args=(threading.Event(),), name="refresher", daemon=True
+    ).start()
+    spool = FileSpool(config.data / _SPOOLS, f"web-{uuid.uuid4().hex}")
+    return create_public_app(
+        public_services(
+            tables=tables,
+            database=source,
+            blobs=blobs(config),
+            spool=spool,
+            clock=clock,
+            ids=RandomIds(),
+            next_check_in_seconds=config.next_check_in_seconds,
+            offload=_offload(config),
+        )
+    )
+
+
+def admin_app(config: Config) -> WSGIApplication:
+    """Return the admin app of one web process."""
+    return create_admin_app(_admin_services(config, SocketSigner(config.signer_socket)))
+
+
+def local_admin_app(config: Config) -> WSGIApplication:
+    """Return the admin app with the signer in this process, for ``serinus init``."""
+    return create_admin_app(_admin_services(config, signer(config)))
+
+
+def _admin_services(config: Config, signing: SignerPort) -> AdminServices:
+    clock = SystemClock()
+    return admin_services(
+        database=database(config),
+        blobs=blobs(config),
+        signer=signing,
+        clock=clock,
+        ids=RandomIds(),
+        wait=clock.sleep,
+        lease_seconds=config.lease_seconds,
+        next_check_in_seconds=config.next_check_in_seconds,
+    )
+
+
+def _offload(config: Config) -> Offload | None:
+    if not config.file_offload:
+        return None
+    header = _OFFLOAD_HEADERS[config.file_offload]
+    prefix = "/files/" if header == "X-Accel-Redirect" else f"{config.data / 'files'}/"
+    return Offload(header=header, prefix=prefix)
