@@ -82,7 +82,8 @@ class PostgresServer:
         )
         self._log: list[str] = []
         self._ready = threading.Event()
-        threading.Thread(target=self._drain, daemon=True).start()
+        self._drainer = threading.Thread(target=self._drain, daemon=True)
+        self._drainer.start()
         self._ready.wait(60)
         if self._process.poll() is not None:
             raise RuntimeError("PostgreSQL does not start:\n" + "".join(self._log))
@@ -97,9 +98,12 @@ class PostgresServer:
 
     def drop_database(self, url: str) -> None:
         """Remove the database at *url*, whoever is connected to it."""
-        name = url.rpartition("/")[2].partition("?")[0]
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            connection.execute(f"DROP DATABASE {self.name_of(url)} WITH (FORCE)")
+
+    def name_of(self, url: str) -> str:
+        """Return the name of the database at *url*."""
+        return url.partition("?")[0].rpartition("/")[2]
 
     def url(self, database: str) -> str:
         """Return the URL of the database called *database*."""
@@ -109,14 +113,16 @@ class PostgresServer:
         """End the server and remove its folder."""
         self._process.send_signal(signal.SIGQUIT)  # at once: nobody needs the data
         self._process.wait(30)
+        self._drainer.join()
         shutil.rmtree(self.folder)
 
     def _drain(self) -> None:
         assert self._process.stderr is not None
-        for line in self._process.stderr:
-            self._log.append(line)
-            if "ready to accept connections" in line:
-                self._ready.set()
+        with self._process.stderr as stderr:
+            for line in stderr:
+                self._log.append(line)
+                if "ready to accept connections" in line:
+                    self._ready.set()
         self._ready.set()
 
 

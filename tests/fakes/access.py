@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tests.fakes.state import State
 from update_server.service.ports import (
@@ -125,12 +125,15 @@ class FakeAccess:
         return self._state.secrets.setdefault(name, value)
 
     def idempotent(self, key: str) -> bytes | None:
-        return self._state.answers.get(key)
+        found = self._state.answers.get(key)
+        return found and found[0]
 
     def remember_idempotent(self, key: str, answer: bytes, now: datetime) -> None:
-        del now
         self._state.write()
-        self._state.answers.setdefault(key, answer)
+        answers = self._state.answers
+        answers.setdefault(key, (answer, now))
+        for old in [k for k, (_, at) in answers.items() if at < now - timedelta(days=7)]:
+            del answers[old]
 
     def _require_group(self, app: str, name: str) -> None:
         if (app, name) not in self._state.groups:

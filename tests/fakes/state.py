@@ -66,7 +66,7 @@ class State:
     codes: dict[str, EnrolmentCode] = field(default_factory=dict)
     enrolments: dict[str, Enrolment] = field(default_factory=dict)
     secrets: dict[str, bytes] = field(default_factory=dict)
-    answers: dict[str, bytes] = field(default_factory=dict)
+    answers: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
     audit: dict[int, AuditRecord] = field(default_factory=dict)
     contacts: dict[tuple[str, bytes], Contact] = field(default_factory=dict)
     progress: dict[tuple[str, bytes], Progress] = field(default_factory=dict)

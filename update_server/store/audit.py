@@ -77,13 +77,14 @@ class SqlAudit:
         """
         count, previous = 0, GENESIS
         in_order = select(audit).order_by(audit.c.seq).execution_options(yield_per=_PAGE)
-        for row in self._connection.execute(in_order):
-            values = dict(row._mapping)  # noqa: SLF001 - its public name in SQLAlchemy
-            stated = values.pop("hash")
-            linked = row.seq == count + 1 and row.previous_hash == previous
-            if not linked or chain_hash(values) != stated:
-                raise ChangedError("audit record", str(row.seq))
-            count, previous = row.seq, stated
+        with self._connection.execute(in_order) as found:
+            for row in found:
+                values = dict(row._mapping)  # noqa: SLF001 - its public name in SQLAlchemy
+                stated = values.pop("hash")
+                linked = row.seq == count + 1 and row.previous_hash == previous
+                if not linked or chain_hash(values) != stated:
+                    raise ChangedError("audit record", str(row.seq))
+                count, previous = row.seq, stated
         return count
 
 

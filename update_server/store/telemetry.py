@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, or_, select
+from sqlalchemy import Connection, and_, case, delete, func, literal, or_, select
 
 from rollout.model import Arm, Rollout, RolloutId
 from update_server.service.ports import Checkpoint, Contact, Event, FunnelCell
@@ -186,8 +186,9 @@ class SqlTelemetry:
         of ring ``""``. ``silent`` are those of the candidates and the internal ones that
         applied or launched the version, and have not checked in since *silent_before*.
         """
-        ring = func.coalesce(progress.c.ring, "")
-        arm = func.coalesce(progress.c.arm, Arm.CANDIDATE)
+        # Literals: PostgreSQL cannot tell that two parameters of GROUP BY are the same.
+        ring = func.coalesce(progress.c.ring, literal("", literal_execute=True))
+        arm = func.coalesce(progress.c.arm, literal(Arm.CANDIDATE.value, literal_execute=True))
         last_at = func.coalesce(contacts.c.at, progress.c.last_at)
         silent = and_(arm != Arm.CONTROL, _has(LIFE), last_at < silent_before)
         counted = {name: _has(bit) for name, bit in STEP_BITS.items()} | {"silent": silent}
