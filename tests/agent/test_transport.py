@@ -1,0 +1,373 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from client_agent.config import NetworkSettings
+from client_agent.errors import Code, ConfigError, NetworkError, TrustError
+from client_agent.pace import LONG
+from client_agent.transport import Transport, _redirected, origin_of
+from tests.agent.agent_fakes import FakeClock
+from tests.agent.web_server import Asked, Reply, WebServer
+
+
+@pytest.fixture
+def server() -> Iterator[WebServer]:
+    with WebServer() as running:
+        yield running
+
+
+@pytest.fixture
+def other() -> Iterator[WebServer]:
+    with WebServer() as running:
+        yield running
+
+
+def transport(
+    server: WebServer | str, clock: FakeClock | None = None, **network: object
+) -> Transport:
+    url = server if isinstance(server, str) else server.url
+    return Transport(url, NetworkSettings(**network), clock or FakeClock())  # type: ignore[arg-type]
+
+
+def test_a_get_returns_the_body_and_names_no_install(server: WebServer) -> None:
+    server.on("/a", Reply(body=b"bytes"))
+
+    body = transport(server).get(f"{server.url}/a", max_bytes=5)
+
+    assert body == b"bytes"
+    sent = server.asked[0].headers
+    assert sent["accept-encoding"] == "identity"
+    assert set(sent) <= {"host", "user-agent", "accept-encoding"}
+
+
+def test_connections_are_used_again_within_a_visit(server: WebServer) -> None:
+    server.on("/a", Reply(body=b"x"))
+    visit = transport(server)
+
+    for _ in range(3):
+        visit.get(f"{server.url}/a", max_bytes=9)
+    visit.close()
+
+    assert len({asked.port for asked in server.asked}) == 1
+
+
+def test_a_post_sends_json_and_returns_any_status(server: WebServer) -> None:
+    server.on("/p", Reply(status=422, body=b'{"type": "x"}', headers={"Retry-After": "7"}))
+
+    answer = transport(server).post(f"{server.url}/p", {"install_id": "i"})
+
+    assert (answer.status, answer.body) == (422, b'{"type": "x"}')
+    assert answer.retry_after_seconds == 7
+    assert server.asked[0].body == b'{"install_id":"i"}'
+
+
+@pytest.mark.parametrize("status", [201, 304, 403, 404, 500, 503])
+def test_what_is_no_200_is_an_error_with_its_status(server: WebServer, status: int) -> None:
+    server.on("/a", Reply(status=status, headers={"Retry-After": "120"}))
+
+    with pytest.raises(NetworkError) as caught:
+        transport(server).get(f"{server.url}/a", max_bytes=5)
+
+    assert caught.value.code is Code.HTTP_STATUS
+    assert caught.value.status == status
+    assert caught.value.retry_after_seconds == 120
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("Sun, 22 Nov 2026 03:08:00 GMT", 60.0),
+        ("Sun, 22 Nov 2020 03:08:00 GMT", 0.0),
+        ("soon", None),
+        ("-5", None),
+    ],
+)
+def test_retry_after_may_be_a_date_or_nonsense(
+    server: WebServer, header: str, seconds: float | None
+) -> None:
+    server.on("/a", Reply(status=503, headers={"Retry-After": header}))
+
+    with pytest.raises(NetworkError) as caught:
+        transport(server).get(f"{server.url}/a", max_bytes=5)
+
+    assert caught.value.retry_after_seconds == seconds
+
+
+def test_a_body_over_its_cap_is_given_up_one_byte_beyond(server: WebServer) -> None:
+    server.on("/a", Reply(body=b"x" * 6))
+
+    with pytest.raises(NetworkError) as caught:
+        transport(server).get(f"{server.url}/a", max_bytes=5)
+
+    assert caught.value.code is Code.TOO_LARGE
+
+
+def test_an_endless_body_is_given_up(server: WebServer) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 1000
+
+    server.on("/a", lambda _: Reply(body=endless()))
+
+    with pytest.raises(NetworkError) as caught:
+        transport(server).get(f"{server.url}/a", max_bytes=5000)
+
+    assert caught.value.code is Code.TOO_LARGE
+
+
+def test_any_content_encoding_is_refused(server: WebServer) -> None:
+    server.on("/a", Reply(body=b"x", headers={"Content-Encoding": "gzip"}))
+
+    with pytest.raises(NetworkError) as caught:
+        transport(server).get(f"{server.url}/a", max_bytes=5)
+
+    assert caught.value.code is Code.UNEXPECTED_ANSWER
+
+
+# --- slow peers --------------------------------------------------------------------------
+
+
+def drip(clock: FakeClock, data: bytes, seconds: float) -> Iterator[bytes]:
+    """Yield *data* byte by byte; each takes *seconds* of the test's clock."""
+    for byte in data:
+        clock.advance(seconds)
+        yield bytes([byte])
+
+
+def test_metadata_at_a_byte_per_29_seconds_is_too_slow(server: WebServer) -> None:
+    clock = FakeClock()
+    server.on("/a", lambda _: Reply(body=drip(clock, b"x" * 1000, 29)))
+
+    with pytest.raises(TrustError) as caught:
+        transport(server, clock).get(f"{server.url}/a", max_bytes=5000)
+
+    assert caught.value.code is Code.TOO_SLOW
+
+
+def test_headers_at_a_byte_per_29_seconds_are_too_slow(server: WebServer) -> None:
+    clock = FakeClock()
+    head = b"HTTP/1.1 200 OK\r\nX-Slow: " + b"y" * 1000
+    server.on("/a", lambda _: Reply(raw=drip(clock, head, 29)))
+
+    with pytest.raises(TrustError) as caught:
+        transport(server, clock).get(f"{server.url}/a", max_bytes=5000)
+
+    assert caught.value.code is Code.TOO_SLOW
+
+
+def test_an_artifact_below_four_kib_a_second_over_a_minute_is_too_slow(
+    server: WebServer,
+) -> None:
+    clock = FakeClock()
+    server.on("/a", lambda _: Reply(body=drip(clock, b"x" * 1000, 29)))
+
+    with (
+        pytest.raises(TrustError) as caught,
+        transport(server, clock).open(f"{server.url}/a", limits=LONG) as stream,
+    ):
+        list(stream.chunks())
+
+    assert caught.value.code is Code.TOO_SLOW
+
+
+def test_a_large_artifact_at_a_decent_rate_may_take_its_time(server: WebServer) -> None:
+    clock = FakeClock()
+
+    def steady() -> Iterator[bytes]:
+        for _ in range(5):  # more than a socket buffers, so that nobody runs ahead
+            clock.advance(45)
+            yield b"x" * 8_000_000
+
+    server.on("/a", lambda _: Reply(body=steady()))
+
+    with transport(server, clock).open(f"{server.url}/a", limits=LONG) as stream:
+        length = sum(map(len, stream.chunks()))
+
+    assert length == 40_000_000
+
+
+# --- redirects ---------------------------------------------------------------------------
+
+
+def redirect(url: str, status: int = 302) -> Reply:
+    return Reply(status=status, headers={"Location": url})
+
+
+def test_a_redirect_within_the_server_is_followed(server: WebServer) -> None:
+    server.on("/a", redirect("/b"))
+    server.on("/b", Reply(body=b"there"))
+
+    assert transport(server).get(f"{server.url}/a", max_bytes=9) == b"there"
+
+
+def test_a_redirect_to_a_mirror_is_followed_without_the_credential(
+    server: WebServer, other: WebServer
+) -> None:
+    server.on("/a", redirect(f"{other.url}/b"))
+    other.on("/b", Reply(body=b"there"))
+    visit = transport(server, mirrors=(other.url,))
+
+    with visit.open(f"{server.url}/a", {"Authorization": "Bearer secret"}) as stream:
+        body = stream.read(9)
+
+    assert body == b"there"
+    assert server.asked[0].headers["authorization"] == "Bearer secret"
+    assert "authorization" not in other.asked[0].headers
+
+
+def test_a_redirect_to_any_other_host_is_refused(server: WebServer, other: WebServer) -> None:
+    server.on("/a", redirect(f"{other.url}/b"))
+
+    with pytest.raises(TrustError) as caught:
+        transport(server).get(f"{server.url}/a", max_bytes=9)
+
+    assert caught.value.code is Code.REDIRECT
+    assert other.asked == []
+
+
+def test_an_install_id_is_never_redirected_to_a_mirror(server: WebServer, other: WebServer) -> None:
+    server.on("/p", redirect(f"{other.url}/p", 307))
+
+    with pytest.raises(TrustError):
+        transport(server, mirrors=(other.url,)).post(f"{server.url}/p", {})
+
+    assert other.asked == []
+
+
+def test_a_post_is_redirected_only_as_a_post(server: WebServer) -> None:
+    server.on("/p", redirect("/q", 308))
+    server.on("/q", lambda asked: Reply(body=asked.body))
+    server.on("/r", redirect("/q", 302))
+    visit = transport(server)
+
+    assert visit.post(f"{server.url}/p", {}).body == b"{}"
+    with pytest.raises(TrustError):
+        visit.post(f"{server.url}/r", {})
+
+
+def test_a_fourth_redirect_is_one_too_many(server: WebServer) -> None:
+    for step in range(4):
+        server.on(f"/{step}", redirect(f"/{step + 1}"))
+    server.on("/4", Reply(body=b"x"))
+    visit = transport(server)
+
+    assert visit.get(f"{server.url}/1", max_bytes=9) == b"x"
+    with pytest.raises(TrustError) as caught:
+        visit.get(f"{server.url}/0", max_bytes=9)
+
+    assert caught.value.code is Code.REDIRECT
+
+
+@pytest.mark.parametrize("target", ["http://[bad", "ftp://127.0.0.1/", "//127.0.0.1:1/x"])
+def test_a_redirect_to_nonsense_or_another_scheme_or_port_is_refused(
+    server: WebServer, target: str
+) -> None:
+    server.on("/a", redirect(target))
+
+    with pytest.raises(TrustError):
+        transport(server).get(f"{server.url}/a", max_bytes=9)
+
+
+def test_https_never_becomes_http_even_on_the_same_host() -> None:
+    url = "https://updates.example.org/a"
+
+    with pytest.raises(TrustError) as caught:
+        _redirected(url, "http://updates.example.org/a", {("http", "updates.example.org", 80)})
+
+    assert caught.value.code is Code.REDIRECT
+
+
+# --- where it may go at all --------------------------------------------------------------
+
+
+def test_http_to_another_machine_needs_an_unsafe_setting() -> None:
+    with pytest.raises(NetworkError) as caught:
+        transport("http://updates.example.org").get("http://updates.example.org/", max_bytes=1)
+
+    assert caught.value.code is Code.UNSAFE_URL
+
+
+def test_a_server_that_is_not_there_is_unreachable() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+        with pytest.raises(NetworkError) as caught:
+            transport(url).get(f"{url}/", max_bytes=1)
+
+    assert caught.value.code is Code.UNREACHABLE
+
+
+def test_an_answer_that_breaks_off_is_an_error(server: WebServer) -> None:
+    server.on("/a", Reply(body=b"four", headers={"Content-Length": "9"}))
+
+    with pytest.raises(NetworkError) as caught:
+        transport(server).get(f"{server.url}/a", max_bytes=9)
+
+    assert caught.value.code is Code.UNREACHABLE
+
+
+def test_a_proxy_is_asked_for_other_machines_and_never_for_this_one(
+    server: WebServer, other: WebServer
+) -> None:
+    proxy = server
+    proxy.default = lambda asked: Reply(body=asked.path.encode())
+    other.on("/a", Reply(body=b"direct"))
+    visit = transport(other, proxy=proxy.url, unsafe_allow_http=True)
+
+    assert visit.get("http://files.invalid/x", max_bytes=99) == b"http://files.invalid/x"
+    assert visit.get(f"{other.url}/a", max_bytes=99) == b"direct"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "host", "expected"),
+    [
+        ({"https": "http://p:1"}, "u.example.org", "http://p:1"),
+        ({"https": "p:1"}, "u.example.org", "http://p:1"),
+        ({"all": "http://q:2"}, "u.example.org", "http://q:2"),
+        ({"https": "http://p:1", "no": "example.org"}, "u.example.org", ""),
+        ({"https": "http://p:1", "no": ".example.org,x"}, "U.example.org", ""),
+        ({"https": "http://p:1", "no": "ample.org"}, "u.example.org", "http://p:1"),
+        ({"https": "http://p:1", "no": "*"}, "u.example.org", ""),
+        ({}, "u.example.org", ""),
+    ],
+)
+def test_the_systems_proxies_and_their_exceptions_are_kept(
+    proxies: dict[str, str], host: str, expected: str
+) -> None:
+    visit = Transport("https://u", NetworkSettings(), FakeClock(), system_proxies=lambda: proxies)
+
+    assert visit._proxy_for(f"https://{host}/x") == expected
+
+
+def test_certificates_that_cannot_be_read_are_named() -> None:
+    visit = transport("https://localhost:1", ca_file="/nowhere/ca.pem")
+
+    with pytest.raises(ConfigError) as caught:
+        visit.get("https://localhost:1/", max_bytes=1)
+
+    assert caught.value.key == "network.ca_file"
+
+
+def test_a_server_without_tls_is_no_https_server(server: WebServer) -> None:
+    url = server.url.replace("http:", "https:")
+
+    with pytest.raises(NetworkError) as caught:
+        transport(url).get(f"{url}/", max_bytes=1)
+
+    assert caught.value.code is Code.UNREACHABLE
+
+
+def test_an_origin_is_scheme_host_and_port() -> None:
+    assert origin_of("https://A.example/x") == ("https", "a.example", 443)
+    assert origin_of("http://a.example:81/x") == ("http", "a.example", 81)
+
+
+def test_what_a_request_says_is_seen(server: WebServer) -> None:
+    server.on("/a", lambda asked: Reply(body=asked.method.encode()))
+
+    assert transport(server).get(f"{server.url}/a", max_bytes=9) == b"GET"
+    assert isinstance(server.asked[0], Asked)
