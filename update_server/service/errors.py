@@ -131,8 +131,8 @@ class ConflictError(RolloutRefusedError):
 class IllegalVerbError(RolloutRefusedError):
     """The verb does not fit the rollout's state. ``legal`` names those that do."""
 
-    def __init__(self, verb: str, rollout: Rollout, legal: Sequence[str]) -> None:
-        super().__init__(f"a rollout that is {rollout.state} takes no {verb!r}", rollout)
+    def __init__(self, verb: str, detail: str, rollout: Rollout, legal: Sequence[str]) -> None:
+        super().__init__(f"cannot {verb} this rollout: {detail}", rollout)
         self.verb = verb
         self.legal = list(legal)
 
@@ -189,6 +189,14 @@ class NeverAllowedError(ServiceError):
     def __init__(self, why: Sequence[str]) -> None:
         super().__init__(f"the signed policy forbids this: {'; '.join(why)}")
         self.why = list(why)
+
+
+class InexpressibleError(ServiceError):
+    """What is wanted cannot be said within the signed policy. ``where``: in the document."""
+
+    def __init__(self, detail: str, where: str) -> None:
+        super().__init__(f"the channel's policy does not allow this: {detail} ({where})")
+        self.where = where
 
 
 class BrokenStateError(ServiceError):

@@ -1,0 +1,340 @@
+"""What operators do to rollouts: start, promote, pause, resume, pull.
+
+Each verb first records the wish, with its audit line, in one transaction, and then has it
+signed and published. Verbs that widen take the repository's lease before they look, and so
+act one after the other: who looked before somebody else acted is told so, and changes
+nothing. Verbs that narrow record at once, whoever holds the lease, and are in force when
+they return: no web process can offer the release any more.
+
+Not here: composing documents and recovering from crashes (``service.reconcile``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from packaging.version import Version
+
+from rollout import transitions
+from rollout.errors import IllegalTransitionError
+from rollout.model import Actor, Rollout, RolloutId, RolloutState, Step
+from update_server.service.approval import check_approved
+from update_server.service.caller import Caller
+from update_server.service.desired import Desired, documents_of, releases_of, rollouts_of
+from update_server.service.errors import (
+    BadValueError,
+    ConflictError,
+    IllegalVerbError,
+    NotNewerError,
+    NotReleasedError,
+    RevisionError,
+    UnknownChannelError,
+)
+from update_server.service.ports import Clock, Database, Ids, Stores
+from update_server.service.reconcile import Reconciler
+from update_server.service.replacement import check_replacement, default_replacement
+from update_server.service.rollout_changes import is_soaked, record_change, record_start
+
+VERBS = ("promote", "pause", "resume", "pull")
+
+_LIVE = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
+_STANDING = _LIVE | {RolloutState.COMPLETED}
+
+
+class Control:
+    """The verbs. ``settle`` returns once every web process has renewed or lost its lease."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        *,
+        reconciler: Reconciler,
+        settle: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._ids = ids
+        self._reconciler = reconciler
+        self._settle = settle
+
+    def start(
+        self,
+        caller: Caller,
+        app: str,
+        channel: str,
+        version: Version,
+        *,
+        ladder: tuple[Step, ...] | None = None,
+        ring: str | None = None,
+        reason: str = "",
+    ) -> Rollout:
+        """Start a rollout, at the first step of the policy's ramp.
+
+        A *ladder* of one's own, or a later *ring* to begin at, is an override in itself.
+        Rollouts of older versions that are still on their way are superseded.
+
+        Raises:
+            NotReleasedError, NotNewerError, UnknownChannelError, NotRegisteredError: As named.
+            ConflictError: Somebody else changed the channel's rollouts meanwhile.
+            ApprovalsMissingError, NeverAllowedError, BadValueError: See ``check_approved``.
+            SignerRefusedError: The signer said no; nothing was started.
+        """
+        believed = self._channel(app, channel)
+        rollout_id = self._ids.rollout_id()
+        with self._reconciler.widening(app, channel) as widening:
+            now = self._clock.now()
+            with self._database.transaction() as stores:
+                before = widening.desired(stores, now)
+                _check_unchanged(believed, before.rollouts)
+                _check_startable(stores, before, version)
+                rollout = _started(rollout_id, before, version, ladder, ring, reason, now)
+                for older in before.rollouts:
+                    if older.state in _LIVE:
+                        self._supersede(stores, older, rollout, caller)
+                record_start(stores, rollout, caller.name)
+                after = widening.desired(stores, now)
+                override = ladder is not None or ring is not None
+                check_approved(after.judge(before, now), override=override, reason=reason)
+            widening.bring_into_force(caller.secret)
+        return self._now(app, rollout_id)
+
+    def promote(
+        self,
+        caller: Caller,
+        app: str,
+        rollout_id: RolloutId,
+        *,
+        ring: str | None = None,
+        reason: str = "",
+        override: bool = False,
+        expected_revision: int | None = None,
+    ) -> Rollout:
+        """Open the next step of the ladder, or the first one of a later *ring*.
+
+        The last step completes the rollout at once if there is nothing to wait for.
+
+        Raises:
+            ConflictError, RevisionError: Somebody else changed it meanwhile, or before.
+            IllegalVerbError: It cannot be promoted now.
+            ApprovalsMissingError, NeverAllowedError, BadValueError: See ``check_approved``.
+            SignerRefusedError: The signer said no; the rollout is as it was.
+        """
+
+        def promoted(rollout: Rollout, now: datetime) -> Rollout:
+            return transitions.promote(rollout, now, ring)
+
+        return self._widen(
+            caller,
+            self._expected(app, rollout_id, expected_revision),
+            "promote",
+            promoted,
+            override=override,
+            reason=reason,
+        )
+
+    def resume(
+        self,
+        caller: Caller,
+        app: str,
+        rollout_id: RolloutId,
+        *,
+        reason: str = "",
+        expected_revision: int | None = None,
+    ) -> Rollout:
+        """End a pause. Raises as ``promote`` does."""
+
+        def resumed(rollout: Rollout, now: datetime) -> Rollout:
+            return transitions.resume(rollout, now, reason)
+
+        believed = self._expected(app, rollout_id, expected_revision)
+        return self._widen(caller, believed, "resume", resumed, override=False, reason=reason)
+
+    def pause(
+        self,
+        caller: Caller,
+        app: str,
+        rollout_id: RolloutId,
+        *,
+        reason: str = "",
+        by: Actor = Actor.PERSON,
+    ) -> Rollout:
+        """Offer the release to no further install, whatever revision the caller has seen.
+
+        Raises:
+            IllegalVerbError: It cannot be paused now.
+            UnavailableError, LeaseLostError: The wish is recorded, but not in force yet.
+        """
+        now = self._clock.now()
+        with self._database.transaction() as stores:
+            rollout = stores.rollouts.get(app, rollout_id)
+            new = _legal("pause", rollout, lambda: transitions.pause(rollout, now, by, reason))
+            if new != rollout:
+                record_change(stores, rollout, new, actor=caller.name, verb="pause", reason=reason)
+        return self._in_force(new)
+
+    def pull(
+        self,
+        caller: Caller,
+        app: str,
+        rollout_id: RolloutId,
+        *,
+        reason: str = "",
+        replacement: Version | None = None,
+        expected_revision: int | None = None,
+    ) -> Rollout:
+        """Withdraw the release for good, and send its installs to *replacement*.
+
+        Without one it is the newest completed version that the release may go back to; if
+        there is none, installs stay on it, and the rollout says so (``replacement`` None).
+
+        Raises:
+            ConflictError, RevisionError: Somebody else changed it.
+            IllegalVerbError: The replacement is not older.
+            NeverAllowedError: No signed edge leads to the replacement.
+            UnavailableError, LeaseLostError: The wish is recorded, but not in force yet.
+        """
+        now = self._clock.now()
+        with self._database.transaction() as stores:
+            rollout = stores.rollouts.get(app, rollout_id)
+            _check_revision(rollout, expected_revision)
+            target = self._replacement(stores, rollout, replacement)
+            new = _legal("pull", rollout, lambda: transitions.pull(rollout, now, reason, target))
+            if new != rollout:
+                record_change(stores, rollout, new, actor=caller.name, verb="pull", reason=reason)
+                stores.apps.bump(app)  # its files are refused from now on
+        return self._in_force(new)
+
+    # --- what verbs share ------------------------------------------------------------------
+
+    def _widen(
+        self,
+        caller: Caller,
+        believed: Rollout,
+        verb: str,
+        change: Callable[[Rollout, datetime], Rollout],
+        *,
+        override: bool,
+        reason: str,
+    ) -> Rollout:
+        app, channel = believed.app, believed.channel
+        with self._reconciler.widening(app, channel) as widening:
+            now = self._clock.now()
+            with self._database.transaction() as stores:
+                before = widening.desired(stores, now)
+                rollout = stores.rollouts.get(app, believed.id)
+                if rollout.revision != believed.revision:
+                    raise ConflictError(rollout)
+                new = _legal(verb, rollout, lambda: change(rollout, now))
+                if new != rollout:
+                    new = _completed(new, now) if is_soaked(new, now) else new
+                    record_change(stores, rollout, new, actor=caller.name, verb=verb, reason=reason)
+                    after = widening.desired(stores, now)
+                    check_approved(after.judge(before, now), override=override, reason=reason)
+            widening.bring_into_force(caller.secret)
+        return self._now(app, believed.id)
+
+    def _in_force(self, rollout: Rollout) -> Rollout:
+        """Return *rollout* once no process can offer it otherwise than it says."""
+        self._reconciler.narrow(rollout.app, rollout.channel)
+        self._settle()
+        return self._now(rollout.app, rollout.id)
+
+    def _replacement(
+        self, stores: Stores, rollout: Rollout, wanted: Version | None
+    ) -> Version | None:
+        if wanted is None and rollout.state is RolloutState.PULLED:
+            return rollout.replacement
+        policy, _ = documents_of(stores, rollout.app, rollout.channel)
+        rollouts = rollouts_of(stores, rollout.app, rollout.channel)
+        if wanted is None:
+            releases = releases_of(stores, rollout.app, rollout.channel, [rollout.version])
+            return default_replacement(rollout, rollouts, policy, releases)
+        versions = [rollout.version, wanted]
+        releases = releases_of(stores, rollout.app, rollout.channel, versions)
+        check_replacement(rollout.version, wanted, policy, releases)
+        return wanted
+
+    def _supersede(self, stores: Stores, older: Rollout, newer: Rollout, caller: Caller) -> None:
+        reason = f"version {newer.version} was started"
+        gone = transitions.supersede(older, newer.started_at, reason)
+        record_change(stores, older, gone, actor=caller.name, verb="supersede", reason=reason)
+
+    def _channel(self, app: str, channel: str) -> tuple[Rollout, ...]:
+        with self._database.reading() as stores:
+            if channel not in stores.apps.get(app).channels:
+                raise UnknownChannelError(app, channel)
+            return rollouts_of(stores, app, channel)
+
+    def _expected(self, app: str, rollout_id: RolloutId, revision: int | None) -> Rollout:
+        rollout = self._now(app, rollout_id)
+        _check_revision(rollout, revision)
+        return rollout
+
+    def _now(self, app: str, rollout_id: RolloutId) -> Rollout:
+        with self._database.reading() as stores:
+            return stores.rollouts.get(app, rollout_id)
+
+
+def legal_verbs(rollout: Rollout) -> list[str]:
+    """Return what an operator may do to *rollout* now."""
+    return [verb for verb in transitions.legal_verbs(rollout) if verb in VERBS]
+
+
+def _legal(verb: str, rollout: Rollout, change: Callable[[], Rollout]) -> Rollout:
+    try:
+        return change()
+    except IllegalTransitionError as error:
+        raise IllegalVerbError(verb, error.detail, rollout, legal_verbs(rollout)) from error
+
+
+def _completed(rollout: Rollout, now: datetime) -> Rollout:
+    # One change for whoever looks at revisions: the verb's.
+    return replace(transitions.complete(rollout, now), revision=rollout.revision)
+
+
+def _check_revision(rollout: Rollout, expected: int | None) -> None:
+    if expected is not None and rollout.revision != expected:
+        raise RevisionError(rollout, expected)
+
+
+def _check_unchanged(believed: Iterable[Rollout], now: Iterable[Rollout]) -> None:
+    seen = {(rollout.id, rollout.revision) for rollout in believed}
+    for rollout in now:
+        if (rollout.id, rollout.revision) not in seen:
+            raise ConflictError(rollout)
+
+
+def _check_startable(stores: Stores, before: Desired, version: Version) -> None:
+    if not stores.releases.get(before.app, before.channel, version):
+        raise NotReleasedError(before.channel, version)
+    for rollout in before.rollouts:
+        if rollout.state in _STANDING and rollout.version >= version:
+            raise NotNewerError(version, rollout)
+
+
+def _started(
+    rollout_id: RolloutId,
+    before: Desired,
+    version: Version,
+    ladder: tuple[Step, ...] | None,
+    ring: str | None,
+    reason: str,
+    now: datetime,
+) -> Rollout:
+    try:
+        return transitions.start(
+            id=rollout_id,
+            app=before.app,
+            channel=before.channel,
+            version=version,
+            ladder=before.policy.ramp if ladder is None else ladder,
+            now=now,
+            ring=ring,
+            reason=reason,
+        )
+    except IllegalTransitionError as error:
+        raise BadValueError("ladder" if ring is None else "start_ring", error.detail) from error

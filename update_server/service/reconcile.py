@@ -1,0 +1,224 @@
+"""Bringing into force what the database wants.
+
+Level-triggered: each channel's wanted document is composed anew and compared with what is
+signed; if they differ, it is signed, recorded and published. So it does not matter who
+wanted what, or where a process was killed: the next reconcile, by whomever, ends the way.
+
+A wish that the signer refuses is taken back, or it would stand in the way of every later
+one; but never a pause, a pull or a hold (``service.take_back``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Final
+
+from rollout.documents import render_rollout
+from rollout.transitions import complete
+from update_server.service.caller import AUTOMATIC
+from update_server.service.desired import Desired, desired_for, rollouts_of
+from update_server.service.errors import ConflictError, InexpressibleError, NotRegisteredError
+from update_server.service.leases import Lease, Leases
+from update_server.service.ports import (
+    Clock,
+    Database,
+    Signer,
+    SignerRefusedError,
+    Stores,
+)
+from update_server.service.rollout_changes import is_soaked, record_change
+from update_server.service.states import SignedStates
+from update_server.service.take_back import take_back
+
+# The signer looked at the wish itself and said no. Whatever else it may say (no key, no
+# policy, metadata that expired) will pass, and the wish stands.
+_JUDGED: Final = frozenset({"approvals_missing", "bad_document", "never", "not_automatic"})
+
+
+class Widening:
+    """One verb's turn, under the lease: nobody else signs for the app meanwhile."""
+
+    def __init__(self, reconciler: Reconciler, lease: Lease, channel: str) -> None:
+        self._reconciler = reconciler
+        self._lease = lease
+        self._channel = channel
+
+    def desired(self, stores: Stores, now: datetime) -> Desired:
+        """Read the channel. Raises LeaseLostError when the turn is over."""
+        self._lease.check(stores)
+        return self._reconciler.desired(stores, self._lease.app, self._channel, now)
+
+    def bring_into_force(self, approval: str) -> None:
+        """Have what was recorded signed and published; *approval* is the operator's token.
+
+        Raises:
+            SignerRefusedError: It was refused, and taken back.
+        """
+        self._reconciler.enforce(self._lease, self._channel, (approval,))
+
+
+class Reconciler:
+    """Makes signed documents say what the database wants."""
+
+    def __init__(
+        self,
+        database: Database,
+        signer: Signer,
+        clock: Clock,
+        *,
+        leases: Leases,
+        states: SignedStates,
+        next_check_in_seconds: int,
+    ) -> None:
+        self._database = database
+        self._signer = signer
+        self._clock = clock
+        self._leases = leases
+        self._states = states
+        self._next_check_in_seconds = next_check_in_seconds
+
+    # --- for the controller ----------------------------------------------------------------
+
+    def is_due(self, app: str) -> bool:
+        """Tell, by reading only, whether ``reconcile`` has something to do for *app*.
+
+        It cannot see what was signed and not recorded: reconcile after a start, and now and
+        then, without asking.
+        """
+        now = self._clock.now()
+        with self._database.reading() as stores:
+            if any(row.app == app for row in stores.journal.unpublished()):
+                return True
+            return any(
+                self._is_due(stores, app, channel, now) for channel in stores.apps.get(app).channels
+            )
+
+    def reconcile(self, app: str, *, patience_seconds: float = 0) -> None:
+        """End what was begun, and bring every channel of *app* into force.
+
+        Raises:
+            LeaseLostError: Somebody else is at it.
+            UnavailableError: Storage, the database or the signer does not answer.
+            BrokenStateError: Storage holds other bytes than were signed.
+            SignerRefusedError: A wish was refused, and taken back as far as that is safe.
+            InexpressibleError: A channel wants what its policy cannot say.
+        """
+        with self._leases.hold(app, patience_seconds=patience_seconds) as lease:
+            self._states.catch_up(lease)
+            with self._database.reading() as stores:
+                channels = stores.apps.get(app).channels
+            failures = [self._failure(lease, channel) for channel in channels]
+        for failure in failures:
+            if failure is not None:
+                raise failure
+
+    # --- for verbs -------------------------------------------------------------------------
+
+    @contextmanager
+    def widening(self, app: str, channel: str) -> Iterator[Widening]:
+        """Hold the app's lease for a verb that widens, with nothing left over before it."""
+        with self._leases.hold(app) as lease:
+            self._states.catch_up(lease)
+            # A wish that nobody can approve any more must not be judged as part of this one.
+            # If it was taken back, its rollout's revision tells.
+            with suppress(SignerRefusedError):
+                self.enforce(lease, channel)
+            yield Widening(self, lease, channel)
+
+    def narrow(self, app: str, channel: str) -> None:
+        """Bring into force what was recorded and narrows.
+
+        Raises:
+            LeaseLostError: Others held the lease for too long; the wish stands.
+            UnavailableError, BrokenStateError: As ``reconcile``; the wish stands.
+            SignerRefusedError: It is not in force.
+        """
+        with self._leases.hold(app) as lease:
+            self._states.catch_up(lease)
+            try:
+                self.enforce(lease, channel)
+            except SignerRefusedError:
+                # Another wish stood in the way, and was taken back; this one has remained.
+                wanted = self._wanted(lease, channel)
+                if wanted is None or not wanted.in_force:
+                    raise
+
+    def enforce(self, lease: Lease, channel: str, approvals: Sequence[str] = ()) -> None:
+        """Bring one channel into force. *approvals* are tokens for the signer.
+
+        Raises:
+            SignerRefusedError: It was refused; if by judgement, it was taken back.
+        """
+        wanted = self._wanted(lease, channel)
+        if wanted is None or wanted.in_force:
+            return
+        try:
+            self._sign(lease, wanted, approvals)
+        except SignerRefusedError as refusal:
+            if refusal.code in _JUDGED:
+                self._take_back(lease, channel, refusal)
+            raise
+
+    def desired(self, stores: Stores, app: str, channel: str, now: datetime) -> Desired:
+        """Read one channel; raises as ``desired_for`` does."""
+        return desired_for(stores, app, channel, now, self._next_check_in_seconds)
+
+    # --- steps -----------------------------------------------------------------------------
+
+    def _failure(
+        self, lease: Lease, channel: str
+    ) -> SignerRefusedError | InexpressibleError | None:
+        # One channel's refusal must not keep another channel from its pause.
+        try:
+            self._complete(lease, channel)
+            self.enforce(lease, channel)
+        except (SignerRefusedError, InexpressibleError) as failure:
+            return failure
+        return None
+
+    def _take_back(self, lease: Lease, channel: str, refusal: SignerRefusedError) -> None:
+        now = self._clock.now()
+        with self._database.transaction() as stores:
+            lease.check(stores)
+            wanted = self.desired(stores, lease.app, channel, now)
+            if not take_back(stores, wanted, now, reason=f"{refusal.code}: {refusal.detail}"):
+                return
+        # What is left narrows at most: a pause that came in meanwhile, for example.
+        left = self._wanted(lease, channel)
+        if left is not None and not left.in_force:
+            self._sign(lease, left, ())
+
+    def _sign(self, lease: Lease, wanted: Desired, approvals: Sequence[str]) -> None:
+        document = render_rollout(wanted.wanted)
+        state = self._signer.sign_rollout(
+            lease.app, wanted.channel, document, approvals, automatic=False
+        )
+        self._states.take_in(lease, state, submitted_by=AUTOMATIC.name)
+
+    def _wanted(self, lease: Lease, channel: str) -> Desired | None:
+        with self._database.reading() as stores:
+            try:
+                return self.desired(stores, lease.app, channel, self._clock.now())
+            except NotRegisteredError:
+                return None
+
+    def _is_due(self, stores: Stores, app: str, channel: str, now: datetime) -> bool:
+        try:
+            wanted = self.desired(stores, app, channel, now)
+        except (NotRegisteredError, InexpressibleError):
+            return False
+        return not wanted.in_force or any(is_soaked(each, now) for each in wanted.rollouts)
+
+    def _complete(self, lease: Lease, channel: str) -> None:
+        """Complete the rollouts whose last step has soaked."""
+        now = self._clock.now()
+        with self._database.reading() as stores:
+            due = [r for r in rollouts_of(stores, lease.app, channel) if is_soaked(r, now)]
+        for rollout in due:
+            # Whoever changed it meanwhile knows better.
+            with suppress(ConflictError), self._database.transaction() as stores:
+                lease.check(stores)
+                done = complete(rollout, now)
+                record_change(stores, rollout, done, actor=AUTOMATIC.name, verb="complete")

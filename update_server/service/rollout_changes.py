@@ -1,0 +1,69 @@
+"""Writing a rollout, together with its line in the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from rollout.model import FULL_EXPOSURE_BP, Rollout, RolloutState
+from update_server.service.errors import ConflictError
+from update_server.service.ports import ChangedError, Stores
+
+
+def record_start(stores: Stores, rollout: Rollout, actor: str) -> None:
+    """Store a new rollout."""
+    stores.rollouts.add(rollout)
+    stores.audit.append(
+        at=rollout.started_at,
+        actor=actor,
+        action="rollout.start",
+        app=rollout.app,
+        subject=rollout.id,
+        reason=rollout.reason,
+        after={"version": str(rollout.version), "channel": rollout.channel, **_shape(rollout)},
+    )
+
+
+def record_change(
+    stores: Stores, old: Rollout, new: Rollout, *, actor: str, verb: str, reason: str = ""
+) -> None:
+    """Store *new* in place of *old*.
+
+    Raises:
+        ConflictError: *old* is not what is stored any more; it bears what is.
+    """
+    try:
+        stores.rollouts.replace(old, new)
+    except ChangedError as error:
+        raise ConflictError(stores.rollouts.get(old.app, old.id)) from error
+    stores.audit.append(
+        at=new.changed_at,
+        actor=actor,
+        action=f"rollout.{verb}",
+        app=new.app,
+        subject=new.id,
+        reason=reason,
+        before=_shape(old),
+        after=_shape(new),
+    )
+
+
+def is_soaked(rollout: Rollout, now: datetime) -> bool:
+    """Whether *rollout* offers its release to everybody, and has for long enough."""
+    at_end = rollout.position == len(rollout.ladder) - 1
+    if rollout.state is not RolloutState.ACTIVE or not at_end:
+        return False
+    if rollout.step.exposure_bp != FULL_EXPOSURE_BP:
+        return False
+    return (now - rollout.position_reached_at).total_seconds() >= rollout.step.soak_seconds
+
+
+def _shape(rollout: Rollout) -> Mapping[str, Any]:
+    replacement = rollout.replacement
+    return {
+        "state": rollout.state.value,
+        "ring": rollout.step.ring,
+        "position": rollout.position,
+        "revision": rollout.revision,
+    } | ({"replacement": str(replacement)} if replacement is not None else {})

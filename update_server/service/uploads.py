@@ -1,0 +1,39 @@
+"""Bytes on their way in, by the digest that they will have.
+
+Not here: giving them the names that a publisher signed (``service.publish``).
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from update_server.service.ports import Blobs, Database
+
+
+class Uploads:
+    """Bytes on their way in, by the digest that they will have."""
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self._database = database
+        self._blobs = blobs
+
+    def progress(self, app: str, sha256: str) -> tuple[int, bool]:
+        """Return how many bytes were taken, and whether that is all."""
+        with self._database.reading() as stores:
+            stores.apps.get(app)
+        return self._blobs.upload_offset(sha256), self._blobs.upload_done(sha256)
+
+    def append(
+        self, app: str, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO
+    ) -> tuple[int, bool]:
+        """Take more bytes; return how many there are now, and whether that is all.
+
+        Raises:
+            OffsetMismatchError: The upload goes on elsewhere.
+            DigestMismatchError: These were all bytes, and they are others than announced.
+            UnavailableError: Storage is full, or does not answer.
+        """
+        with self._database.reading() as stores:
+            stores.apps.get(app)
+        offset_bytes = self._blobs.append(sha256, offset_bytes, total_bytes, stream)
+        return offset_bytes, self._blobs.upload_done(sha256)
