@@ -16,7 +16,7 @@ from tuf.api.metadata import Root, Targets
 
 from rollout.model import Policy, Release
 from signing.chain import Trusted, policy_paths, walk
-from signing.contents import RoleContents, contents_of
+from signing.contents import RoleContents, contents_of, role_contents
 from signing.errors import StaleBaseError, SubmissionError, TrustError
 from signing.metadata import parse_root, parse_targets
 from signing.roles import POLICY, ROOT, RoleKind, RoleName, parse_role
@@ -87,7 +87,7 @@ def check_submission(
             if isinstance(signed, Targets) and (name := parse_role(role)) is not None
         }
         _check_policies(state, contents, trusted, now)
-        base = {role: _base_contents(state, role) for role in contents}
+        base = {role: role_contents(state, role) for role in contents}
         _check_releases(contents, now)
         _check_immutable(contents, base, known)
     except TrustError as error:
@@ -182,13 +182,6 @@ def _check_releases(contents: Mapping[str, RoleContents], now: datetime) -> None
 def _check_instant(instant: datetime, now: datetime, role: str, name: str) -> None:
     if instant > now + CLOCK_SKEW:
         raise SubmissionError("bad_document", f"{name} {instant} is in the future", role=role)
-
-
-def _base_contents(state: RepositoryState, role: str) -> RoleContents:
-    name = parse_role(role)
-    if name is None or role not in state.metadata:
-        return RoleContents()
-    return contents_of(state.app, name, parse_targets(role, state.metadata[role]).signed)
 
 
 def _check_immutable(

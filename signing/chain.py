@@ -13,12 +13,19 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from securesystemslib.signer import Key
-from tuf.api.metadata import DelegatedRole, Role, Root, Targets
+from tuf.api.exceptions import LengthOrHashMismatchError
+from tuf.api.metadata import DelegatedRole, Role, Root, Snapshot, Targets, Timestamp
 
 from rollout.documents import path_of_policy
 from rollout.names import check_app
 from signing.errors import TrustError
-from signing.metadata import parse_root, parse_targets, verify_signatures
+from signing.metadata import (
+    parse_root,
+    parse_snapshot,
+    parse_targets,
+    parse_timestamp,
+    verify_signatures,
+)
 from signing.public_keys import public_half
 from signing.roles import (
     POLICY,
@@ -82,10 +89,7 @@ def walk(
     failures: dict[str, TrustError] = {}
     for name in roles if only is None else [name for name in roles if name in only]:
         try:
-            child = parse_targets(name, _bytes_of(metadata, name))
-            verify_signatures(targets, name, child)
-            _check_leaf(name, child.signed)
-            delegated[name] = child.signed
+            delegated[name] = verify_leaf(targets, name, _bytes_of(metadata, name))
         except TrustError as error:
             failures[name] = error
     return Trusted(root=root, targets=targets, roles=roles, delegated=delegated, failures=failures)
@@ -113,6 +117,46 @@ def verify_targets(root: Root, data: bytes) -> Targets:
     metadata = parse_targets(TARGETS, data)
     verify_signatures(root, TARGETS, metadata)
     return metadata.signed
+
+
+def verify_leaf(targets: Targets, name: str, data: bytes) -> Targets:
+    """Return the delegated role in *data*, signed as *targets* wants it."""
+    metadata = parse_targets(name, data)
+    verify_signatures(targets, name, metadata)
+    if metadata.signed.delegations is not None:
+        raise TrustError("path_scope", name, "only targets delegates")
+    return metadata.signed
+
+
+def verify_timestamp(root: Root, data: bytes) -> Timestamp:
+    """Return the timestamp in *data*, signed as *root* wants it."""
+    metadata = parse_timestamp(data)
+    verify_signatures(root, TIMESTAMP, metadata)
+    return metadata.signed
+
+
+def verify_snapshot(root: Root, timestamp: Timestamp, data: bytes) -> Snapshot:
+    """Return the snapshot in *data*, if it is the one that *timestamp* names.
+
+    Raises:
+        TrustError: ``hash_mismatch``, ``unsigned``, ``bad_version`` or ``bad_document``.
+    """
+    try:
+        timestamp.snapshot_meta.verify_length_and_hashes(data)
+    except LengthOrHashMismatchError as error:
+        raise TrustError("hash_mismatch", SNAPSHOT, str(error)) from error
+    metadata = parse_snapshot(data)
+    verify_signatures(root, SNAPSHOT, metadata)
+    if metadata.signed.version != timestamp.snapshot_meta.version:
+        raise TrustError("bad_version", SNAPSHOT, "the timestamp names another version")
+    return metadata.signed
+
+
+def check_listed(snapshot: Snapshot, role: str, version: int) -> None:
+    """Return if *snapshot* lists *role* in this version; raises TrustError ``bad_version``."""
+    listed = snapshot.meta.get(f"{role}.json")
+    if listed is None or listed.version != version:
+        raise TrustError("bad_version", role, f"version {version} is not the snapshot's")
 
 
 def delegations_of(app: str, targets: Targets) -> dict[str, RoleName]:
@@ -187,11 +231,6 @@ def _check_scope(name: str, role: DelegatedRole, paths: Iterable[str]) -> None:
     # Exactly once each: a pattern more would let one role speak for another.
     if role.paths is None or sorted(role.paths) != sorted(paths):
         raise TrustError("path_scope", name, f"its paths are not {', '.join(sorted(paths))}")
-
-
-def _check_leaf(name: str, targets: Targets) -> None:
-    if targets.delegations is not None:
-        raise TrustError("path_scope", name, "only targets delegates")
 
 
 def _halves(keys: Mapping[str, Key], roles: Iterable[Role]) -> set[bytes]:

@@ -21,11 +21,15 @@ from rollout.model import Policy, Release, RolloutDocument
 from rollout.names import check_channel, check_file_name
 from rollout.versions import parse_version
 from signing.errors import TrustError
-from signing.roles import MAX_LIVE_VERSIONS, RoleKind, RoleName
+from signing.metadata import parse_targets
+from signing.roles import MAX_LIVE_VERSIONS, RoleKind, RoleName, parse_role
+from signing.state import RepositoryState
 from signing.verify import SignedFile, document_of, file_of, policy_of, release_of, rollout_of
 
 RELEASE_FILE = "release.json"
 PIECES_SUFFIX = ".pieces"
+
+_NAME_NO_FILES = frozenset({RoleKind.ROOT, RoleKind.SNAPSHOT, RoleKind.TIMESTAMP})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,20 @@ def contents_of(app: str, role: RoleName, targets: Targets) -> RoleContents:
             if targets.targets:
                 raise TrustError("path_scope", str(role), "it delegates, and names no files")
             return RoleContents()
+
+
+def role_contents(state: RepositoryState, role: str) -> RoleContents:
+    """Return what *role* says in *state*; nothing for a role that is not there or names no files.
+
+    The state is the caller's own, so signatures are not looked at again.
+
+    Raises:
+        TrustError: The metadata is not what it should be.
+    """
+    name = parse_role(role)
+    if name is None or name.kind in _NAME_NO_FILES or role not in state.metadata:
+        return RoleContents()
+    return contents_of(state.app, name, parse_targets(role, state.metadata[role]).signed)
 
 
 def _policies(app: str, targets: Targets) -> RoleContents:

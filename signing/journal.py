@@ -25,7 +25,7 @@ _SCHEMA = 1
 # Relative, no empty, hidden or parent segments: what publishing may write, and nothing else.
 _PATH = re.compile(
     r"tuf/[1-9][0-9]*\.[a-z][a-z0-9._-]*\.json"
-    r"|targets(?:/[A-Za-z0-9][A-Za-z0-9._+-]*)+/[0-9a-f]{64}\.[A-Za-z0-9][A-Za-z0-9._+-]*",
+    r"|targets(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)+/[0-9a-f]{64}\.[A-Za-z0-9][A-Za-z0-9._+-]*",
     re.ASCII,
 )
 

@@ -84,7 +84,10 @@ class SealedKey:
             pkcs8 = ChaCha20Poly1305(key).decrypt(nonce, self.secret, render_canonical(self.header))
         except InvalidTag as error:
             raise WrongPassphraseError(self.where) from error
-        private_key = load_der_private_key(pkcs8, None)
+        try:
+            private_key = load_der_private_key(pkcs8, None)
+        except ValueError as error:
+            raise BadKeyFileError(self.where, "it seals no key") from error
         # The public half is bound, so it can only differ in a file that was made to lie.
         if (
             not isinstance(private_key, Ed25519PrivateKey)

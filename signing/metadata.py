@@ -82,13 +82,17 @@ def parse_timestamp(data: bytes) -> Metadata[Timestamp]:
 
 
 def version_of(data: bytes) -> int:
-    """Return the version that metadata states of itself; raises TrustError ``bad_document``."""
-    fields = _strict_fields("metadata", data, _MAX_TARGETS_BYTES)
-    signed = fields.get("signed")
-    version = signed.get("version") if isinstance(signed, dict) else None
-    if type(version) is not int or version < 1:
-        raise TrustError("bad_document", "metadata", "it has no version")
-    return version
+    """Return the version that metadata states of itself; nothing else of it is checked.
+
+    Raises:
+        TrustError: ``bad_document``: it states none.
+    """
+    try:
+        version = json.loads(data)["signed"]["version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise TrustError("bad_document", "metadata", "it has no version") from error
+    _check_number("metadata", "version", version)
+    return int(version)
 
 
 def verify_signatures(delegator: Root | Targets, role: str, metadata: Metadata[Any]) -> None:

@@ -13,10 +13,9 @@ from tuf.api.metadata import TargetFile
 
 from rollout.documents import parse_release
 from rollout.model import Release
-from signing.contents import RELEASE_FILE, RoleContents, contents_of
+from signing.contents import RELEASE_FILE, role_contents
 from signing.errors import CeremonyError
-from signing.metadata import parse_targets
-from signing.roles import MAX_LIVE_VERSIONS, RoleKind, RoleName
+from signing.roles import MAX_LIVE_VERSIONS, POLICY, RoleName, rollout_role
 from signing.state import RepositoryState
 from signing.verify import document_of
 
@@ -57,7 +56,7 @@ def _needed(
     current: RepositoryState, role: RoleName, releases: Iterable[Release]
 ) -> Iterator[Version]:
     live = {release.version for release in releases}
-    before = _contents(current, role)
+    before = role_contents(current, str(role))
     yield from live - before.releases.keys()
     for release in releases:
         yield from release.rollback_to
@@ -67,16 +66,8 @@ def _needed(
                 (version for version in live if version >= release.min_version),
                 default=release.version,
             )
-    for policy in _contents(current, RoleName(kind=RoleKind.POLICY)).policies.values():
+    for policy in role_contents(current, POLICY).policies.values():
         if policy.channel == role.channel:
             yield from (goal.version for goal in policy.must_reach)
-    bound = _contents(current, RoleName(kind=RoleKind.ROLLOUT, channel=role.channel))
-    for rollout in bound.rollouts.values():
+    for rollout in role_contents(current, rollout_role(role.channel)).rollouts.values():
         yield from (entry.version for entry in rollout.entries)
-
-
-def _contents(current: RepositoryState, role: RoleName) -> RoleContents:
-    name = str(role)
-    if name not in current.metadata:
-        return RoleContents()
-    return contents_of(current.app, role, parse_targets(name, current.metadata[name]).signed)

@@ -12,7 +12,7 @@ signed (the signer process asks ``rollout.changes``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,8 +23,18 @@ from rollout.documents import parse_rollout, path_of_rollout, render_rollout
 from rollout.errors import RolloutError
 from rollout.model import RolloutDocument
 from rollout.strict_json import parse_strict, render_canonical
-from signing.chain import delegations_of, verify_root, verify_targets, walk
-from signing.contents import RoleContents, contents_of
+from signing.chain import (
+    check_listed,
+    delegations_of,
+    verify_leaf,
+    verify_root,
+    verify_snapshot,
+    verify_targets,
+    verify_timestamp,
+    walk,
+)
+from signing.contents import role_contents
+from signing.delegations import delegated_to
 from signing.errors import PlanError, TrustError
 from signing.journal import TIMESTAMP_PATH, Journal, Write
 from signing.metadata import (
@@ -32,7 +42,6 @@ from signing.metadata import (
     parse_root,
     parse_snapshot,
     parse_targets,
-    parse_timestamp,
     signed_by,
     verify_signatures,
     version_of,
@@ -122,9 +131,10 @@ def plan(
         # 5. Look at the result as an agent would.
         _check_as_agent(state, after, delegated)
         # 6. Put it in order (TRUST.md section 8).
+        ordered = sorted(delegated, key=_rank)
         writes = (
-            *_document_writes(state, delegated, files),
-            *(_metadata_write(role, delegated[role]) for role in sorted(delegated, key=_rank)),
+            *_document_writes(state, after, ordered, files),
+            *(_metadata_write(role, delegated[role]) for role in ordered),
             *_snapshot_writes(state, after),
             Write(path=TIMESTAMP_PATH, data=timestamp, swap=True),
         )
@@ -183,18 +193,26 @@ def _due_rollouts(
 ) -> dict[str, bytes]:
     root = verify_root(merged.metadata.get(ROOT, b""), None)
     targets = verify_targets(root, merged.metadata.get(TARGETS, b""))
+    old = _old_targets(before)
     due: dict[str, bytes] = {}
     for name, role in delegations_of(merged.app, targets).items():
         if role.kind is not RoleKind.ROLLOUT or name in changed:
             continue
-        if name not in merged.metadata:
+        if name not in delegated_to(old) or name not in merged.metadata:
+            # New, or dropped once and added again: nothing of old is revived.
             document = _empty_document(merged.app, role.channel, now)
         elif _is_due(targets, name, merged.metadata[name], now):
-            document = _signed_document(before, name)
+            document = _signed_document(old, name, merged.metadata[name])
         else:
             continue
         due |= sign_rollout(merged, document, online, now)
     return due
+
+
+def _old_targets(before: RepositoryState) -> Targets:
+    if TARGETS not in before.metadata:
+        return Targets()
+    return parse_targets(TARGETS, before.metadata[TARGETS]).signed
 
 
 def _empty_document(app: str, channel: str, now: datetime) -> bytes:
@@ -213,15 +231,12 @@ def _is_due(targets: Targets, name: str, data: bytes, now: datetime) -> bool:
     return metadata.signed.expires - now <= ROLLOUT_EXPIRES - ROLLOUT_EVERY
 
 
-def _signed_document(before: RepositoryState, name: str) -> bytes:
-    """Return the document that was signed under the delegations of *before*.
+def _signed_document(old: Targets, name: str, data: bytes) -> bytes:
+    """Return the document that was signed under the delegations of *old*.
 
     Verified once more: a key never signs again what it finds lying about.
     """
-    targets = parse_targets(TARGETS, before.metadata.get(TARGETS, b"")).signed
-    metadata = parse_targets(name, before.metadata.get(name, b""))
-    verify_signatures(targets, name, metadata)
-    (target,) = metadata.signed.targets.values()
+    (target,) = verify_leaf(old, name, data).targets.values()
     return document_of(target)
 
 
@@ -280,14 +295,10 @@ def _check_as_agent(
     only = None if changed.keys() & {ROOT, TARGETS} else set(changed)
     trusted = walk(after.app, after.metadata, previous, only=only)
     trusted.require(trusted.failures)
-    snapshot = parse_snapshot(after.metadata[SNAPSHOT])
-    verify_signatures(trusted.root, SNAPSHOT, snapshot)
-    timestamp = parse_timestamp(after.metadata[TIMESTAMP])
-    verify_signatures(trusted.root, TIMESTAMP, timestamp)
+    timestamp = verify_timestamp(trusted.root, after.metadata[TIMESTAMP])
+    snapshot = verify_snapshot(trusted.root, timestamp, after.metadata[SNAPSHOT])
     for role in (TARGETS, *trusted.roles):
-        listed = snapshot.signed.meta.get(f"{role}.json")
-        if listed is None or listed.version != version_of(after.metadata[role]):
-            raise TrustError("bad_version", role, "the snapshot lists another version")
+        check_listed(snapshot, role, version_of(after.metadata[role]))
 
 
 # --- 6 -----------------------------------------------------------------------------------
@@ -295,14 +306,12 @@ def _check_as_agent(
 
 def _document_writes(
     before: RepositoryState,
-    changed: Mapping[str, bytes],
+    after: RepositoryState,
+    roles: Iterable[str],
     files: Mapping[str, tuple[str, int]],
 ) -> Iterator[Write]:
-    for role in sorted(changed, key=_rank):
-        if role == ROOT:
-            continue
-        old = _contents(before.app, role, before.metadata.get(role))
-        new = _contents(before.app, role, changed[role])
+    for role in roles:
+        old, new = role_contents(before, role), role_contents(after, role)
         for path, file in new.files.items():
             if old.files.get(path) == file:
                 continue
@@ -310,13 +319,6 @@ def _document_writes(
                 yield Write(path=file.stored_path, data=new.documents[path])
             elif files.get(path) != (file.sha256, file.length_bytes):
                 raise TrustError("missing_file", path, "it is not in place")
-
-
-def _contents(app: str, role: str, data: bytes | None) -> RoleContents:
-    name = parse_role(role)
-    if data is None or name is None:
-        return RoleContents()
-    return contents_of(app, name, parse_targets(role, data).signed)
 
 
 def _snapshot_writes(before: RepositoryState, after: RepositoryState) -> Iterator[Write]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from rollout.errors import RolloutError
 from rollout.names import check_app
-from signing.errors import BadStateError
+from signing.errors import BadStateError, TrustError
 from signing.metadata import version_of
 from signing.roles import ROOT, parse_role
 
@@ -79,10 +79,13 @@ def load_state(data: bytes) -> RepositoryState:
         state = RepositoryState(
             app=check_app(value["app"]),
             metadata={role: text.encode("utf-8") for role, text in value["metadata"].items()},
-            highest={role: int(version) for role, version in value["highest"].items()},
+            highest=dict(value["highest"]),
         )
-    except (AttributeError, KeyError, TypeError, ValueError, RolloutError) as error:
+        numbers = [*state.versions.values(), *state.highest.values()]
+    except (AttributeError, KeyError, TypeError, ValueError, RolloutError, TrustError) as error:
         raise BadStateError(f"no repository state: {error}") from error
+    if any(type(number) is not int or number < 1 for number in numbers):
+        raise BadStateError("a version is no number")
     if value.get("schema") != _SCHEMA or any(parse_role(role) is None for role in state.versions):
         raise BadStateError("the repository state is of another schema")
     return state

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from packaging.version import Version
+from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
@@ -276,3 +279,23 @@ def a_world(*releases: Release, layout: Layout | None = None) -> World:
     for release in releases:
         world.release(release)
     return world
+
+
+def forged(data: bytes, edit: Callable[[dict[str, Any]], object], *signers: CryptoSigner) -> bytes:
+    """Return metadata whose signed part went through *edit*, signed by *signers*."""
+    fields = json.loads(data)
+    edit(fields["signed"])
+    payload = str(encode_canonical(fields["signed"])).encode()
+    fields["signatures"] = [signer.sign(payload).to_dict() for signer in signers]
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def edited(data: bytes, edit: Callable[[dict[str, Any]], object]) -> bytes:
+    """Return metadata changed outside its signatures, which stay as they are."""
+    fields = json.loads(data)
+    edit(fields)
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def next_version(signed: dict[str, Any]) -> None:
+    signed["version"] += 1
