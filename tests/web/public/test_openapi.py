@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import schemathesis
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+
+from tests.public_world import a_world
+from update_server.web.public.app import create_app
+from update_server.web.public.openapi import document
+
+APP = create_app(a_world().services)
+SCHEMA = schemathesis.openapi.from_wsgi("/v1/openapi.json", APP)
+
+
+def test_it_is_served(client: FlaskClient) -> None:
+    response = client.get("/v1/openapi.json")
+
+    assert response.status_code == 200
+    assert response.json == document()
+
+
+def test_every_route_is_described() -> None:
+    routes = {re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule) for rule in APP.url_map.iter_rules()}
+
+    assert routes == set(document()["paths"])
+
+
+def test_every_reference_leads_somewhere() -> None:
+    text = repr(document())
+
+    wanted = set(re.findall(r"#/components/schemas/(\w+)", text))
+    assert wanted
+    assert wanted <= set(document()["components"]["schemas"])
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+def test_what_the_description_allows_never_fails(case: schemathesis.Case[Any]) -> None:
+    response = case.call()
+
+    case.validate_response(response, checks=[not_a_server_error])
