@@ -68,7 +68,7 @@ class Tokens:
         now = self._clock.now()
         secret = self._ids.secret("srn_")
         token = ApiToken(
-            id=self._ids.short_id("tk_"),
+            id=self._ids.short_id("tok_"),
             sha256=hash_of_secret(secret),
             name=name,
             role=role,

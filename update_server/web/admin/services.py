@@ -1,0 +1,94 @@
+"""The use-cases behind the admin app, ready to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from update_server.service.access import Groups, Tokens
+from update_server.service.apps import AppRegistry
+from update_server.service.audit import AuditLog
+from update_server.service.control import Control
+from update_server.service.explain import Explain
+from update_server.service.holds import Holds
+from update_server.service.leases import Leases
+from update_server.service.ports import Blobs, Clock, Database, Ids, Signer
+from update_server.service.publish import Publisher
+from update_server.service.reconcile import Reconciler
+from update_server.service.renew import Renewer
+from update_server.service.replays import Replays
+from update_server.service.report import Report
+from update_server.service.states import SignedStates
+from update_server.service.uploads import Uploads
+
+# An answer that a web process began within its lease is on its way for some time.
+_MARGIN_SECONDS: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminServices:
+    """What publishers and operators can ask for. The controller uses the last two."""
+
+    apps: AppRegistry
+    tokens: Tokens
+    groups: Groups
+    uploads: Uploads
+    publisher: Publisher
+    control: Control
+    holds: Holds
+    report: Report
+    explain: Explain
+    audit: AuditLog
+    replays: Replays
+    reconciler: Reconciler
+    renewer: Renewer
+
+
+def admin_services(
+    *,
+    database: Database,
+    blobs: Blobs,
+    signer: Signer,
+    clock: Clock,
+    ids: Ids,
+    wait: Callable[[float], None],
+    lease_seconds: float,
+    next_check_in_seconds: int,
+) -> AdminServices:
+    """Return the use-cases over these ports.
+
+    ``wait`` waits so many seconds. ``lease_seconds`` is how long a web process may offer what
+    it last confirmed, ``next_check_in_seconds`` what signed documents ask of agents.
+    """
+    leases = Leases(database, clock, ids, wait)
+    states = SignedStates(database, blobs, signer, clock)
+    reconciler = Reconciler(
+        database,
+        signer,
+        clock,
+        leases=leases,
+        states=states,
+        next_check_in_seconds=next_check_in_seconds,
+    )
+    return AdminServices(
+        apps=AppRegistry(database, signer, clock),
+        tokens=Tokens(database, clock, ids),
+        groups=Groups(database, clock, ids),
+        uploads=Uploads(database, blobs),
+        publisher=Publisher(database, blobs, signer, clock, leases=leases, states=states),
+        control=Control(
+            database,
+            clock,
+            ids,
+            reconciler=reconciler,
+            settle=lambda: wait(lease_seconds + _MARGIN_SECONDS),
+        ),
+        holds=Holds(database, clock, ids, reconciler=reconciler),
+        report=Report(database, clock, next_check_in_seconds=next_check_in_seconds),
+        explain=Explain(database, clock),
+        audit=AuditLog(database),
+        replays=Replays(database, clock),
+        reconciler=reconciler,
+        renewer=Renewer(database, signer, clock, leases=leases, states=states),
+    )
