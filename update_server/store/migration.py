@@ -10,6 +10,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import make_url
 
+from update_server.service.ports import UnavailableError
 from update_server.store.engine import TURN_SECONDS, make_engine
 from update_server.store.errors import translated
 
@@ -43,5 +44,8 @@ def _prepare_sqlite(url: str) -> None:
     """Make the file and set WAL, which is remembered in it."""
     path = Path(make_url(url).database or "")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=TURN_SECONDS)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
+    try:
+        with closing(sqlite3.connect(path, timeout=TURN_SECONDS)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        raise UnavailableError(f"the database cannot be opened: {error}") from error
