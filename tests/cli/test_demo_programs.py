@@ -174,19 +174,6 @@ def test_the_third_release_is_just_above_the_newer_one() -> None:
     assert programs.next_version(Version("12")) == Version("13")
 
 
-def test_the_demo_knows_its_platform() -> None:
-    assert programs.this_platform().startswith("linux-")
-
-
-def test_only_linux_programs_can_be_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
-
-    with pytest.raises(CliError) as caught:
-        programs.this_platform()
-
-    assert caught.value.code == "unsupported_platform"
-
-
 def test_variables_that_steer_commands_do_not_reach_the_demos_own() -> None:
     found = programs.variables_without_ours({"SERINUS_SERVER": "x", "PATH": "/bin"})
 

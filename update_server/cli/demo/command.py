@@ -50,7 +50,7 @@ def demo(
     if sys.platform != "linux":
         raise CliError("unsupported_platform", "the demo runs on Linux only")
     clock = SystemClock()
-    screen = Screen(session.console, clock)
+    screen = Screen(session.console, clock.monotonic)
     began = clock.monotonic()
     with demo_folder(data, keep=keep) as folder, _stoppable():
         screen.say(f"data in {folder}")

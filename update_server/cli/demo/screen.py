@@ -15,7 +15,6 @@ from packaging.version import Version
 from rich.table import Table
 
 from update_server.cli.console import Console, make_table
-from update_server.clock import SystemClock
 
 _LINE_SECONDS = 2.0  # between two lines of counts in a log
 _NOTHING = "none"
@@ -52,11 +51,11 @@ class Counts:
 
 
 class Screen:
-    """Where the story is shown."""
+    """Where the story is shown. *monotonic* gives seconds that never go back."""
 
-    def __init__(self, console: Console, clock: SystemClock) -> None:
+    def __init__(self, console: Console, monotonic: Callable[[], float]) -> None:
         self._console = console
-        self._clock = clock
+        self._monotonic = monotonic
         self._update: Callable[[Table], None] | None = None
         self._last_line = ""
         self._last_at = float("-inf")
@@ -83,7 +82,7 @@ class Screen:
         if self._update is not None:
             self._update(counts.table())
             return
-        line, now = counts.line(), self._clock.monotonic()
+        line, now = counts.line(), self._monotonic()
         if line == self._last_line or (now - self._last_at < _LINE_SECONDS and not last):
             return
         self._console.say(f"  {line}")
