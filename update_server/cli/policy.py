@@ -21,6 +21,7 @@ _DAY = 86_400
 
 STANDARD: Mapping[str, Any] = {
     "schema": 1,
+    "floor": None,
     "revoked": [],
     "must_reach": [],
     # Whoever steals the online keys an hour after a release reaches 1 % with it.
