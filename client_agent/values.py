@@ -49,7 +49,9 @@ class InstalledVersion:
 class Pending:
     """The version that the next start runs on trial.
 
-    The launcher starts it only between ``armed_at`` - 1 h and ``not_after``.
+    The launcher starts it only between ``armed_at`` - 1 h and ``not_after``. ``launch_id`` is
+    the last counted start, as long as the launcher has not looked at how it ended;
+    ``launch_boot_id`` tells whether the system was started anew since.
     """
 
     installed: InstalledVersion
@@ -58,6 +60,8 @@ class Pending:
     armed_at: datetime
     not_after: datetime
     boot_id: str
+    launch_id: str | None = None
+    launch_boot_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,185 @@
+"""From a verified payload to a finished tree in a folder of its own (AGENT section 10, 4 to 8).
+
+Usually in a child process of low priority, so that neither the app's interpreter lock nor its
+memory is used up; in this process where there is no Python to start, or when asked to.
+
+Not here: choosing the folder and publishing it (``install``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from client_agent import platforms
+from client_agent.disk import disk_errors
+from client_agent.errors import (
+    AgentError,
+    Category,
+    Code,
+    DiskError,
+    InternalError,
+    PayloadError,
+    TrustError,
+)
+from client_agent.folder import Folder
+from client_agent.platforms import Platform, PlatformSignatureError
+from client_agent.tree import TreeWriter, verify_tree
+from client_agent.unpack import Progress, open_payload, unpack
+from rollout.manifest import Manifest
+from rollout.model import Release
+from rollout.versions import render_version
+
+_NICE = 10  # of 19
+_TELL_BYTES = 1024**2  # a line to the parent for each of these
+
+# The child gets our search path by argument: -I keeps the environment and the folder out.
+_CHILD = (
+    "import json, sys; message = json.loads(sys.argv[1]); sys.path[:] = message['path']; "
+    "from client_agent.build import child_main; child_main(message)"
+)
+_ERRORS: dict[Category, type[AgentError]] = {
+    kind.category: kind for kind in (DiskError, PayloadError, TrustError)
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOrder:
+    """What the tree must be, as the release document says."""
+
+    app: str
+    platform: str
+    version: str
+    manifest_sha256: str
+    tree_bytes: int
+    files: int
+    spki: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+
+
+def order_for(release: Release) -> BuildOrder:
+    """Return the order for the release's payload."""
+    return BuildOrder(
+        app=release.app,
+        platform=release.platform,
+        version=render_version(release.version),
+        manifest_sha256=release.artifact.manifest_sha256,
+        tree_bytes=release.artifact.tree_bytes,
+        files=release.artifact.files,
+        spki=release.authenticode_spki,
+        teams=release.apple_team_id,
+    )
+
+
+def _check_order(manifest: Manifest, order: BuildOrder) -> None:
+    """Return when the manifest is for what was ordered; its digest alone says as much."""
+    found = (
+        manifest.app,
+        manifest.platform,
+        render_version(manifest.version),
+        manifest.tree_bytes,
+        len(manifest.files),
+    )
+    if found != (order.app, order.platform, order.version, order.tree_bytes, order.files):
+        raise PayloadError(Code.MANIFEST_MISMATCH, "not the release's app, version or size")
+
+
+def build_tree(
+    payload: BinaryIO, order: BuildOrder, folder: Path, platform: Platform, progress: Progress
+) -> None:
+    """Make the tree in *folder*, which is empty, and return when it is durable and verified.
+
+    Raises:
+        PayloadError: the payload is not what was ordered.
+        TrustError: ``platform_signature``.
+        DiskError: it could not be written or read back.
+    """
+    with disk_errors():
+        opened = open_payload(payload, manifest_sha256=order.manifest_sha256)
+        _check_order(opened.manifest, order)
+        with Folder.opened(folder, by_descriptor=platform.by_descriptor) as root:
+            unpack(opened, TreeWriter(root, opened.manifest, platform), progress)
+        manifest = verify_tree(folder, order.manifest_sha256, platform, from_medium=True)
+    signers = {"windows": order.spki, "macos": order.teams}.get(platform.name, ())
+    if signers:
+        program = folder / manifest.entry_point
+        try:
+            platform.check_signature(program, spki=order.spki, teams=order.teams)
+        except PlatformSignatureError as error:
+            raise TrustError(Code.PLATFORM_SIGNATURE, str(error)) from error
+
+
+def can_build_apart() -> bool:
+    """Return whether this process can start another Python: not when it is a frozen app."""
+    name = Path(sys.executable or "").name.lower()
+    return name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
+
+
+def build_apart(payload: BinaryIO, order: BuildOrder, folder: Path, progress: Progress) -> None:
+    """Do what ``build_tree`` does in a child process, with this system's own platform.
+
+    Raises:
+        AgentError: as ``build_tree``; ``InternalError`` when the child ended without an answer.
+    """
+    message = json.dumps({"path": sys.path, "folder": str(folder), "order": asdict(order)})
+    answer: dict[str, str] = {}
+    with (
+        disk_errors(),
+        subprocess.Popen(
+            [sys.executable, "-I", "-c", _CHILD, message],
+            stdin=payload,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
+        ) as child,
+    ):
+        try:
+            for line in child.stdout or ():
+                if not line.endswith(b"\n"):  # it died while telling
+                    break
+                answer = json.loads(line)
+                if "written" in answer:
+                    progress(int(answer["written"]), order.tree_bytes)
+        except BaseException:
+            child.kill()
+            raise
+    if answer.get("done") and child.returncode == 0:
+        return
+    kind = _ERRORS.get(Category(answer["category"])) if "category" in answer else None
+    if kind is None:
+        raise InternalError(Code.INTERNAL, f"unpacking ended with {child.returncode}")
+    raise kind(Code(answer["code"]), answer["detail"])
+
+
+def child_main(message: dict[str, Any]) -> None:
+    """Build what *message* orders from the payload on standard input; tell by lines of JSON."""
+    if hasattr(os, "nice"):
+        os.nice(_NICE)
+    order = BuildOrder(**message["order"])
+    parent = os.getppid()
+    told = 0
+
+    def tell(**answer: object) -> None:
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+    def progress(written: int, total: int) -> None:
+        nonlocal told
+        if os.getppid() != parent:
+            sys.exit(1)  # nobody is left who would use this
+        if written >= min(told + _TELL_BYTES, total):
+            told = written
+            tell(written=written)
+
+    try:
+        with open(0, "rb", closefd=False) as payload:
+            build_tree(payload, order, Path(message["folder"]), platforms.current(), progress)
+    except AgentError as error:
+        tell(category=error.category, code=error.code, detail=error.detail)
+    else:
+        tell(done=True)

@@ -1,0 +1,116 @@
+"""Linux."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from client_agent.platforms.commands import Run, run
+from client_agent.platforms.port import PlatformSignatureError
+from client_agent.platforms.posix import Posix, locks_exclude
+
+_FICLONE = 0x40049409  # linux/fs.h
+_SYNCFS_TELLS_ERRORS = (5, 8)  # older kernels return 0 after a failed write
+
+# statfs(2) types that are elsewhere, or that do not keep what was synced.
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs"})
+
+_NM_METERED = {1: True, 2: False, 3: True, 4: False}  # NMMetered: yes, no, guesses
+_NM = "org.freedesktop.NetworkManager"
+
+
+def ask_network_manager(run: Run = run) -> int | None:
+    """Return NetworkManager's word on what the network costs (NMMetered), if it gives one."""
+    place = "/" + _NM.replace(".", "/")
+    try:
+        said = run(["/usr/bin/busctl", "--system", "get-property", _NM, place, _NM, "Metered"])
+    except OSError:
+        return None
+    found = re.fullmatch(r"u (\d+)", said.strip())
+    return int(found[1]) if found else None
+
+
+class Linux(Posix):
+    """The system that the tests run on for real."""
+
+    name = "linux"
+
+    def __init__(
+        self,
+        *,
+        proc: Path = Path("/proc"),
+        etc: Path = Path("/etc"),
+        metered_word: Callable[[], int | None] = ask_network_manager,
+    ) -> None:
+        self._proc = proc
+        self._etc = etc
+        self._metered_word = metered_word
+
+    def sync_file_system(self, descriptor: int) -> bool:
+        release = re.match(r"(\d+)\.(\d+)", os.uname().release)
+        if release is None or (int(release[1]), int(release[2])) < _SYNCFS_TELLS_ERRORS:
+            return False
+        libc = ctypes.CDLL(None, use_errno=True)
+        if not hasattr(libc, "syncfs"):
+            return False
+        if libc.syncfs(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        return True
+
+    def clone_file(self, source: int, folder: int, name: str) -> bool:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        target = os.open(name, flags, 0o600, dir_fd=folder)
+        try:
+            fcntl.ioctl(target, _FICLONE, source)
+        except OSError:  # most file systems cannot; the caller copies
+            os.unlink(name, dir_fd=folder)
+            return False
+        finally:
+            os.close(target)
+        return True
+
+    def drop_cache(self, descriptor: int) -> None:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def boot_id(self) -> str:
+        try:
+            return (self._proc / "sys/kernel/random/boot_id").read_text("ascii").strip()
+        except OSError:
+            return ""
+
+    def machine_id(self) -> str | None:
+        try:
+            return (self._etc / "machine-id").read_text("ascii").strip() or None
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def supports(self, root: Path) -> bool:
+        return self._file_system(root) not in _NETWORK and locks_exclude(self, root)
+
+    def metered(self) -> bool | None:
+        word = self._metered_word()
+        return None if word is None else _NM_METERED.get(word)
+
+    def check_signature(
+        self,
+        program: Path,
+        *,
+        spki: Sequence[str],  # noqa: ARG002 - the port's name
+        teams: Sequence[str],  # noqa: ARG002 - the port's name
+    ) -> None:
+        raise PlatformSignatureError(program, "Linux has no signatures of programs")
+
+    def _file_system(self, root: Path) -> str:
+        """Return the type of the file system under *root*: of the longest mount point."""
+        device = root.stat().st_dev
+        number = f"{os.major(device)}:{os.minor(device)}"
+        for line in (self._proc / "self/mountinfo").read_text("utf-8").splitlines():
+            before, _, after = line.partition(" - ")
+            if before.split(" ")[2] == number:  # proc(5): major:minor of st_dev
+                return after.split(" ")[0]
+        return ""
