@@ -46,15 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _signer(config: configs.Config) -> int:
-    from update_server.signer.process import serve  # noqa: PLC0415 - each process loads only its own
+    from update_server import wiring  # noqa: PLC0415 - each process loads only its own
+    from update_server.signer import link  # noqa: PLC0415 - as above
 
-    return serve(config, _stop_event())
+    link.serve(config.signer_socket, wiring.signer(config), _stop_event(), wiring.log("signer"))
+    return 0
 
 
 def _controller(config: configs.Config) -> int:
-    from update_server.controller import run  # noqa: PLC0415 - as above
+    from update_server import wiring  # noqa: PLC0415 - as above
 
-    return run(config, _stop_event())
+    wiring.controller(config).run(_stop_event())
+    return 0
 
 
 def _public(config: configs.Config) -> int:

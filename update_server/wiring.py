@@ -17,13 +17,15 @@ from rollout.model import RolloutId
 from update_server.blobs import LocalBlobs
 from update_server.clock import SystemClock
 from update_server.config import Config
-from update_server.service.ports import ApiToken, Role
+from update_server.controller import Controller
+from update_server.service.digest import Digest
+from update_server.service.ports import ApiToken, PortError, Role
 from update_server.service.ports import Signer as SignerPort
 from update_server.service.refresh import Refresher, ensure_secrets
 from update_server.service.table import Tables
 from update_server.signer.link import SocketSigner
 from update_server.signer.online import OnlineSigner
-from update_server.spool import FileSpool
+from update_server.spool import FileSpool, FileSpoolReader
 from update_server.store import SqlDatabase, migrate
 from update_server.web.admin.app import create_app as create_admin_app
 from update_server.web.admin.services import AdminServices, admin_services
@@ -81,6 +83,15 @@ def blobs(config: Config) -> LocalBlobs:
 def signer(config: Config) -> OnlineSigner:
     """Return the signer itself. Only its own process, and ``serinus init``, may hold it."""
     return OnlineSigner(config.data / "signer", database(config), SystemClock())
+
+
+def signer_fault(config: Config, app: str) -> str | None:
+    """Return why the running signer cannot serve *app*; None when it can."""
+    try:
+        SocketSigner(config.signer_socket).status(app)
+    except PortError as error:
+        return str(error)
+    return None
 
 
 # --- before the first start --------------------------------------------------------------
@@ -173,3 +184,29 @@ def _offload(config: Config) -> Offload | None:
     header = _OFFLOAD_HEADERS[config.file_offload]
     prefix = "/files/" if header == "X-Accel-Redirect" else f"{config.data / 'files'}/"
     return Offload(header=header, prefix=prefix)
+
+
+# --- the controller ----------------------------------------------------------------------
+
+
+def controller(config: Config) -> Controller:
+    """Return the controller of this server."""
+    services = _admin_services(config, SocketSigner(config.signer_socket))
+    source = database(config)
+    return Controller(
+        source,
+        SystemClock(),
+        digest=Digest(source, FileSpoolReader(config.data / _SPOOLS)),
+        reconciler=services.reconciler,
+        renewer=services.renewer,
+        log=log("controller"),
+    )
+
+
+def refresh_once(config: Config) -> list[str]:
+    """Renew every registered app's metadata with the signer in this process."""
+    services = _admin_services(config, signer(config))
+    apps = [app.name for app in services.apps.all() if app.registered]
+    for app in apps:
+        services.renewer.renew(app)
+    return apps

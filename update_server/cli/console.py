@@ -1,4 +1,4 @@
-"""The only file that prints. The terminal rules:
+"""The only file that prints.
 
 Data goes to standard output, everything else to standard error. With ``--json`` standard
 output carries exactly one JSON document, also on failure. Messages start ``serinus: ``, in
@@ -147,5 +147,5 @@ def make_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
         numeric = rows and all(isinstance(row[column], int) for row in rows)
         table.add_column(head, justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*("–" if cell is None else Text(str(cell)) for cell in row))
+        table.add_row(*("-" if cell is None else Text(str(cell)) for cell in row))
     return table

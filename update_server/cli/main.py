@@ -32,10 +32,10 @@ rollout pause`` does not wait for what ``serinus serve`` needs."""
 class _Commands(click.Group):
     """Loads a command when it is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's name
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's names
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name]
@@ -54,7 +54,7 @@ def cli() -> None:
     serinus serve                run the server
     serinus release publish      sign a release and hand it in
     serinus rollout start        show it to the first ring
-    """  # noqa: D301 - \b is click's mark for text to be left as it is
+    """  # noqa: D301 - click takes the mark from the source
 
 
 def main(run: Callable[..., Any] = cli) -> None:

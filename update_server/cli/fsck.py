@@ -1,0 +1,40 @@
+"""``serinus fsck``: verify that storage, journal and database agree; rebuild the database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from update_server import wiring
+from update_server.cli.command import Session, local, option
+from update_server.cli.errors import DONE, REFUSED
+from update_server.cli.serve import load_config
+
+
+@click.command()
+@option("--rebuild", is_flag=True, help="Rebuild the database from the signed metadata.")
+@option("--config", "config_file", type=click.Path(path_type=Path), help="serinus.toml.")
+@local
+def fsck(session: Session, *, rebuild: bool, config_file: Path | None) -> int:
+    """Check that storage, journal, signed documents and database agree.
+
+    It only reads, and may run beside a server. With --rebuild it writes: stop the server first.
+    """
+    config = load_config(session, config_file)
+    if rebuild:
+        session.console.confirm(f"rebuild the database {config.database} from signed metadata?")
+        wiring.prepare(config)
+        rebuilt = wiring.rebuild(config)
+        for app in rebuilt:
+            session.console.say(f"{app} was rebuilt from its signed metadata")
+    findings = wiring.check(config)
+    session.console.document(
+        {
+            "ok": not findings,
+            "findings": [{"app": f.app, "code": f.code, "detail": f.detail} for f in findings],
+        }
+    )
+    session.console.table(("app", "code", "detail"), [(f.app, f.code, f.detail) for f in findings])
+    session.console.print(f"{len(findings)} findings" if findings else "all agree")
+    return REFUSED if findings else DONE
