@@ -122,7 +122,9 @@ def parse_manifest(data: bytes) -> Manifest:
     1. Within the cap, UTF-8, whole lines.
     2. The header and each line by itself.
     3. The tree: names, order, links, sums.
-    4. Spelled as we would: one tree, one digest.
+
+    Each part has one spelling, so that a tree has one digest: ``render_manifest`` of the answer
+    is *data* again.
 
     Raises:
         ManifestError: anything else.
@@ -152,8 +154,6 @@ def parse_manifest(data: bytes) -> Manifest:
         case _:
             raise ManifestError("bad_manifest", "no manifest of format 1", line=1)
     _check(manifest)  # 3
-    if render_manifest(manifest) != data:  # 4
-        raise ManifestError("bad_manifest", "not in canonical spelling")
     return manifest
 
 
@@ -192,12 +192,12 @@ def _version(text: str) -> Version:
 def _check(manifest: Manifest) -> None:
     """Return when the tree is one that every agent of the platform can build.
 
-    1. Names: each by itself, and all together (``rollout.names``).
+    1. Names: each by itself, and all together (``rollout.names``); among other things, a folder
+       has a line of its own only if nothing is in it, and no path comes twice.
     2. Entries in the order of their paths' bytes.
     3. Files: one size for each digest, and a sum within the cap.
     4. Links only where the platform has them.
-    5. A folder's own line only if nothing is in it.
-    6. The entry point is a file that can be executed.
+    5. The entry point is a file that can be executed.
     """
     try:
         check_app(manifest.app)
@@ -206,15 +206,14 @@ def _check(manifest: Manifest) -> None:
     except BadNameError as error:
         raise ManifestError("bad_name", str(error)) from error
     paths = [entry.path.encode() for entry in manifest.entries]
-    if paths != sorted(paths):  # 2; that no path comes twice is a rule of names
+    if paths != sorted(paths):  # 2
         raise ManifestError("bad_manifest", "entries are not in order")
     _check_files(manifest)  # 3
     links = [entry for entry in manifest.entries if entry.kind is EntryKind.LINK]
     if links and not manifest.platform.startswith(_WITH_LINKS):  # 4
         raise ManifestError("bad_manifest", f"links on {manifest.platform}: {links[0].path}")
-    _check_folders(manifest)  # 5
     entry_point = next((e for e in manifest.files if e.path == manifest.entry_point), None)
-    if entry_point is None or entry_point.mode != _MODES["755"]:  # 6
+    if entry_point is None or entry_point.mode != _MODES["755"]:  # 5
         raise ManifestError("bad_manifest", f"cannot be executed: {manifest.entry_point}")
 
 
@@ -227,10 +226,3 @@ def _check_files(manifest: Manifest) -> None:
             raise ManifestError("bad_manifest", f"two sizes for one digest: {entry.path}")
     if manifest.tree_bytes > MAX_TREE_BYTES:
         raise ManifestError("over_cap", f"more than {MAX_TREE_BYTES} bytes in all")
-
-
-def _check_folders(manifest: Manifest) -> None:
-    parents = {entry.path.rpartition("/")[0] for entry in manifest.entries}
-    for entry in manifest.entries:
-        if entry.kind is EntryKind.FOLDER and entry.path in parents:
-            raise ManifestError("bad_manifest", f"a folder that is not empty: {entry.path}")
