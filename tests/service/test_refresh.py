@@ -21,7 +21,8 @@ from tests.public_world import (
     an_entry,
     empty_world,
 )
-from update_server.service.ports import NotFoundError, UnavailableError
+from update_server.service.errors import NotReadyError
+from update_server.service.ports import NotFoundError, StoredTarget, UnavailableError
 from update_server.service.refresh import Refreshed, ensure_secrets
 
 
@@ -160,6 +161,19 @@ def test_secrets_that_are_missing_leave_the_process_unready() -> None:
     with pytest.raises(NotFoundError):
         world.refresh()
     assert not world.tables.is_ready
+    with pytest.raises(NotReadyError):
+        _ = world.tables.secrets
+
+
+def test_a_file_that_belongs_to_no_release_is_known_too(world: World) -> None:
+    with world.database.transaction() as stores:
+        target = StoredTarget(app=APP, path="notes.txt", sha256="a" * 64, length_bytes=3)
+        stores.releases.add_targets([target])
+        stores.apps.bump(APP)
+    world.refresh()
+
+    known = world.tables.of(APP).table.files["notes.txt"]
+    assert (known.path, known.version) == (f"{'a' * 64}.notes.txt", None)
 
 
 class TestTheLoop:

@@ -200,10 +200,10 @@ def _must_reach(
         outcome, detail = "not_due", f"due from {_time(rule.after)} on"
     elif install.version is not None and install.version >= rule.version:
         outcome, detail = str(Reason.UP_TO_DATE), "reached already"
-    elif why := why_not_allowed(rule.version, documents, install):
-        outcome, detail = str(Reason.NOT_ELIGIBLE), f"may not run here: {why}"
     else:
-        outcome, detail = str(Reason.THROTTLED), _SENTENCES[Reason.THROTTLED]
+        # Not throttled: what failed on a machine is known to the machine only.
+        why = why_not_allowed(rule.version, documents, install)
+        outcome, detail = str(Reason.NOT_ELIGIBLE), f"may not run here: {why}"
     step = Explained(rule="must_reach", entry=version, outcome=outcome, detail=detail)
     return step, chosen
 
@@ -226,7 +226,6 @@ _SENTENCES: Final = {
     Reason.ROLLED_BACK: "a signed way back from the installed version",
     Reason.PAUSED: "the rollout is paused: no further install is offered it",
     Reason.PULLED: "the release was pulled",
-    Reason.THROTTLED: "it failed on this machine a short time ago",
 }
 
 

@@ -216,7 +216,7 @@ def problem_for(error: Exception) -> Problem:
             return _from_row(row, error)
     if isinstance(error, HTTPException) and error.code is not None:
         return _from_http(error, error.code)
-    # The path may hold a token or an install ID, so the log names the rule only.
+    # No path goes into the log: it may hold a token or an install ID.
     _log.error("request failed", exc_info=error)
     return _INTERNAL
 

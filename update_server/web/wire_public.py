@@ -43,6 +43,7 @@ _Uuid = Annotated[
         pattern="^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$",
     ),
 ]
+_Install = Annotated[str, msgspec.Meta(max_length=64, extra_json_schema={"format": "uuid"})]
 _Version = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
@@ -67,7 +68,7 @@ class StateIn(msgspec.Struct):
 class CheckInIn(msgspec.Struct):
     """The body of a check-in."""
 
-    install_id: _Uuid
+    install_id: _Install
     version: _Version | None
     channel: _Name
     platform: _Name
@@ -258,7 +259,7 @@ EventIn = SessionIn | CrashIn | UpdateIn | MetricIn
 class EventsIn(msgspec.Struct):
     """The body of a batch of events."""
 
-    install_id: _Uuid
+    install_id: _Install
     token: _Secret
     events: list[msgspec.Raw]
     sent_at: _Instant | None = None
@@ -379,7 +380,7 @@ def _body(event: EventIn) -> dict[str, Any]:
                 "delta": event.delta,
                 "duration_seconds": event.duration_seconds,
             }
-        case MetricIn():
+        case _:
             body = {"name": event.name, "value": event.value}
     return {name: value for name, value in body.items() if value is not None}
 
@@ -407,7 +408,7 @@ def _cut(text: str) -> str:
 class EnrolIn(msgspec.Struct):
     """The body of an enrolment."""
 
-    install_id: _Uuid
+    install_id: _Install
     code: _Secret
 
 
@@ -421,7 +422,7 @@ class EnrolOut(msgspec.Struct):
 class ForgetIn(msgspec.Struct):
     """The body of a wish to be forgotten."""
 
-    install_id: _Uuid
+    install_id: _Install
     token: _Secret
 
 
