@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-from flask import Flask, Response, request
+from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
 from update_server.service import errors as service
@@ -234,8 +234,6 @@ def _answer(error: Exception) -> Response:
     response = Response(problem.body(), status=problem.status)
     for name, value in problem.header_items():
         response.headers[name] = value
-    if request.method == "HEAD":
-        response.set_data(b"")
     return response
 
 
