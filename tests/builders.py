@@ -7,12 +7,14 @@ Versions may be given as text. The default app is ``demo``, on channel ``stable`
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from packaging.version import Version
 
+from rollout.bucket import bucket_of
 from rollout.documents import release_folder
 from rollout.model import (
     Actor,
@@ -63,6 +65,15 @@ def v(version: Version | str) -> Version:
 def salt_of(name: str) -> bytes:
     """Return 32 bytes that stay the same for the same *name*."""
     return hashlib.sha256(name.encode()).digest()
+
+
+def an_install_id(*, in_bucket: int, salt: bytes) -> InstallId:
+    """Return the first install ID that *salt* puts into the bucket. Takes some 10,000 hashes."""
+    return next(
+        InstallId(text)
+        for number in itertools.count()
+        if bucket_of(salt, text := f"00000000-0000-4000-8000-{number:012x}") == in_bucket
+    )
 
 
 def an_install(
