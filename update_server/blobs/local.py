@@ -23,6 +23,8 @@ from update_server.blobs.keys import UPLOADS, blob_key, check_key, check_prefix
 from update_server.blobs.uploads import LocalUploads
 from update_server.service.ports import ChangedError, ExistsError, NotFoundError
 
+# Absent, below a file, a symbolic link, or a socket: nothing that we wrote.
+_NO_BLOB = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 _NO_LINK = frozenset({errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP})
 
 
@@ -79,8 +81,10 @@ class LocalBlobs:
         """Return a blob as an open file, or raise NotFoundError."""
         try:
             descriptor = os.open(self._path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotFoundError("blob", key) from error
+        except OSError as error:
+            if error.errno in _NO_BLOB:
+                raise NotFoundError("blob", key) from error
+            raise
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise NotFoundError("blob", key)

@@ -84,13 +84,21 @@ class LocalUploads:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise UnavailableError("this upload is under way elsewhere") from error
-            if os.fstat(file.fileno()).st_nlink == 0:
-                # Whoever held the lock finished the upload after we opened its file.
+            if not _is_at(part, file):
+                # Whoever held the lock finished the upload after we opened its file, which
+                # is a blob by now: nobody may write to it.
                 raise UnavailableError("this upload has just ended elsewhere")
             yield file
 
     def _part(self, sha256: str) -> Path:
         return self._folder / f"{check_sha256(sha256)}.part"
+
+
+def _is_at(path: Path, file: FileIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _take(file: FileIO, here: int, total_bytes: int, stream: BinaryIO) -> int:
