@@ -14,6 +14,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,13 +63,22 @@ class IdentityKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppSettings:
-    """What is compiled in. ``root_metadata`` is the signed root that all trust starts from."""
+    """What is compiled in. ``root_metadata`` is the signed root that all trust starts from.
+
+    ``built_at``: when the app was built, if it knows; no clock is right that says earlier.
+    """
 
     app: str
     channel: str
     platform: str
     server: str
     root_metadata: bytes
+    built_at: datetime | None = None
+
+    @property
+    def base(self) -> str:
+        """The app's own part of the server, without final slash."""
+        return f"{self.server}/v1/apps/{self.app}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
