@@ -96,9 +96,10 @@ class Launches:
 
     def remove(self, launch_id: str) -> None:
         """Remove the marker, and what ``faulthandler`` wrote beside it."""
-        with disk_errors():
-            for suffix in (".json", ".fault"):
-                self._path(launch_id, suffix).unlink(missing_ok=True)
+        if _LAUNCH_ID.fullmatch(launch_id):
+            with disk_errors():
+                for suffix in (".json", ".fault"):
+                    self._path(launch_id, suffix).unlink(missing_ok=True)
 
     def clean(self, keep: Container[str]) -> None:
         """Remove what is reported or says nothing, but for the starts in *keep*."""
