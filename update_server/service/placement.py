@@ -7,7 +7,7 @@ installs that need no credential. Nothing is ever moved back: what was public st
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from rollout.audience import is_general
 from rollout.documents import parse_policy, parse_rollout
-from rollout.model import Entry, Policy, RolloutDocument, RolloutState
+from rollout.model import Entry, RolloutState
 from signing.contents import RELEASE_FILE
 from update_server.service.contents import POLICY
 from update_server.service.ports import (
@@ -59,11 +59,17 @@ def has(blobs: Blobs, key: str, length_bytes: int) -> bool:
         return False
 
 
-def offered_to_all(policy: Policy, document: RolloutDocument | None) -> frozenset[Version]:
-    """Return the versions that installs without a credential may be told to take."""
-    forced = {must.version for must in policy.must_reach}
-    entries = document.entries if document else ()
-    return frozenset(forced | {entry.version for entry in entries if _is_general(entry)})
+def offered_to_all(documents: Sequence[StoredDocument]) -> frozenset[tuple[str, Version]]:
+    """Return (channel, version) of what installs without a credential may be told to take."""
+    offered: set[tuple[str, Version]] = set()
+    for stored in documents:
+        if stored.kind == POLICY:
+            must_reach = parse_policy(stored.document).must_reach
+            offered |= {(stored.channel, must.version) for must in must_reach}
+        else:
+            entries = parse_rollout(stored.document).entries
+            offered |= {(stored.channel, entry.version) for entry in entries if _is_general(entry)}
+    return frozenset(offered)
 
 
 def _is_general(entry: Entry) -> bool:
@@ -93,13 +99,7 @@ class Placement:
 
     def move_for(self, stores: Stores, app: str) -> Move:
         """Return what the newest signed documents offer to all, and was not placed yet."""
-        documents = stores.releases.documents(app)
-        wanted: set[tuple[str, Version]] = set()
-        for stored in documents:
-            if stored.kind == POLICY:
-                rollout = _rollout_of(documents, stored.channel)
-                offered = offered_to_all(parse_policy(stored.document), rollout)
-                wanted |= {(stored.channel, version) for version in offered}
+        wanted = offered_to_all(stores.releases.documents(app))
         new = frozenset(pair for pair in wanted if (app, *pair) not in self._placed)
         targets = stores.releases.targets(app) if new else ()
         files = tuple(target for target in targets if _belongs(target, new))
@@ -124,10 +124,3 @@ def _belongs(target: StoredTarget, versions: AbstractSet[tuple[str, Version]]) -
         return False
     channel, _, version = target.release
     return (channel, Version(version)) in versions
-
-
-def _rollout_of(documents: Iterable[StoredDocument], channel: str) -> RolloutDocument | None:
-    for stored in documents:
-        if stored.channel == channel and stored.kind != POLICY:
-            return parse_rollout(stored.document)
-    return None

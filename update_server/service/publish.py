@@ -15,13 +15,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from rollout.documents import check_against_policy, parse_rollout
+from rollout.errors import DocumentError
 from rollout.model import Release
 from signing.admit import Admission, check_submission
-from signing.errors import StaleBaseError
+from signing.errors import StaleBaseError, SubmissionError
 from signing.metadata import version_of
+from signing.roles import POLICY as POLICY_ROLE
+from signing.roles import rollout_role
 from signing.state import RepositoryState
 from signing.verify import SignedFile
 from update_server.service.caller import Caller
+from update_server.service.contents import ROLLOUT, read_contents
 from update_server.service.leases import Leases
 from update_server.service.placement import has, private_key, public_key, upload_key
 from update_server.service.ports import (
@@ -136,6 +141,7 @@ class Publisher:
         for role in admission.changed:
             if base.get(role, versions.get(role, 0)) != versions.get(role, 0):
                 raise StaleBaseError(role, versions)
+        _check_in_force(app, state, admission)
         return admission
 
     def _is_present(self, app: str, path: str, sha256: str, length_bytes: int) -> bool:
@@ -177,6 +183,24 @@ class Publisher:
                 ],
             },
         )
+
+
+def _check_in_force(app: str, state: SignedState, admission: Admission) -> None:
+    """Return if every new policy allows what is in force under the old one.
+
+    Else the channel's next document, a pause perhaps, could not be signed any more.
+    """
+    roles = [rollout_role(policy.channel) for policy in admission.policies]
+    contents = read_contents(app, state.metadata, roles)
+    for policy in admission.policies:
+        stored = contents.document(policy.channel, ROLLOUT)
+        if stored is None:
+            continue
+        try:
+            check_against_policy(parse_rollout(stored.document), policy)
+        except DocumentError as error:
+            detail = f"{policy.channel}: it forbids what is in force: {error}"
+            raise SubmissionError("bad_document", detail, role=POLICY_ROLE) from error
 
 
 def _stored_path(path: str, sha256: str, length_bytes: int) -> str:

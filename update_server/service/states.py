@@ -191,15 +191,15 @@ def completed(journal: Journal, metadata: Mapping[str, bytes], blobs: Blobs) -> 
     listed = {write.path for write in journal.writes}
     missing = [
         write
-        for write in _writes_of(journal.app, metadata)
+        for write in writes_of(journal.app, metadata)
         if write.path not in listed
         and not has(blobs, public_key(journal.app, write.path), len(write.data))
     ]
     return replace(journal, writes=(*missing, *journal.writes))
 
 
-def _writes_of(app: str, metadata: Mapping[str, bytes]) -> Iterator[Write]:
-    """Yield the files of a state in the order of writing, but for the timestamp."""
+def writes_of(app: str, metadata: Mapping[str, bytes]) -> Iterator[Write]:
+    """Yield every file of a signed state in the order of writing, but for the timestamp."""
     yield from document_writes(app, metadata)
     ranks = list(RoleKind)
     kinds = {name: role.kind for name in metadata if (role := parse_role(name)) is not None}
