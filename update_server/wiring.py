@@ -19,8 +19,10 @@ from update_server.clock import SystemClock
 from update_server.config import Config
 from update_server.controller import Controller
 from update_server.service.digest import Digest
+from update_server.service.fsck import Finding, Fsck
 from update_server.service.ports import ApiToken, PortError, Role
 from update_server.service.ports import Signer as SignerPort
+from update_server.service.rebuild import rebuild as rebuild_database
 from update_server.service.refresh import Refresher, ensure_secrets
 from update_server.service.table import Tables
 from update_server.signer.link import SocketSigner
@@ -210,3 +212,19 @@ def refresh_once(config: Config) -> list[str]:
     for app in apps:
         services.renewer.renew(app)
     return apps
+
+
+# --- repair ------------------------------------------------------------------------------
+
+
+def check(config: Config) -> tuple[Finding, ...]:
+    """Return where storage, journal, signed documents and database disagree."""
+    seconds = config.next_check_in_seconds
+    return Fsck(
+        database(config), blobs(config), SystemClock(), next_check_in_seconds=seconds
+    ).check()
+
+
+def rebuild(config: Config) -> tuple[str, ...]:
+    """Rebuild the database from the signed metadata in storage; return the apps."""
+    return rebuild_database(database(config), blobs(config), SystemClock())

@@ -25,6 +25,7 @@ from update_server.service.ports import (
 
 _LINE_LIMIT_BYTES = 32 * 1024 * 1024  # metadata of 300 roles with their documents
 _TIMEOUT_SECONDS = 30.0
+_REQUEST_SECONDS = 5.0  # one asker that stalls must not keep a pull waiting
 _CHUNK_BYTES = 65_536
 
 
@@ -113,7 +114,7 @@ def serve(path: Path, signer: Signer, stop: threading.Event, log: Callable[[str]
                 continue
             link, _ = listener.accept()
             with link:
-                link.settimeout(_TIMEOUT_SECONDS)
+                link.settimeout(_REQUEST_SECONDS)
                 try:
                     link.sendall(_answer(signer, _read_line(link), log))
                 except OSError as error:  # the asker went away: its verb is done all the same

@@ -1,0 +1,113 @@
+"""The signer's socket, with the real signer behind it."""
+
+from __future__ import annotations
+
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rollout.documents import render_rollout
+from tests.signer.signer_world import SignerWorld, a_document, a_world, an_entry
+from tests.signing.world import APP
+from update_server.service.ports import SignerRefusedError, UnavailableError
+from update_server.signer import link
+from update_server.signer.link import SocketSigner
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "signer.sock"
+
+
+@pytest.fixture
+def log() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def world(tmp_path: Path, path: Path, log: list[str]) -> Iterator[SignerWorld]:
+    world, stop = a_world(tmp_path / "signer"), threading.Event()
+    thread = threading.Thread(target=link.serve, args=(path, world.signer, stop, log.append))
+    thread.start()
+    while not path.is_socket():
+        thread.join(0.01)
+    yield world
+    stop.set()
+    thread.join()
+
+
+def test_everything_that_can_be_asked_goes_through_the_socket(
+    world: SignerWorld, path: Path
+) -> None:
+    remote, ann = SocketSigner(path), world.token("ann")
+
+    keys = remote.new_app(APP)
+    signed = remote.sign_rollout(
+        APP, "stable", render_rollout(a_document(an_entry())), [ann], automatic=False
+    )
+    refreshed = remote.refresh(APP)
+
+    assert keys == world.signer.new_app(APP)
+    assert refreshed.timestamp_version == signed.timestamp_version + 1
+    assert remote.status(APP) == world.signer.status(APP) == refreshed
+    assert remote.admit(APP, {"root": refreshed.metadata["root"]}, {}) == refreshed
+
+
+def test_a_refusal_arrives_with_its_code_and_data(world: SignerWorld, path: Path) -> None:
+    with pytest.raises(SignerRefusedError) as refused:
+        SocketSigner(path).sign_rollout(
+            APP, "stable", render_rollout(a_document(an_entry())), [], automatic=False
+        )
+
+    assert refused.value.code == "approvals_missing"
+    assert refused.value.data == {"needed": 1, "given": 0}
+    assert world.signer.status(APP)
+
+
+@pytest.mark.usefixtures("world")
+def test_the_socket_belongs_to_its_owner_alone(path: Path) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("world")
+def test_nonsense_on_the_socket_ends_neither_signer_nor_secret(path: Path, log: list[str]) -> None:
+    for nonsense in (b"\n", b"{}\n", b'{"verb": "sign_bytes", "app": "demo"}\n', b"\xff\xfe\n"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as raw:
+            raw.connect(str(path))
+            raw.sendall(nonsense)
+            assert b"fault" in (answer := raw.recv(4096)) or b"unknown_verb" in answer
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as raw:
+        raw.connect(str(path))
+        raw.sendall(b'{"verb": ')  # and goes away
+
+    assert SocketSigner(path).status(APP).timestamp_version > 0
+    assert log
+
+
+@pytest.mark.usefixtures("world")
+def test_a_second_signer_does_not_take_the_socket_away(path: Path, world: SignerWorld) -> None:
+    with pytest.raises(OSError, match="another signer"):
+        link.serve(path, world.signer, threading.Event(), print)
+
+    assert SocketSigner(path).status(APP)
+
+
+def test_a_socket_that_a_killed_signer_left_is_taken_over(tmp_path: Path, path: Path) -> None:
+    left = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    left.bind(str(path))
+    left.close()
+    world, stop = a_world(tmp_path / "signer"), threading.Event()
+    stop.set()
+
+    link.serve(path, world.signer, stop, print)
+
+    assert not path.exists()
+
+
+def test_without_a_signer_the_answer_is_that_it_does_not_answer(path: Path) -> None:
+    with pytest.raises(UnavailableError):
+        SocketSigner(path).status(APP)
