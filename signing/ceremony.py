@@ -215,12 +215,11 @@ class _Holders:
 
     def keys(self, rule: RoleRule) -> list[Key]:
         """Return the public keys of a role, in-use ones first."""
-        if rule.kind is RoleKind.TIMESTAMP and STANDBY_KEY in self.online:
-            return [self.online[rule.kind], self.online[STANDBY_KEY]]
         if rule.kind.online:
             if rule.kind not in self.online:
                 raise CeremonyError("missing_key", "the server's public key is missing", rule.name)
-            return [self.online[rule.kind]]
+            names = (rule.kind, STANDBY_KEY if rule.kind is RoleKind.TIMESTAMP else rule.kind)
+            return [self.online[name] for name in dict.fromkeys(names) if name in self.online]
         at_hand = [signer.public_key for signer in self.signers_of(rule.name)]
         return at_hand + list(_by_role(self.spare, rule.name))
 

@@ -295,6 +295,9 @@ def _check_as_agent(
     only = None if changed.keys() & {ROOT, TARGETS} else set(changed)
     trusted = walk(after.app, after.metadata, previous, only=only)
     trusted.require(trusted.failures)
+    for role in changed:
+        if role not in {ROOT, TARGETS, *trusted.roles}:
+            raise TrustError("unsigned", role, "targets does not delegate to it")
     timestamp = verify_timestamp(trusted.root, after.metadata[TIMESTAMP])
     snapshot = verify_snapshot(trusted.root, timestamp, after.metadata[SNAPSHOT])
     for role in (TARGETS, *trusted.roles):

@@ -43,7 +43,11 @@ class RepositoryState:
         return max(current, self.highest.get(role, 0)) + 1
 
     def having_seen(self, versions: Mapping[str, int]) -> RepositoryState:
-        """Return this state with *versions* burned as well."""
+        """Return this state with *versions* burned as well.
+
+        Numbers that agents report are worth as much as who reports them: a lie near 2^53
+        would leave no number to sign with. Use them after a restore only, and look.
+        """
         roles = {*self.highest, *versions}
         highest = {
             role: max(self.highest.get(role, 0), versions.get(role, 0)) for role in sorted(roles)
@@ -84,7 +88,7 @@ def load_state(data: bytes) -> RepositoryState:
         numbers = [*state.versions.values(), *state.highest.values()]
     except (AttributeError, KeyError, TypeError, ValueError, RolloutError, TrustError) as error:
         raise BadStateError(f"no repository state: {error}") from error
-    if any(type(number) is not int or number < 1 for number in numbers):
+    if any(type(number) is not int or number < 0 for number in numbers):
         raise BadStateError("a version is no number")
     if value.get("schema") != _SCHEMA or any(parse_role(role) is None for role in state.versions):
         raise BadStateError("the repository state is of another schema")

@@ -56,7 +56,6 @@ def test_versions_are_the_highest_known() -> None:
         dump_state(STATE).replace(b'"policy":1', b'"no role":1'),
         dump_state(STATE).replace(b'"policy":1', b'"policy":true'),
         dump_state(STATE).replace(b'"policy":1', b'"policy":1.5'),
-        dump_state(STATE).replace(b'"policy":1', b'"policy":0'),
         json.dumps({**json.loads(dump_state(STATE)), "metadata": {"policy": 1}}).encode(),
     ],
 )
