@@ -1,0 +1,198 @@
+"""A real server in a folder of its own: real processes, ports, keys and signatures."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+APP = "notes"
+LINUX = "linux-x86_64"
+PASSPHRASE = "correct horse battery staple"
+_READY_SECONDS = 40.0
+
+POLICY = """
+ceiling = []
+internal_groups = ["staff"]
+
+[[ramp]]
+ring = "internal"
+
+[[ramp]]
+ring = "1%"
+exposure_bp = 100
+
+[[ramp]]
+ring = "10%"
+exposure_bp = 1000
+
+[[ramp]]
+ring = "all"
+exposure_bp = 10000
+"""
+
+
+class CommandFailedError(AssertionError):
+    """A command ended with another exit code than 0."""
+
+    def __init__(self, arguments: Sequence[str], code: int, out: str, err: str) -> None:
+        super().__init__(f"serinus {' '.join(arguments)}: exit {code}\n{out}\n{err}")
+        self.code = code
+        self.out = out
+
+
+@dataclass
+class Server:
+    """A workspace, and the processes that serve it while it runs."""
+
+    folder: Path
+    public: str
+    admin: str
+    process: subprocess.Popen[bytes] | None = None
+    workers: int = 1
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def agents_url(self) -> str:
+        return f"http://{self.public}/v1/apps/{APP}"
+
+    @property
+    def token(self) -> str:
+        return (self.folder / "admin.token").read_text().strip()
+
+    def serinus(self, *arguments: str) -> dict[str, Any]:
+        """Run a command and return its JSON document."""
+        done = subprocess.run(
+            [sys.executable, "-m", "update_server.cli.main", *arguments, "--json"],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        if done.returncode != 0:
+            raise CommandFailedError(arguments, done.returncode, done.stdout, done.stderr)
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def start(self) -> None:
+        """Start the server, in a process group of its own, and wait until it is ready."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "update_server.cli.main", "serve"],
+            cwd=self.folder,
+            env=self.environment,
+            start_new_session=True,
+        )
+        until = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < until:
+            assert self.process.poll() is None, "the server stopped by itself"
+            with contextlib.suppress(OSError):
+                for url in (f"http://{self.public}/readyz", f"http://{self.admin}/healthz"):
+                    urllib.request.urlopen(url, timeout=2).close()
+                return
+            time.sleep(0.1)
+        raise AssertionError("the server did not become ready")
+
+    def kill(self) -> None:
+        """End every process of the server at once, as a power cut does."""
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def stop(self) -> None:
+        """Stop the server as an administrator does."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(30)
+            self.process = None
+
+    def publish(self, version: str, *more: str) -> dict[str, Any]:
+        """Publish a small real program that prints its version."""
+        program = self.folder / f"notes-{version}"
+        program.write_text(f"#!/bin/sh\necho notes {version}\n")
+        program.chmod(0o755)
+        artifact = f"{LINUX}={program}"
+        return self.serinus("release", "publish", version, "--artifact", artifact, *more)
+
+    def check_in(self, install_id: str, version: str | None = "1.0.0") -> dict[str, Any]:
+        """Check in as an agent of another make would."""
+        request = {
+            "install_id": install_id,
+            "version": version,
+            "channel": "stable",
+            "platform": LINUX,
+        }
+        return self.post("/check-in", request)[1]
+
+    def post(self, path: str, document: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        """POST to the public app; return status and body."""
+        request = urllib.request.Request(
+            self.agents_url + path,
+            data=json.dumps(document).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=20) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+
+@contextlib.contextmanager
+def a_server(folder: Path, *, workers: int = 1, policy: str = POLICY) -> Iterator[Server]:
+    """Make a workspace and start its server; stop it, and all its processes, at the end."""
+    public, admin = (f"127.0.0.1:{port}" for port in _free_ports(2))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "passphrase").write_text(PASSPHRASE)
+    (folder / "policy.toml").write_text(policy)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("SERINUS_")},
+        "SERINUS_PASSPHRASE_FILE": str(folder / "passphrase"),
+    }
+    server = Server(
+        folder=folder, public=public, admin=admin, workers=workers, environment=environment
+    )
+    server.serinus(
+        "init", ".", "--app", APP, "--platform", LINUX, "--policy", "policy.toml",
+        "--public", public, "--admin", admin,
+    )  # fmt: skip
+    config = folder / "serinus.toml"
+    config.write_text(config.read_text().replace("[server]", f"[server]\nworkers = {workers}"))
+    server.start()
+    try:
+        yield server
+    finally:
+        process = server.process
+        server.stop()
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def an_id() -> str:
+    """Return a new install's ID."""
+    return str(uuid.uuid4())
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
