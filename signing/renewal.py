@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from securesystemslib.signer import Signer
 from tuf.api.metadata import Root, Targets
 
 from signing.errors import CeremonyError
 from signing.metadata import parse_root, parse_targets, signed_by
-from signing.roles import ROOT, TARGETS, expires_after, parse_role
+from signing.roles import ROOT, TARGETS, lifetime_of
 from signing.state import RepositoryState
 
 
@@ -39,7 +39,7 @@ def renewed(
     if not keepers:
         raise CeremonyError("no_key", "none of the keys at hand may sign it", name)
     part.version = current.next_version(name)
-    part.expires = now + _lifetime(name)
+    part.expires = now + lifetime_of(name)
     return signed_by(keepers, part)
 
 
@@ -61,12 +61,5 @@ def renewed_root(
     if not keepers:
         raise CeremonyError("no_key", "none of the keys at hand may sign it", ROOT)
     root.version = current.next_version(ROOT)
-    root.expires = now + _lifetime(ROOT)
+    root.expires = now + lifetime_of(ROOT)
     return signed_by(keepers, root)
-
-
-def _lifetime(name: str) -> timedelta:
-    role = parse_role(name)
-    if role is None:
-        raise CeremonyError("bad_role", "there is no such role", name)
-    return expires_after(role)

@@ -31,8 +31,6 @@ TIMESTAMP_EXPIRES_MAX = timedelta(days=7)
 ROLLOUT_EVERY = timedelta(hours=24)
 SNAPSHOT_EVERY = timedelta(hours=24)
 
-_YEAR = timedelta(days=365)
-_POLICY_EXPIRES = timedelta(days=90)
 _NIGHTLY_EXPIRES = timedelta(days=30)
 
 # Keys that must agree before a release of the channel may run. A channel that is not
@@ -64,6 +62,16 @@ class RoleKind(StrEnum):
 
 ONLINE = frozenset({RoleKind.ROLLOUT, RoleKind.SNAPSHOT, RoleKind.TIMESTAMP})
 DELEGATED = frozenset({RoleKind.POLICY, RoleKind.RELEASES, RoleKind.ROLLOUT})
+
+_EXPIRES = {
+    RoleKind.ROOT: timedelta(days=365),
+    RoleKind.TARGETS: timedelta(days=365),
+    RoleKind.POLICY: timedelta(days=90),
+    RoleKind.RELEASES: timedelta(days=365),
+    RoleKind.ROLLOUT: ROLLOUT_EXPIRES,
+    RoleKind.SNAPSHOT: SNAPSHOT_EXPIRES,
+    RoleKind.TIMESTAMP: TIMESTAMP_EXPIRES,
+}
 
 ROOT = RoleKind.ROOT.value
 TARGETS = RoleKind.TARGETS.value
@@ -202,19 +210,17 @@ def parse_role(name: str) -> RoleName | None:
 
 def expires_after(role: RoleName) -> timedelta:
     """Return how long a signature for *role* is good."""
-    match role.kind:
-        case RoleKind.ROOT | RoleKind.TARGETS:
-            return _YEAR
-        case RoleKind.POLICY:
-            return _POLICY_EXPIRES
-        case RoleKind.RELEASES:
-            return _NIGHTLY_EXPIRES if role.channel == "nightly" else _YEAR
-        case RoleKind.ROLLOUT:
-            return ROLLOUT_EXPIRES
-        case RoleKind.SNAPSHOT:
-            return SNAPSHOT_EXPIRES
-        case RoleKind.TIMESTAMP:
-            return TIMESTAMP_EXPIRES
+    if role.kind is RoleKind.RELEASES and role.channel == "nightly":
+        return _NIGHTLY_EXPIRES
+    return _EXPIRES[role.kind]
+
+
+def lifetime_of(name: str) -> timedelta:
+    """Return how long a signature for the role *name* is good; ValueError for no role's name."""
+    role = parse_role(name)
+    if role is None:
+        raise ValueError(f"{name!r} is no role")
+    return expires_after(role)
 
 
 def paths_for(app: str, role: RoleName, channels: Iterable[str] = ()) -> tuple[str, ...]:

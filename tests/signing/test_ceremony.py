@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from packaging.version import Version
 from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import Delegations, SuccinctRoles
 
 from rollout.documents import render_release
 from rollout.model import MustReach
 from signing.ceremony import first_repository, resign, sign_policy, sign_releases
 from signing.chain import walk
 from signing.contents import role_contents
+from signing.delegations import delegate
 from signing.drafts import Draft
 from signing.errors import CeremonyError
 from signing.metadata import parse_root, parse_targets
@@ -188,6 +190,15 @@ def signer_of(data: bytes) -> str:
     return str(signature["keyid"])
 
 
+def test_hash_bins_are_not_used() -> None:
+    bins = SuccinctRoles([], 1, bit_length=8, name_prefix="bin")
+
+    with pytest.raises(CeremonyError) as caught:
+        delegate(Delegations({}, succinct_roles=bins), "policy", [], 1, [])
+
+    assert refused(caught) == "bad_role"
+
+
 # --- releases ----------------------------------------------------------------------------
 
 
@@ -294,6 +305,10 @@ def test_a_version_is_released_once() -> None:
     "draft",
     [
         a_draft(app="other"),
+        Draft(
+            document=a_draft().document.replace(b"demo/", b"other/").replace(b'"demo"', b'"other"'),
+            files={},
+        ),
         Draft(document=b"{}", files={}),
         Draft(document=a_draft().document, files={}),
         Draft(document=a_draft().document + b"\n", files=a_draft().files),
@@ -355,13 +370,20 @@ def test_what_is_still_needed_never_leaves() -> None:
     }
     world = full_world(**stones)
     goal = MustReach(version=Version("1.2"), after=NOW)
-    world.submit(sign_policy(world.state, {"stable": a_policy(must_reach=(goal,))}, PUBLISHER, NOW))
+    other = MustReach(version=Version("1.5"), after=NOW)
+    policies = {
+        "stable": a_policy(must_reach=(goal,)),
+        "beta": a_policy("beta", must_reach=(other,)),
+    }
+    world.submit(sign_policy(world.state, policies, PUBLISHER, NOW))
     world.roll_out(a_rollout("1.3"))
 
     live = live_after(world, a_draft("2.0"))
 
     assert {"1.0", "1.1", "1.2", "1.3", "1.61", "2.0"} <= live
     assert "1.4" not in live
+    live = live_after(world, a_draft("2.0"), a_draft("2.1"))
+    assert "1.5" not in live
 
 
 def test_an_old_backport_is_not_pruned_as_it_comes() -> None:

@@ -137,6 +137,11 @@ def by_hash(signed: dict[str, Any]) -> None:
     role(signed, RELEASES)["path_hash_prefixes"] = ["a"]
 
 
+def drop_beta_but_its_releases(signed: dict[str, Any]) -> None:
+    drop(signed, "rollout.beta")
+    role(signed, "policy")["paths"].remove("demo/policy/beta.json")
+
+
 OUT_OF_SCOPE: list[Callable[[dict[str, Any]], object]] = [
     lambda signed: signed.pop("delegations"),
     lambda signed: drop(signed, "policy"),
@@ -152,6 +157,7 @@ OUT_OF_SCOPE: list[Callable[[dict[str, Any]], object]] = [
     lambda signed: role(signed, RELEASES).update(paths=["demo/releases/*/*/*/*"]),
     lambda signed: role(signed, RELEASES).update(paths=[f"other/releases/stable/{LINUX}/*/*"]),
     by_hash,
+    drop_beta_but_its_releases,
 ]
 
 

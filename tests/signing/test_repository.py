@@ -461,6 +461,17 @@ def test_a_snapshot_by_a_key_of_the_past_is_signed_again() -> None:
     assert "tuf/2.snapshot.json" in paths(world.plan({}))
 
 
+def test_a_state_rebuilt_without_its_snapshot_gets_a_new_one() -> None:
+    world = a_world()
+    kept = {k: v for k, v in world.state.metadata.items() if k not in {"snapshot", "timestamp"}}
+    world.state = RepositoryState(app=APP, metadata=kept, highest={"snapshot": 8, "timestamp": 9})
+
+    planned = world.plan({})
+
+    assert paths(planned) == ["tuf/9.snapshot.json", "tuf/timestamp.json"]
+    assert planned.journal.timestamp_version == 10
+
+
 # --- rollouts ----------------------------------------------------------------------------
 
 

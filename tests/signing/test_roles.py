@@ -9,6 +9,7 @@ from signing.roles import (
     Layout,
     RoleKind,
     RoleName,
+    lifetime_of,
     parse_role,
     paths_for,
     releases_role,
@@ -52,6 +53,7 @@ def test_a_teams_thresholds_and_expiries_are_those_of_the_table(
     rule = TEAM.rule(name)
 
     assert (rule.threshold, rule.expires) == (expected[0], timedelta(days=expected[1]))
+    assert lifetime_of(name) == rule.expires
 
 
 @pytest.mark.parametrize(("name", "keys"), KEYS.items())
@@ -140,6 +142,8 @@ def test_a_name_that_is_no_roles_is_none(name: str) -> None:
 def test_a_rule_for_no_role_is_an_error() -> None:
     with pytest.raises(ValueError, match="no role"):
         SOLO.rule("mirror")
+    with pytest.raises(ValueError, match="no role"):
+        lifetime_of("mirror")
 
 
 @pytest.mark.parametrize(
