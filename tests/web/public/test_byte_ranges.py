@@ -54,11 +54,17 @@ def test_ranges_are_read(header: str, ranges: list[tuple[int, int]]) -> None:
         "bytes=" + "9" * 30 + "-",
         "items=0-1",
         "bytes=0-99,0-0",  # more than the file has
-        "bytes=" + ",".join(["0-0"] * (MAX_RANGES + 1)),
     ],
 )
 def test_what_is_no_range_of_ours_means_the_whole_file(header: str) -> None:
     assert parse_ranges(header, 100) is None
+
+
+def test_a_thousand_blocks_may_be_asked_for_at_once_but_not_any_number() -> None:
+    most = "bytes=" + ",".join(["0-0"] * MAX_RANGES)
+
+    assert parse_ranges(most, 1 << 20) == (ByteRange(0, 1),) * MAX_RANGES
+    assert parse_ranges(most + ",0-0", 1 << 20) is None
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,13 @@ class TestWholeFiles:
         assert (response.status_code, response.data) == (200, b"{}")
         assert response.headers["ETag"] == f'"{"a" * 64}"'
 
+    def test_a_name_that_does_not_bear_its_hash_is_never_served(
+        self, client: FlaskClient, world: World
+    ) -> None:
+        world.blobs.create("apps/demo/targets/demo/rollout/stable.json", b"{}")
+
+        assert client.get("/v1/apps/demo/targets/demo/rollout/stable.json").status_code == 404
+
     @pytest.mark.parametrize(
         "path",
         [
