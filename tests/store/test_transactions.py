@@ -116,3 +116,10 @@ def test_a_refused_write_leaves_the_transaction_usable(database: Database) -> No
 
     with database.reading() as stores:
         assert stores.rollouts.of_app("demo") == [a_rollout()]
+
+
+def test_a_name_that_cannot_be_is_not_found(database: Database) -> None:
+    with pytest.raises(NotFoundError), database.reading() as stores:
+        stores.apps.get("a\0b")
+    with pytest.raises(NotFoundError), database.transaction() as stores:
+        stores.access.token_by_hash("\0")

@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import (
-    DBAPIError,
-    InterfaceError,
-    OperationalError,
-)
-from sqlalchemy.exc import (
-    TimeoutError as PoolTimeoutError,
-)
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from update_server.service.ports import ReadOnlyError, UnavailableError
+from update_server.service.ports import NotFoundError, ReadOnlyError, UnavailableError
 
 _SQLITE_READONLY = 8
 _POSTGRESQL_READ_ONLY = "25006"
@@ -25,6 +19,7 @@ def translated() -> Iterator[None]:
     """Raise what the block raises, but for the driver's errors about the database itself.
 
     Raises:
+        NotFoundError: A key was asked for that the database cannot even hold.
         ReadOnlyError: The block wrote in a transaction that only reads.
         UnavailableError: The database does not answer, is full, or is locked for too long.
     """
@@ -37,6 +32,10 @@ def translated() -> Iterator[None]:
             raise ReadOnlyError("a transaction that only reads cannot write") from error
         if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
             raise UnavailableError("the database does not answer") from error
+        if isinstance(error, DataError):
+            # PostgreSQL keeps no NUL in text. What is written was checked at the edge, so
+            # this is a look-up by a name that nothing can have.
+            raise NotFoundError("key", "one that cannot be stored") from error
         raise
 
 
