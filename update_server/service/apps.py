@@ -36,10 +36,14 @@ class AppRegistry:
         with self._database.reading() as stores:
             return [each for each in stores.apps.all() if app is None or each.name == app]
 
+    def named(self, name: str) -> App:
+        """Return one app. Raises NotFoundError."""
+        with self._database.reading() as stores:
+            return stores.apps.get(name)
+
     def get(self, name: str) -> KnownApp:
         """Return one app with its online keys. Raises NotFoundError."""
-        with self._database.reading() as stores:
-            app = stores.apps.get(name)
+        app = self.named(name)
         return KnownApp(app=app, online_keys=self._signer.new_app(name))
 
     def add(

@@ -16,6 +16,7 @@ import msgspec
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
+from signing import errors as signing
 from update_server.service import errors as service
 from update_server.service import ports
 
@@ -68,12 +69,18 @@ class ForbiddenError(WebError):
         self.needed = needed
 
 
-class PreconditionFailedError(WebError):
-    """``If-Match`` names a revision that no longer is the newest."""
+class ReusedKeyError(WebError):
+    """The ``Idempotency-Key`` came with another body before."""
 
-    def __init__(self, current: int) -> None:
-        super().__init__(f"the newest revision is {current}")
-        self.current = current
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key came with another body before: take a new one")
+
+
+class StorageFullError(WebError):
+    """There is no room for more uploaded bytes; those that came are kept."""
+
+    def __init__(self) -> None:
+        super().__init__("the server has no room for this: what was sent so far is kept")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +115,8 @@ class Row:
 
     ``code`` None: the error's own ``code``. ``data`` maps members of the document to
     attributes of the error (a Mapping in an attribute ``*`` is merged). ``detail`` replaces
-    the error's text where that may name what is inside the server.
+    the error's text where that may name what is inside the server. ``logged``: it is our
+    fault all the same.
     """
 
     error: type[Exception]
@@ -117,9 +125,11 @@ class Row:
     data: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     detail: str | None = None
+    logged: bool = False
 
 
 _FIELD: Final = {"field": "field"}
+_WHERE: Final = {"where": "where"}
 _SOON: Final = {"Retry-After": "2"}
 
 # The first row whose type fits wins: subclasses stand before their bases.
@@ -135,12 +145,8 @@ TABLE: Final[tuple[Row, ...]] = (
         headers={"WWW-Authenticate": 'Bearer realm="serinus"'},
     ),
     Row(error=ForbiddenError, status=403, code="forbidden", data={"needed": "needed"}),
-    Row(
-        error=PreconditionFailedError,
-        status=412,
-        code="precondition_failed",
-        data={"current": "current"},
-    ),
+    Row(error=ReusedKeyError, status=422, code="idempotency_key_reused"),
+    Row(error=StorageFullError, status=507, code="insufficient_storage"),
     # what agents may meet
     Row(error=service.UnknownAppError, status=404, code="unknown_app", data={"app": "app"}),
     Row(error=service.UnknownChannelError, status=422, code="unknown_channel", data=_FIELD),
@@ -157,6 +163,53 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(error=service.NoFileError, status=404, code="not_found"),
     Row(error=service.PulledError, status=410, code="pulled", data={"version": "version"}),
     Row(error=service.NotReadyError, status=503, code="not_ready", headers=_SOON),
+    # what publishers and operators may meet
+    Row(
+        error=service.RevisionError,
+        status=412,
+        code="precondition_failed",
+        data={"current": "current"},
+    ),
+    Row(error=service.ConflictError, status=409, code="conflict"),
+    Row(
+        error=service.IllegalVerbError,
+        status=409,
+        code="illegal_transition",
+        data={"verb": "verb", "legal": "legal"},
+    ),
+    Row(error=service.NotNewerError, status=409, code="not_newer", data={"version": "version"}),
+    Row(
+        error=service.ApprovalsMissingError,
+        status=403,
+        code="approvals_missing",
+        data={"needed": "needed", "why": "why", "hint": "hint"},
+    ),
+    Row(error=service.NeverAllowedError, status=409, code="never", data={"why": "why"}),
+    Row(error=service.InexpressibleError, status=409, code="inexpressible", data=_WHERE),
+    Row(
+        error=service.NotRegisteredError,
+        status=409,
+        code="not_registered",
+        data={"missing": "missing"},
+    ),
+    Row(error=service.NotReleasedError, status=422, code="not_released", data=_FIELD),
+    Row(error=service.BadValueError, status=422, code="bad_value", data=_FIELD),
+    Row(
+        error=service.BrokenStateError,
+        status=500,
+        code="broken_state",
+        detail="stored files are not what was signed: run serinus fsck",
+        logged=True,
+    ),
+    Row(
+        error=signing.StaleBaseError,
+        status=409,
+        code="stale_base",
+        data={"role": "role", "versions": "current"},
+    ),
+    Row(
+        error=signing.SubmissionError, status=422, code=None, data={"role": "role", "path": "path"}
+    ),
     # what a port may raise
     Row(error=ports.ExistsError, status=409, code="exists", data={"kind": "kind"}),
     Row(error=ports.ChangedError, status=409, code="conflict", data={"kind": "kind"}),
@@ -207,12 +260,14 @@ _HTTP_CODES: Final = {
 
 
 def problem_for(error: Exception) -> Problem:
-    """Return the problem document for *error*. Logs what has no row: it is our fault."""
+    """Return the problem document for *error*. Logs what is our fault, as all without a row is."""
     if isinstance(error, ports.NotFoundError):
         code = "unknown_" + error.kind.replace(" ", "_").replace("-", "_")
         return Problem(status=404, code=code, detail=f"there is no such {error.kind}")
     for row in TABLE:
         if isinstance(error, row.error):
+            if row.logged:
+                _log.error("request failed", exc_info=error)
             return _from_row(row, error)
     if isinstance(error, HTTPException) and error.code is not None:
         return _from_http(error, error.code)
@@ -230,7 +285,11 @@ def register_error_handlers(app: Flask) -> None:
 
 
 def _answer(error: Exception) -> Response:
-    problem = problem_for(error)
+    return to_response(problem_for(error))
+
+
+def to_response(problem: Problem) -> Response:
+    """Return *problem* as Flask sends it."""
     response = Response(problem.body(), status=problem.status)
     for name, value in problem.header_items():
         response.headers[name] = value

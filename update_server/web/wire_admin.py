@@ -16,7 +16,8 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from packaging.version import Version
 
-from rollout.errors import BadNameError, InvalidVersionError
+from rollout.documents import parse_ladder, render_ladder
+from rollout.errors import BadNameError, DocumentError, InvalidVersionError
 from rollout.model import Audience, RolloutId, Step
 from rollout.names import check_app, check_channel, check_group, check_platform, check_rollout_id
 from rollout.versions import parse_version
@@ -196,9 +197,14 @@ def version_of(text: str, field: str = "version") -> Version:
         raise BadFieldError(field, error.rule) from error
 
 
+def optional_version(text: str | None, field: str) -> Version | None:
+    """Return the version that *text* spells, if there is one."""
+    return None if text is None else version_of(text, field)
+
+
 def ladder_of(steps: Sequence[LadderStep]) -> tuple[Step, ...]:
-    """Return the ladder that *steps* say."""
-    return tuple(
+    """Return the ladder that *steps* say; raise BadFieldError if a policy could not."""
+    ladder = tuple(
         Step(
             ring=step.ring,
             exposure_bp=step.exposure_bp,
@@ -208,6 +214,10 @@ def ladder_of(steps: Sequence[LadderStep]) -> tuple[Step, ...]:
         )
         for step in steps
     )
+    try:
+        return parse_ladder(render_ladder(ladder))
+    except DocumentError as error:
+        raise BadFieldError(error.where or "ladder", error.detail) from error
 
 
 def audience_of(audience: HoldAudience) -> Audience:

@@ -1,0 +1,313 @@
+"""Values to JSON objects, as the admin app shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from rollout.documents import render_audience, render_ladder, render_policy
+from rollout.model import Arm, Assignment
+from update_server.service.apps import KnownApp
+from update_server.service.explain import Explanation
+from update_server.service.ports import (
+    ApiToken,
+    App,
+    AuditRecord,
+    EnrolmentCode,
+    FunnelCell,
+    Group,
+    Phase,
+    StoredHold,
+    StoredTarget,
+)
+from update_server.service.publish import SigningView, Submitted
+from update_server.service.report import PlatformView, PolicyView, ReleaseView, RolloutView
+from update_server.web.wire import render_time
+
+JsonObject = dict[str, Any]
+
+FUNNEL_STEPS = ("contacts", *(phase.value for phase in Phase), "silent")
+
+
+def app(value: App) -> JsonObject:
+    """Return a registered app."""
+    return {
+        "app": value.name,
+        "number": value.number,
+        "created_at": render_time(value.created_at),
+        "channels": list(value.channels),
+        "platforms": list(value.platforms),
+        "registered": value.registered,
+    }
+
+
+def known_app(value: KnownApp) -> JsonObject:
+    """Return an app with the public halves of its online keys."""
+    return {**app(value.app), "online_keys": value.online_keys}
+
+
+def signing(value: SigningView) -> JsonObject:
+    """Return what a publisher builds upon; metadata as text, byte for byte."""
+    return {
+        "app": value.app.name,
+        "registered": value.app.registered,
+        "online_keys": value.online_keys,
+        "channels": list(value.app.channels),
+        "platforms": list(value.app.platforms),
+        "versions": value.versions,
+        "metadata": {role: data.decode() for role, data in value.metadata.items()},
+    }
+
+
+def submitted(value: Submitted) -> JsonObject:
+    """Return what a submission brought."""
+    return {
+        "versions": value.versions,
+        "admitted": list(value.admitted),
+        "releases": [
+            {
+                "version": str(release.version),
+                "channel": release.channel,
+                "platform": release.platform,
+            }
+            for release in value.releases
+        ],
+        "timestamp_version": value.timestamp_version,
+    }
+
+
+def release(value: ReleaseView) -> JsonObject:
+    """Return a version with what it is made of on each platform."""
+    return {
+        "version": str(value.version),
+        "channel": value.channel,
+        "platforms": [_platform(platform) for platform in value.platforms],
+        "admitted_at": _time(min(each.admitted_at for each in value.platforms)),
+        "security": any(each.release.security for each in value.platforms),
+        "state": value.state,
+    }
+
+
+def rollout(value: RolloutView) -> JsonObject:
+    """Return a rollout, how far it reaches and how far its installs came."""
+    it = value.rollout
+    return {
+        "id": it.id,
+        "app": it.app,
+        "channel": it.channel,
+        "version": str(it.version),
+        "state": it.state.value,
+        "ring": it.step.ring,
+        "exposure_bp": value.shape.exposure_bp,
+        "holdback_bp": value.shape.holdback_bp,
+        "position": it.position,
+        "ladder": [{"exposure_bp": None, **step} for step in render_ladder(it.ladder)],
+        "rings": _rings(value),
+        "revision": it.revision,
+        "started_at": _time(it.started_at),
+        "position_reached_at": _time(it.position_reached_at),
+        "changed_at": _time(it.changed_at),
+        "paused_by": None if it.paused_by is None else it.paused_by.value,
+        "reason": it.reason,
+        "replacement": None if it.replacement is None else str(it.replacement),
+        "published": value.published,
+        "legal": list(value.legal),
+        "funnel": funnel(value.cells),
+        "cells": [
+            {
+                "ring": cell.ring,
+                "arm": cell.arm.value,
+                "step": cell.step,
+                "installs": cell.installs,
+            }
+            for cell in value.cells
+        ],
+        "verdict": None,
+        "no_verdict": "not_judged",
+    }
+
+
+def funnel(cells: Iterable[FunnelCell]) -> dict[str, dict[str, int]]:
+    """Return how many installs of each arm reached each step, over all rings."""
+    counts = {step: {arm.value: 0 for arm in Arm} for step in FUNNEL_STEPS}
+    for cell in cells:
+        if cell.step in counts:
+            counts[cell.step][cell.arm.value] += cell.installs
+    return counts
+
+
+def hold(value: StoredHold) -> JsonObject:
+    """Return a hold."""
+    return {
+        "id": value.hold.id,
+        "channel": value.channel,
+        "rollout": value.rollout,
+        "title": value.hold.title,
+        "link": value.hold.link,
+        "audience": render_audience(value.hold.audience),
+        "reason": value.reason,
+        "created_at": _time(value.created_at),
+        "created_by": value.created_by,
+        "lifted_at": _time(value.lifted_at),
+    }
+
+
+def group(value: Group) -> JsonObject:
+    """Return a group of installs."""
+    return {
+        "name": value.name,
+        "members": value.members,
+        "created_at": _time(value.created_at),
+    }
+
+
+def enrolment(value: EnrolmentCode) -> JsonObject:
+    """Return an enrolment code, without the code."""
+    return {
+        "id": value.id,
+        "group": value.group,
+        "uses_left": value.uses_left,
+        "created_at": _time(value.created_at),
+        "expires_at": _time(value.expires_at),
+        "revoked_at": _time(value.revoked_at),
+    }
+
+
+def token(value: ApiToken) -> JsonObject:
+    """Return an API token, without its secret and without its hash."""
+    return {
+        "id": value.id,
+        "name": value.name,
+        "role": value.role.value,
+        "app": value.app,
+        "created_at": _time(value.created_at),
+        "expires_at": _time(value.expires_at),
+        "revoked_at": _time(value.revoked_at),
+    }
+
+
+def version(value: tuple[str, str, str, int]) -> JsonObject:
+    """Return how many installs run a version."""
+    channel, platform, running, installs = value
+    return {"channel": channel, "platform": platform, "version": running, "installs": installs}
+
+
+def policy(value: PolicyView) -> JsonObject:
+    """Return a policy in force, as it was signed."""
+    return {
+        "channel": value.policy.channel,
+        "policy": msgspec.json.decode(render_policy(value.policy)),
+        "version": value.version,
+        "expires_at": _time(value.expires_at),
+    }
+
+
+def audit(value: AuditRecord) -> JsonObject:
+    """Return a line of the audit log."""
+    return {
+        "seq": value.seq,
+        "at": _time(value.at),
+        "actor": value.actor,
+        "action": value.action,
+        "app": value.app,
+        "subject": value.subject,
+        "reason": value.reason,
+        "before": value.before,
+        "after": value.after,
+        "previous_hash": value.previous_hash,
+        "hash": value.hash,
+    }
+
+
+def explanation(value: Explanation) -> JsonObject:
+    """Return what an install would get, and why."""
+    exposure = value.exposure
+    return {
+        "assignment": _assignment(value.assignment),
+        "bucket": value.bucket,
+        "groups": list(value.groups),
+        "rollout": exposure.rollout,
+        "ring": exposure.ring,
+        "arm": None if exposure.arm is None else exposure.arm.value,
+        "steps": [
+            {
+                "rule": step.rule,
+                "entry": step.entry,
+                "outcome": step.outcome,
+                "detail": step.detail,
+            }
+            for step in value.steps
+        ],
+    }
+
+
+def _assignment(value: Assignment) -> JsonObject:
+    return {
+        "action": value.action.value,
+        "version": None if value.version is None else str(value.version),
+        "reason": value.reason.value,
+        "ring": value.ring,
+        "rollout": value.rollout,
+        "bucket": value.bucket,
+        "detail": None if value.detail is None else value.detail.value,
+        "hold": None
+        if value.hold is None
+        else {"title": value.hold.title, "link": value.hold.link},
+    }
+
+
+def _rings(value: RolloutView) -> list[JsonObject]:
+    """Return each ring of the ladder once: as wide as it is, or as it will first be."""
+    rings: dict[str, JsonObject] = {
+        ring.name: {"name": ring.name, "exposure_bp": ring.exposure_bp, "state": "open"}
+        for ring in value.shape.rings
+    }
+    for step in value.rollout.ladder:
+        if step.ring not in rings:
+            wide = _INTERNAL_BP if step.exposure_bp is None else step.exposure_bp
+            rings[step.ring] = {"name": step.ring, "exposure_bp": wide, "state": "waiting"}
+    return list(rings.values())
+
+
+_INTERNAL_BP = 10_000  # a ring of groups takes every member
+
+
+def _platform(value: PlatformView) -> JsonObject:
+    it = value.release
+    artifact = {
+        "format": it.artifact.format,
+        "manifest_sha256": it.artifact.manifest_sha256,
+        "tree_bytes": it.artifact.tree_bytes,
+        "files": it.artifact.files,
+    }
+    return {
+        "platform": it.platform,
+        "number": value.number,
+        "artifact": _file(it.artifact.path, value.files) | artifact,
+        "deltas": [
+            _file(delta.path, value.files) | {"from": str(delta.from_version), "algo": delta.algo}
+            for delta in it.deltas
+        ],
+        "others": [_file(other.path, value.files) | {"kind": other.kind} for other in it.others],
+        "released_at": _time(it.released_at),
+        "not_before": _time(it.not_before),
+        "min_version": None if it.min_version is None else str(it.min_version),
+        "rollback_to": [str(each) for each in it.rollback_to],
+        "submitted_by": value.submitted_by,
+    }
+
+
+def _file(path: str, files: Mapping[str, StoredTarget]) -> JsonObject:
+    target = files.get(path)
+    return {
+        "path": path,
+        "sha256": target.sha256 if target else None,
+        "length_bytes": target.length_bytes if target else None,
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else render_time(at)

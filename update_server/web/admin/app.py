@@ -1,0 +1,82 @@
+"""The admin app: what publishers, operators and dashboards speak to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flask import Flask, Response
+from werkzeug.routing import BaseConverter
+
+from update_server.service.errors import RolloutRefusedError
+from update_server.web.admin import (
+    answers,
+    apps,
+    audit,
+    blobs,
+    enrolments,
+    explain,
+    groups,
+    holds,
+    metrics,
+    openapi,
+    policy,
+    releases,
+    rollouts,
+    signing,
+    tokens,
+    versions,
+)
+from update_server.web.admin.services import AdminServices
+from update_server.web.auth import Guard
+from update_server.web.errors import problem_for, register_error_handlers, to_response
+
+
+class _NameConverter(BaseConverter):
+    """One part of a path that may name something of ours. Anything else is not found."""
+
+    regex = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}"
+
+
+class _DigestConverter(BaseConverter):
+    """A SHA-256 in lower-case hex."""
+
+    regex = r"[0-9a-f]{64}"
+
+
+_WITH_SERVICES = (
+    apps,
+    audit,
+    blobs,
+    enrolments,
+    explain,
+    groups,
+    holds,
+    policy,
+    releases,
+    rollouts,
+    signing,
+    tokens,
+    versions,
+)
+
+
+def create_app(services: AdminServices) -> Flask:
+    """Return the admin app over ready *services*. Nothing is opened here."""
+    app = Flask("update_server.web.admin", static_folder=None)
+    app.url_map.converters |= {"name": _NameConverter, "digest": _DigestConverter}
+    register_error_handlers(app)
+    guard = Guard(services.tokens.authenticate)
+    for module in _WITH_SERVICES:
+        app.register_blueprint(module.blueprint(services, guard))
+    app.register_blueprint(metrics.blueprint(services, guard, app))
+    app.register_blueprint(openapi.blueprint())
+
+    def refused(error: RolloutRefusedError) -> Response:
+        """Tell the operator how the rollout stands now, so that the next verb fits."""
+        problem = problem_for(error)
+        view = services.report.rollout(error.rollout.app, error.rollout.id)
+        data = {**problem.data, "rollout": answers.rollout(view)}
+        return to_response(replace(problem, data=data))
+
+    app.register_error_handler(RolloutRefusedError, refused)
+    return app

@@ -1,0 +1,143 @@
+"""``…/rollouts``: how they stand, and the verbs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from flask import Blueprint, Response, request
+
+from rollout.model import Rollout, RolloutId
+from update_server.service.caller import Caller
+from update_server.service.ports import Role
+from update_server.web import wire, wire_admin
+from update_server.web.admin import answers
+from update_server.web.admin.replies import Reply, page, replayed
+from update_server.web.admin.services import AdminServices
+from update_server.web.auth import Guard
+
+_ETAG: Final = re.compile(r'"([0-9]{1,9})"')
+_NO_REVISION: Final = -1  # no rollout ever has it, so that an odd If-Match never matches
+_NO_REPLACEMENT: Final = (
+    "no completed version is one that the release may go back to on all its platforms:"
+    " installs stay on it until a newer version reaches them"
+)
+
+
+def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
+    """Return the endpoints."""
+    bp = Blueprint("rollouts", __name__)
+
+    def shown(rollout: Rollout, status: int = 200) -> Reply:
+        view = services.report.rollout(rollout.app, rollout.id)
+        return Reply(body=answers.rollout(view), status=status, etag=view.rollout.revision)
+
+    def verb(app: str, act: Callable[[Caller, wire_admin.Verb, int | None], Reply]) -> Response:
+        caller = guard.require(Role.OPERATOR, app)
+        data = wire.read_body(request)
+        body = wire_admin.parse_verb(data)
+        expected = _revision_expected()
+        return replayed(services.replays, caller, data, lambda: act(caller, body, expected))
+
+    @bp.get("/v1/admin/rollouts")
+    def get_live_rollouts() -> Response:
+        caller = guard.require(Role.VIEWER)
+        return page(services.report.live(caller.app), answers.rollout)
+
+    @bp.get("/v1/admin/apps/<name:app>/rollouts")
+    def get_rollouts(app: str) -> Response:
+        guard.require(Role.VIEWER, app)
+        return page(services.report.rollouts(app), answers.rollout)
+
+    @bp.post("/v1/admin/apps/<name:app>/rollouts")
+    def post_rollout(app: str) -> Response:
+        caller = guard.require(Role.OPERATOR, app)
+        data = wire.read_body(request)
+        body = wire_admin.parse(data, wire_admin.StartRollout)
+        channel = wire_admin.channel_name(body.channel)
+        version = wire_admin.version_of(body.version)
+        ladder = None if body.ladder is None else wire_admin.ladder_of(body.ladder)
+
+        def start() -> Reply:
+            started = services.control.start(
+                caller,
+                app,
+                channel,
+                version,
+                ladder=ladder,
+                ring=body.start_ring,
+                reason=body.reason,
+            )
+            return shown(started, 201)
+
+        return replayed(services.replays, caller, data, start)
+
+    @bp.get("/v1/admin/apps/<name:app>/rollouts/<name:rollout>")
+    def get_rollout(app: str, rollout: str) -> Response:
+        guard.require(Role.VIEWER, app)
+        view = services.report.rollout(app, RolloutId(rollout))
+        return Reply(body=answers.rollout(view), etag=view.rollout.revision).response()
+
+    @bp.post("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/promote")
+    def post_promote(app: str, rollout: str) -> Response:
+        def promote(caller: Caller, body: wire_admin.Verb, expected: int | None) -> Reply:
+            promoted = services.control.promote(
+                caller,
+                app,
+                RolloutId(rollout),
+                ring=body.ring,
+                reason=body.reason,
+                override=body.override,
+                expected_revision=expected,
+            )
+            return shown(promoted)
+
+        return verb(app, promote)
+
+    @bp.post("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/pause")
+    def post_pause(app: str, rollout: str) -> Response:
+        # Whatever revision was seen: nobody who wants to stop a release should have to look.
+        def pause(caller: Caller, body: wire_admin.Verb, _: int | None) -> Reply:
+            paused = services.control.pause(caller, app, RolloutId(rollout), reason=body.reason)
+            return shown(paused)
+
+        return verb(app, pause)
+
+    @bp.post("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/resume")
+    def post_resume(app: str, rollout: str) -> Response:
+        def resume(caller: Caller, body: wire_admin.Verb, expected: int | None) -> Reply:
+            resumed = services.control.resume(
+                caller, app, RolloutId(rollout), reason=body.reason, expected_revision=expected
+            )
+            return shown(resumed)
+
+        return verb(app, resume)
+
+    @bp.post("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/pull")
+    def post_pull(app: str, rollout: str) -> Response:
+        def pull(caller: Caller, body: wire_admin.Verb, expected: int | None) -> Reply:
+            pulled = services.control.pull(
+                caller,
+                app,
+                RolloutId(rollout),
+                reason=body.reason,
+                replacement=wire_admin.optional_version(body.replacement, "replacement"),
+                expected_revision=expected,
+            )
+            reply = shown(pulled)
+            why = _NO_REPLACEMENT if pulled.replacement is None else None
+            return Reply(body={**reply.body, "no_replacement": why}, etag=reply.etag)
+
+        return verb(app, pull)
+
+    return bp
+
+
+def _revision_expected() -> int | None:
+    """Return the revision in ``If-Match``; None when there is none, or any will do."""
+    header = request.headers.get("If-Match", "*").strip()
+    if header == "*":
+        return None
+    match = _ETAG.fullmatch(header)
+    return int(match[1]) if match else _NO_REVISION
