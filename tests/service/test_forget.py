@@ -6,7 +6,7 @@ from tests.public_world import APP, HIGH_BUCKET, LOW_BUCKET, World, a_world
 from update_server.service.errors import BadTokenError, UnknownAppError
 from update_server.service.forget import FORGET_KIND
 from update_server.service.ports import UnavailableError
-from update_server.web.wire_public import KINDS
+from update_server.web.wire_events import KINDS
 
 
 @pytest.fixture

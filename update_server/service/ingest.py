@@ -1,6 +1,6 @@
 """Take in events: believe only a token of ours, acknowledge only what is durable.
 
-What an event may say is checked before (``web.wire_public``); here is when it happened and
+What an event may say is checked before (``web.wire_events``); here is when it happened and
 under which release. Counting is the digest's, for an event may arrive twice.
 """
 

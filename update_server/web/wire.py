@@ -1,6 +1,6 @@
 """JSON at the edge, for both apps: bytes to typed structs, values to bytes.
 
-Structs stay in ``wire_public`` and ``wire_admin``; this is what they share.
+Structs stay in ``wire_public``, ``wire_events`` and ``wire_admin``; this is what they share.
 """
 
 from __future__ import annotations

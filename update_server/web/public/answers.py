@@ -13,7 +13,7 @@ from wsgiref.types import WSGIEnvironment
 
 from flask import Response
 
-from update_server.web import wire, wire_public
+from update_server.web import wire, wire_events, wire_public
 from update_server.web.errors import NO_STORE, problem_for
 from update_server.web.public.services import PublicServices
 
@@ -51,8 +51,8 @@ def check_in(services: PublicServices, app: str, body: bytes) -> Bytes:
 
 def events(services: PublicServices, app: str, body: bytes) -> Bytes:
     """Take events in; 202 once they are durable."""
-    receipt = services.ingest.accept(app, wire_public.parse_events(body))
-    return json_bytes(202, wire_public.render_receipt(receipt))
+    receipt = services.ingest.accept(app, wire_events.parse_events(body))
+    return json_bytes(202, wire_events.render_receipt(receipt))
 
 
 def answer(handler: Handler, services: PublicServices, app: str, environ: WSGIEnvironment) -> Bytes:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from flask import Blueprint, Response
 
-from update_server.web import wire, wire_public
+from update_server.web import wire, wire_events, wire_public
 from update_server.web.errors import PROBLEM_TYPE
 from update_server.web.public.answers import JSON, json_bytes, to_flask
 
@@ -21,17 +21,17 @@ class ProblemOut(msgspec.Struct):
     detail: str
 
 
-class EventsBody(wire_public.EventsIn):
+class EventsBody(wire_events.EventsIn):
     """The body of a batch of events, its events spelled out."""
 
-    events: list[wire_public.EventIn]  # type: ignore[assignment]
+    events: list[wire_events.EventIn]  # type: ignore[assignment]
 
 
 _STRUCTS: Final = (
     wire_public.CheckInIn,
     wire_public.CheckInOut,
     EventsBody,
-    wire_public.EventsOut,
+    wire_events.EventsOut,
     wire_public.EnrolIn,
     wire_public.EnrolOut,
     wire_public.ForgetIn,
