@@ -1,0 +1,189 @@
+"""The launcher: which version starts, what the app is told, what its parent does."""
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from client_agent import launcher as module
+from client_agent.platforms.linux import Linux
+from client_agent.values import MarkerStatus
+from tests.agent.launching import (
+    NOTHING,
+    an_app,
+    run,
+    run_here,
+    started,
+    versions,
+)
+from tests.agent.trees import an_installation, install
+
+LAUNCHER = Path(module.__file__)
+
+
+def test_the_launcher_imports_nothing_of_ours_and_nothing_slow() -> None:
+    tree = ast.parse(LAUNCHER.read_text())
+    names = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
+    assert not {"pathlib", "uuid", "argparse", "datetime", "logging"} & names
+
+
+def test_the_launcher_is_small() -> None:
+    lines = LAUNCHER.read_text().splitlines()
+    code = [line for line in lines if line.strip() and not line.lstrip().startswith(("#", '"""'))]
+
+    assert len(code) < 300
+
+
+def test_launch_ids_are_random_uuids() -> None:
+    drawn = {module.new_id() for _ in range(100)}
+
+    assert len(drawn) == 100
+    assert all(str(uuid.UUID(each)) == each and uuid.UUID(each).version == 4 for each in drawn)
+
+
+def test_launcher_and_platform_agree_on_what_a_boot_is() -> None:
+    assert module.boot_id() == Linux().boot_id() != ""
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_current_starts_with_the_arguments_and_status_of_the_app(
+    tmp_path: Path, wait: bool
+) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0", "exit 3"))
+
+    assert run(installation, "--open", "a file", wait=wait) == 3
+    assert started(installation) == ["1.0 --open a file"]
+
+
+def test_the_app_is_told_its_launch_and_its_root(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    script = 'echo "$SERINUS_LAUNCH" > "$SERINUS_ROOT/told"; ls -l /proc/self/fd/$SERINUS_LAUNCH_FD'
+    install(installation, an_app("1.0", script + ' >> "$SERINUS_ROOT/told"'))
+    installation.state.set_token(installation.state.read().current.version, "TOKEN")  # type: ignore[union-attr]
+
+    run(installation, wait=False)
+
+    (marker,) = installation.markers()
+    launch_id, descriptor = (installation.root / "told").read_text().splitlines()
+    assert launch_id == marker.launch_id
+    assert descriptor.endswith(str(installation.launches / f"{launch_id}.json"))
+    assert (marker.token, marker.trial, marker.status) == ("TOKEN", False, MarkerStatus.OPEN)
+
+
+def test_the_root_is_where_the_launcher_lies_and_not_where_somebody_stands(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    link = tmp_path / "shortcut"
+    link.symlink_to(installation.root / "launcher.py")
+    elsewhere = {**os.environ, "SERINUS_ROOT": "/nowhere", "SERINUS_LAUNCH": "x"}
+
+    subprocess.run([sys.executable, "-I", link], check=True, cwd="/", env=elsewhere)
+
+    assert versions(installation) == ["1.0"]
+
+
+def test_nothing_to_start_is_said_and_has_its_own_status(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+
+    done = subprocess.run(
+        installation.launcher_command(), check=False, capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stdout) == (NOTHING, "")
+    assert done.stderr == "serinus: no version of this app can be started\n"
+    assert run_here(installation) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "status"),
+    [
+        ("exit 0", 0, MarkerStatus.EXITED),
+        ("exit 1", 1, MarkerStatus.CRASHED),
+        ("exit 7", 7, MarkerStatus.CRASHED),  # before it was healthy
+        ("kill -SEGV $$", 128 + 11, MarkerStatus.CRASHED),
+        ("kill -TERM $$", 128 + 15, MarkerStatus.CRASHED),  # not by us
+    ],
+)
+def test_the_parent_seals_the_marker_with_what_it_saw(
+    tmp_path: Path, script: str, code: int, status: MarkerStatus
+) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0", script))
+
+    assert run_here(installation) == code
+
+    (marker,) = installation.markers()
+    assert (marker.status, marker.exit_code) == (status, code)
+    assert marker.ended is not None
+
+
+def test_a_code_that_is_no_crash_is_an_error_once_healthy(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    healthy = """printf '\\n{"healthy": true}\\n' >> $SERINUS_ROOT/launches/$SERINUS_LAUNCH.json"""
+    install(installation, an_app("1.0", f"{healthy}; exit 7"))
+
+    run_here(installation)
+
+    (marker,) = installation.markers()
+    assert (marker.status, marker.healthy) == (MarkerStatus.ERRORED, True)
+
+
+def test_the_parent_knows_better_than_an_app_that_called_itself_finished(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    seal = """printf '\\n{"status": "exited"}\\n' >> $SERINUS_ROOT/launches/$SERINUS_LAUNCH.json"""
+    install(installation, an_app("1.0", f"{seal}; exit 1"))
+
+    run_here(installation)
+
+    assert [marker.status for marker in installation.markers()] == [MarkerStatus.CRASHED]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_the_parent_passes_signals_on_and_calls_that_a_clean_end(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0", "exec cat"))
+    command = installation.launcher_command(wait=True)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        parent.stdin.write(b"x\n")
+        parent.stdin.flush()
+        assert parent.stdout.readline() == b"x\n"  # it runs
+        parent.send_signal(number)
+        assert parent.wait(timeout=30) == 128 + number
+
+    (marker,) = installation.markers()
+    assert (marker.status, marker.alive) == (MarkerStatus.EXITED, False)
+
+
+def test_an_app_that_runs_on_is_alive_though_its_launcher_is_gone(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0", "exec cat"))
+    command = installation.launcher_command()
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as app:
+        assert app.stdin is not None
+        assert app.stdout is not None
+        app.stdin.write(b"x\n")
+        app.stdin.flush()
+        app.stdout.readline()
+        assert [marker.alive for marker in installation.markers()] == [True]
+        app.kill()
+
+    assert [marker.alive for marker in installation.markers()] == [False]

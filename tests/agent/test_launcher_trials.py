@@ -1,0 +1,355 @@
+"""Trials: what a try costs, when it is refunded, when a version is left."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from client_agent.values import Outcome
+from tests.agent.launching import (
+    NOTHING,
+    an_app,
+    now,
+    rebooted,
+    run,
+    run_here,
+    time_moved,
+    tries,
+    versions,
+)
+from tests.agent.trees import an_installation, arm, install, pack
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_first_install_needs_no_version_before_it(tmp_path: Path, wait: bool) -> None:
+    installation = an_installation(tmp_path)
+    arm(installation, an_app("1.0"), now=now())
+
+    assert run(installation, wait=wait) == 0
+
+    assert versions(installation) == ["1.0"]
+    assert [marker.trial for marker in installation.markers()] == [True]
+    assert tries(installation) == (2, 0)
+    assert installation.current() is None
+
+
+def test_a_first_install_that_fails_leaves_nothing_to_start(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    arm(installation, an_app("1.0", "exit 1"), now=now())
+
+    assert [run_here(installation) for _ in range(4)] == [1, 1, 1, NOTHING]
+
+    state = installation.state.read()
+    assert state.pending is None
+    assert [(str(ban.version), ban.reason) for ban in state.bans] == [("1.0", "tries_used_up")]
+
+
+def test_a_version_that_dies_three_times_is_left_and_banned(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    arm(installation, an_app("2.0", "exit 1"), now=now())
+
+    for _ in range(5):
+        run(installation, wait=False)
+
+    assert versions(installation) == ["2.0", "2.0", "2.0", "1.0", "1.0"]
+    state = installation.state.read()
+    (ban,) = state.bans
+    assert (str(ban.version), ban.reason, ban.rollout, ban.count) == (
+        "2.0",
+        "tries_used_up",
+        "ro_7k2m",
+        1,
+    )
+    result = state.last_result
+    assert result is not None
+    assert (result.outcome, str(result.version), str(result.left)) == (
+        Outcome.FELL_BACK,
+        "2.0",
+        "1.0",
+    )
+
+
+def test_a_version_is_tried_at_most_eight_times_however_cleanly_it_ends(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    arm(installation, an_app("2.0", "exit 0"), now=now())
+
+    for _ in range(10):
+        run_here(installation)
+
+    assert versions(installation) == ["2.0"] * 8 + ["1.0"] * 2
+
+
+def test_a_confirmed_version_just_starts(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    arm(installation, an_app("2.0", "exit 1"), now=now())
+    run_here(installation)
+
+    installation.state.confirm(now())
+    for _ in range(5):
+        run_here(installation)
+
+    assert versions(installation) == ["2.0"] * 6
+    assert installation.state.bans() == ()
+
+
+def test_a_power_cut_is_refunded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installation = an_installation(tmp_path)
+    arm(installation, an_app("2.0", "exit 1"), now=now())
+    run(installation, wait=False)
+    assert tries(installation) == (2, 0)
+
+    with rebooted(monkeypatch):
+        run_here(installation)
+
+    assert tries(installation) == (2, 1)  # 2 + 1 refunded - 1
+
+
+def test_a_power_cut_before_the_marker_was_stored_is_refunded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = an_installation(tmp_path)
+    arm(installation, an_app("2.0"), now=now())
+    run(installation, wait=False)
+    for marker in installation.launches.iterdir():
+        marker.unlink()
+
+    with rebooted(monkeypatch):
+        run_here(installation)
+
+    assert tries(installation) == (2, 1)
+
+
+def test_a_launcher_that_dies_between_counting_and_starting_has_used_a_try(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    arm(installation, an_app("2.0"), now=now())
+    run(installation, wait=False)
+    for marker in installation.launches.iterdir():
+        marker.unlink()
+
+    run_here(installation)
+
+    assert tries(installation) == (1, 0)
+
+
+def test_a_crash_before_a_reboot_is_not_refunded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = an_installation(tmp_path)
+    arm(installation, an_app("2.0"), now=now())
+    run(installation, wait=False)
+    (marker,) = installation.markers()
+    fault = installation.launches / f"{marker.launch_id}.fault"
+    fault.write_text("Fatal Python error: Segmentation fault")
+
+    with rebooted(monkeypatch):
+        run_here(installation)
+
+    assert tries(installation) == (1, 0)
+
+
+def test_an_exit_that_was_seen_before_a_reboot_is_not_refunded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = an_installation(tmp_path)
+    arm(installation, an_app("2.0", "exit 1"), now=now())
+    run_here(installation)
+
+    with rebooted(monkeypatch):
+        run_here(installation)
+
+    assert tries(installation) == (1, 0)
+
+
+def test_a_try_is_refunded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installation = an_installation(tmp_path)
+    arm(installation, an_app("2.0"), now=now())
+    run_here(installation)  # ended with 0
+    with time_moved(monkeypatch, timedelta(days=2)):
+        for _ in range(3):
+            assert run_here(installation) == NOTHING  # out of time: nothing is written
+
+    run_here(installation)
+
+    assert tries(installation) == (2, 1)
+
+
+def test_a_second_window_is_the_same_version_and_costs_nothing(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    arm(installation, an_app("2.0", "exec cat"), now=now())
+    command = installation.launcher_command()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdin is not None
+        assert first.stdout is not None
+        first.stdin.write(b"x\n")
+        first.stdin.flush()
+        first.stdout.readline()
+
+        for _ in range(5):
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+        assert tries(installation) == (2, 0)
+        first.kill()
+
+    assert versions(installation) == ["2.0"] * 6
+    assert len(installation.markers()) == 6
+
+
+def test_two_launchers_at_once_share_one_try(tmp_path: Path) -> None:
+    for number in range(5):
+        installation = an_installation(tmp_path / str(number))
+        install(installation, an_app("1.0"))
+        arm(installation, an_app("2.0", "exec cat"), now=now())
+        command = installation.launcher_command()
+
+        both = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            for _ in range(2)
+        ]
+        for process in both:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(b"x\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == b"x\n"
+        for process in both:
+            process.communicate()
+
+        # The second one waits for the lock, and then finds the marker of the first.
+        assert versions(installation) == ["2.0", "2.0"]
+        assert tries(installation) == (2, 0)
+        assert [marker.trial for marker in installation.markers()] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("moved", "version"),
+    [
+        (timedelta(hours=25), "1.0"),
+        (timedelta(hours=23), "2.0"),
+        (timedelta(minutes=-59), "2.0"),
+        (timedelta(minutes=-61), "1.0"),
+        (timedelta(days=3650), "1.0"),
+        (timedelta(days=-3650), "1.0"),
+    ],
+)
+def test_an_arming_holds_for_its_time_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: timedelta, version: str
+) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    arm(installation, an_app("2.0"), now=now())
+
+    with time_moved(monkeypatch, moved):
+        run_here(installation)
+
+    assert versions(installation) == [version]
+    assert tries(installation) == ((2, 0) if version == "2.0" else (3, 0))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda at: (at / "data").unlink(),
+        lambda at: ((at / "data").chmod(0o644), (at / "data").write_bytes(b"longer")),
+        lambda at: ((at / "data").unlink(), (at / "data").symlink_to("app")),
+        lambda at: ((at / "data").unlink(), (at / "data").mkdir()),
+        lambda at: (at / ".serinus/manifest").unlink(),
+        lambda at: (
+            (at / ".serinus/manifest").chmod(0o644),
+            (at / ".serinus/manifest").write_bytes(b"another"),
+        ),
+    ],
+)
+def test_a_damaged_version_is_dropped_without_a_ban(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    built = arm(installation, an_app("2.0"), now=now())
+    damage(installation.path_of(built))
+
+    run_here(installation)
+
+    state = installation.state.read()
+    assert versions(installation) == ["1.0"]
+    assert (state.pending, state.bans) == (None, ())
+    assert state.last_result is not None
+    assert state.last_result.outcome is Outcome.DAMAGED
+
+
+@pytest.mark.parametrize(
+    ("damage", "status"),
+    [
+        (lambda at: ((at / "link").unlink(), (at / "link").symlink_to("empty")), NOTHING),
+        (lambda at: ((at / "link").unlink(), (at / "link").touch()), NOTHING),
+        (lambda at: ((at / "empty").rmdir(), (at / "empty").touch()), NOTHING),
+        (lambda _: None, 0),
+    ],
+)
+def test_links_and_empty_folders_are_looked_at_too(
+    tmp_path: Path, damage: Callable[[Path], object], status: int
+) -> None:
+    installation = an_installation(tmp_path)
+    built = arm(installation, pack({"link": "-> app", "empty": None}), now=now())
+    damage(installation.path_of(built))
+
+    assert run_here(installation) == status
+
+
+def test_bytes_are_read_again_after_a_reboot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    built = arm(installation, an_app("2.0"), now=now())
+    data = installation.path_of(built) / "data"
+    data.chmod(0o644)
+    data.write_bytes(b"DATA")  # the same size
+
+    with rebooted(monkeypatch):
+        run_here(installation)
+
+    assert versions(installation) == ["1.0"]
+    assert installation.pending() is None
+
+
+def test_bytes_are_read_once_for_each_reboot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = an_installation(tmp_path)
+    built = arm(installation, an_app("2.0"), now=now())
+    data = installation.path_of(built) / "data"
+
+    with rebooted(monkeypatch):
+        run_here(installation)
+        data.chmod(0o644)
+        data.write_bytes(b"DATA")
+        run_here(installation)
+
+    assert versions(installation) == ["2.0", "2.0"]
+
+
+def test_what_the_app_leaves_in_its_folder_does_not_end_its_trial(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    leaves = 'touch "$(dirname "$0")/left-behind"'
+    arm(installation, an_app("2.0", leaves), now=now())
+
+    run_here(installation)
+    run_here(installation)
+
+    assert versions(installation) == ["2.0", "2.0"]
+
+
+def test_a_python_app_is_told_to_leave_no_caches(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    app = f"#!{sys.executable}\nimport other\n".encode()
+    built = arm(installation, pack({"app": app, "other.py": b"pass\n"}), now=now())
+
+    assert run(installation) == 0
+
+    assert "__pycache__" not in {path.name for path in installation.path_of(built).rglob("*")}
