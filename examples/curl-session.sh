@@ -27,17 +27,15 @@ curl --silent --show-error --fail "$app/tuf/timestamp.json" >"$folder/timestamp.
 grep -o '"version": *[0-9]*' "$folder/timestamp.json" | head -n 1
 
 echo "3. the artifact of $version"
-# The snapshot lists the releases role, the role lists the artifact and its digest.
-snapshot=$(tr -d ' \n' <"$folder/timestamp.json" |
-    sed 's/.*"snapshot.json":{[^}]*}*,*"version":\([0-9]*\).*/\1/')
-curl --silent --show-error --fail "$app/tuf/$snapshot.snapshot.json" | tr -d ' \n' >"$folder/snapshot"
-role=$(sed 's/.*"releases.stable.linux-x86_64.json":{[^}]*"version":\([0-9]*\).*/\1/' "$folder/snapshot")
-curl --silent --show-error --fail "$app/tuf/$role.releases.stable.linux-x86_64.json" |
-    tr -d ' \n' >"$folder/releases"
-name=$(grep -o "\"[^\"]*/$version/[^\"]*\.srn\":{\"hashes\":{\"sha256\":\"[0-9a-f]*\"" "$folder/releases" |
-    head -n 1)
-path=$(echo "$name" | cut -d'"' -f2)
-digest=$(echo "$name" | rev | cut -d'"' -f2 | rev)
+# The timestamp names the snapshot, the snapshot the releases role, the role the artifact.
+compact() { tr -d ' \n'; }
+snapshot=$(compact <"$folder/timestamp.json" | sed 's/.*"snapshot\.json":{.*},"length":[0-9]*,"version":\([0-9]*\)}.*/\1/')
+curl --silent --show-error --fail "$app/tuf/$snapshot.snapshot.json" | compact >"$folder/snapshot"
+role=$(sed 's/.*"releases\.stable\.linux-x86_64\.json":{"version":\([0-9]*\)}.*/\1/' "$folder/snapshot")
+curl --silent --show-error --fail "$app/tuf/$role.releases.stable.linux-x86_64.json" | compact |
+    grep -o "\"[^\"]*/$version/[^\"]*\.srn\":{\"hashes\":{\"sha256\":\"[0-9a-f]*\"" | head -n 1 >"$folder/file"
+path=$(cut -d'"' -f2 <"$folder/file")
+digest=$(rev <"$folder/file" | cut -d'"' -f2 | rev)
 curl --silent --show-error --fail --output "$folder/artifact" \
     "$app/targets/$(dirname "$path")/$digest.$(basename "$path")"
 echo "$digest  $folder/artifact" | sha256sum --check --quiet && echo "   $(wc -c <"$folder/artifact") bytes, digest as signed"

@@ -1,22 +1,19 @@
 """The loop that keeps a server going: it digests telemetry, ends what was begun, and renews.
 
-Several controllers may run: the lease of each app lets one of them write at a time, and
-everything here is level-triggered, so that a second one finds nothing left to do.
+Several controllers may run. One at a time leads, by a lease in the database; the others wait
+for it to run out. Everything here is level-triggered, so a new leader just goes on.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
 
 from update_server.service.digest import Digest
-from update_server.service.ports import (
-    Clock,
-    Database,
-    LeaseLostError,
-)
+from update_server.service.ports import Blobs, Clock, Database, LeaseLostError
 from update_server.service.reconcile import Reconciler
 from update_server.service.renew import Renewer
 
@@ -26,6 +23,40 @@ T = TypeVar("T")
 PAUSE_SECONDS: Final = 0.5
 # What was signed and never recorded shows only when the signer is asked.
 LOOK_CLOSER_SECONDS: Final = 60.0
+# How long a dead leader keeps the others waiting, and how often a living one says so.
+LEAD_SECONDS: Final = 10
+EXTEND_SECONDS: Final = 3.0
+# Retention of identities (docs/architecture.md, Telemetry) and of abandoned uploads.
+TIDY_SECONDS: Final = 86_400.0
+KEEP_CONTACTS: Final = timedelta(days=180)
+KEEP_EVENT_IDS: Final = timedelta(days=35)
+KEEP_UPLOADS: Final = timedelta(days=7)
+
+_LEADER: Final = "*controller"
+
+
+class Leadership:
+    """The right to be the one controller that works."""
+
+    def __init__(self, database: Database, clock: Clock, name: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._name = name
+        self._extended_at: float | None = None
+
+    def holds(self) -> bool:
+        """Tell whether this process leads, taking or keeping the lead where it can."""
+        now = self._clock.monotonic()
+        if self._extended_at is not None and now - self._extended_at < EXTEND_SECONDS:
+            return True
+        self._extended_at = None
+        try:
+            with self._database.transaction() as stores:
+                stores.apps.take_lease(_LEADER, self._name, self._clock.now(), LEAD_SECONDS)
+        except LeaseLostError:
+            return False
+        self._extended_at = now
+        return True
 
 
 class Controller:
@@ -40,6 +71,8 @@ class Controller:
         database: Database,
         clock: Clock,
         *,
+        leadership: Leadership,
+        blobs: Blobs,
         digest: Digest,
         reconciler: Reconciler,
         renewer: Renewer,
@@ -47,12 +80,14 @@ class Controller:
     ) -> None:
         self._database = database
         self._clock = clock
+        self._leadership = leadership
+        self._blobs = blobs
         self._digest = digest
         self._reconciler = reconciler
         self._renewer = renewer
         self._log = log
         self._failing: dict[str, str] = {}
-        self._looked_closer_at: float | None = None
+        self._last: dict[str, float] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Work until *stop* is set."""
@@ -61,9 +96,13 @@ class Controller:
             stop.wait(PAUSE_SECONDS)
 
     def round(self) -> None:
-        """Do once all there is to do."""
+        """Do once all there is to do, if this process leads."""
+        if not self._try("leading", self._leadership.holds):
+            return
         self._try("telemetry", self._digest.run)
-        closer = self._is_time_to_look_closer()
+        if self._is_time("tidy", TIDY_SECONDS):
+            self._try("tidying", self._tidy)
+        closer = self._is_time("look closer", LOOK_CLOSER_SECONDS)
         for app in self._try("apps", self._registered) or ():
             self._try(f"rollouts of {app}", partial(self._reconcile, app, closer=closer))
             self._try(f"metadata of {app}", partial(self._renew, app))
@@ -80,12 +119,19 @@ class Controller:
         if self._renewer.is_due(app):
             self._renewer.renew(app)
 
-    def _is_time_to_look_closer(self) -> bool:
+    def _tidy(self) -> None:
+        now = self._clock.now()
+        with self._database.transaction() as stores:
+            stores.telemetry.expire(
+                contacts_before=now - KEEP_CONTACTS, events_before=now - KEEP_EVENT_IDS
+            )
+        self._blobs.sweep(now, KEEP_UPLOADS)
+
+    def _is_time(self, what: str, seconds: float) -> bool:
         now = self._clock.monotonic()
-        last = self._looked_closer_at
-        if last is not None and now - last < LOOK_CLOSER_SECONDS:
+        if what in self._last and now - self._last[what] < seconds:
             return False
-        self._looked_closer_at = now
+        self._last[what] = now
         return True
 
     def _try(self, duty: str, act: Callable[[], T]) -> T | None:

@@ -91,7 +91,7 @@ def _web(target: str, address: tuple[str, int], workers: int) -> int:
         workers=workers,
         blocking_threads=_BLOCKING_THREADS,
         factory=True,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=5,

@@ -5,6 +5,7 @@ Imported by the processes, the commands that work on this machine's own data, an
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import secrets
 import sys
@@ -17,7 +18,7 @@ from rollout.model import RolloutId
 from update_server.blobs import LocalBlobs
 from update_server.clock import SystemClock
 from update_server.config import Config
-from update_server.controller import Controller
+from update_server.controller import Controller, Leadership
 from update_server.service.digest import Digest
 from update_server.service.fsck import Finding, Fsck
 from update_server.service.ports import ApiToken, PortError, Role
@@ -142,6 +143,7 @@ def public_app(config: Config) -> WSGIApplication:
         target=refresher.run, args=(threading.Event(),), name="refresher", daemon=True
     ).start()
     spool = FileSpool(config.data / _SPOOLS, f"web-{uuid.uuid4().hex}")
+    atexit.register(spool.close)  # contacts are written within a fifth of a second; events at once
     return create_public_app(
         public_services(
             tables=tables,
@@ -195,9 +197,12 @@ def controller(config: Config) -> Controller:
     """Return the controller of this server."""
     services = _admin_services(config, SocketSigner(config.signer_socket))
     source = database(config)
+    clock = SystemClock()
     return Controller(
         source,
-        SystemClock(),
+        clock,
+        leadership=Leadership(source, clock, RandomIds().short_id("controller_")),
+        blobs=blobs(config),
         digest=Digest(source, FileSpoolReader(config.data / _SPOOLS)),
         reconciler=services.reconciler,
         renewer=services.renewer,

@@ -6,6 +6,7 @@ import hashlib
 import io
 import threading
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import BinaryIO
 
 from update_server.blobs.keys import blob_key, check_key, check_prefix
@@ -66,6 +67,9 @@ class FakeBlobs:
 
     def upload_done(self, sha256: str) -> bool:
         return blob_key(sha256) in self.blobs
+
+    def sweep(self, now: datetime, older_than: timedelta) -> int:  # noqa: ARG002 - nothing ages here
+        return 0
 
     def append(self, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO) -> int:
         with self._lock:

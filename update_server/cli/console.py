@@ -65,8 +65,8 @@ class Console:
             self._out.print(Text(text))
 
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print a table for people; nothing with ``--json``."""
-        if not self.as_json:
+        """Print a table for people; nothing with ``--json``, or without rows."""
+        if rows and not self.as_json:
             self._out.print(make_table(heads, rows))
 
     def error(self, error: CliError) -> None:

@@ -47,11 +47,18 @@ STANDARD: Mapping[str, Any] = {
 def policy_document(app: str, channel: str, now: datetime, overrides: Mapping[str, Any]) -> bytes:
     """Return the canonical policy of a channel: the standard one with *overrides*.
 
+    A step of one's own ramp that names no ``soak_seconds`` needs none.
+
     Raises:
         UsageError: It breaks a rule of the document; the text names field and rule.
     """
     issued = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     fields = {**STANDARD, **overrides, "app": app, "channel": channel, "issued": issued}
+    if isinstance(fields["ramp"], list):
+        fields["ramp"] = [
+            {"soak_seconds": 0, **step} if isinstance(step, dict) else step
+            for step in fields["ramp"]
+        ]
     try:
         return render_policy(parse_policy(render_canonical(fields)))
     except RolloutError as error:

@@ -37,6 +37,9 @@ from update_server.service.tokens import InstallToken, issue, rollout_number
 # answer, and the agent's own decision knows until when.
 _STILL_BARRED = timedelta(days=1)
 
+# A completed rollout is compared with nothing any more, and still watched.
+_EXPOSING = frozenset({RolloutState.ACTIVE, RolloutState.COMPLETED})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckIn:
@@ -202,7 +205,7 @@ def assign(channel: ChannelTable | None, install: Install, now: datetime) -> Ass
 
 
 def exposure_of(channel: ChannelTable | None, install: Install) -> Exposure:
-    """Return the newest active rollout that concerns *install*, with its ring and arm.
+    """Return the newest rollout on offer that concerns *install*, with its ring and arm.
 
     An install beyond the rollout's version is not concerned; one on it is, as a candidate
     that took it. Nothing enters an arm while its rollout is paused (EVIDENCE.md section 3).
@@ -211,7 +214,7 @@ def exposure_of(channel: ChannelTable | None, install: Install) -> Exposure:
         return NOT_EXPOSED
     documents = channel.documents[install.platform]
     for entry in channel.rollout.entries:
-        if entry.rollback or entry.state is not RolloutState.ACTIVE:
+        if entry.rollback or entry.state not in _EXPOSING:
             continue
         if install.version is not None and install.version > entry.version:
             continue

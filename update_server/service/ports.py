@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, BinaryIO, Protocol
 
@@ -510,6 +510,7 @@ class Blobs(Protocol):
 
     # append: returns the new offset; OffsetMismatchError, DigestMismatchError, UnavailableError
     # a finished upload is readable as key "blobs/<sha256>"
+    def sweep(self, now: datetime, older_than: timedelta) -> int: ...  # abandoned uploads
 
 
 class Spool(Protocol):
