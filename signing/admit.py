@@ -8,6 +8,7 @@ Not here: signing anything (``signing.repository``), placing files (``signing.pu
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -44,6 +45,14 @@ class Admission:
     policies: tuple[Policy, ...] = ()
     documents: Mapping[str, bytes] = field(default_factory=dict)
     files: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """sha256 by path of all that is new: what ``known`` must hold from now on."""
+        documents = {
+            path: hashlib.sha256(document).hexdigest() for path, document in self.documents.items()
+        }
+        return documents | {path: sha256 for path, (sha256, _) in self.files.items()}
 
 
 def check_submission(

@@ -87,7 +87,8 @@ class TrustError(SigningError):
     """What came over the network is not to be trusted.
 
     ``code`` is one of ``expired``, ``bad_version``, ``unsigned``, ``length_mismatch``,
-    ``hash_mismatch``, ``bad_document``; ``subject`` names the role or the path.
+    ``hash_mismatch``, ``bad_document``; where a whole repository is walked also
+    ``path_scope``, ``bad_keys``, ``missing_file``. ``subject`` names the role or the path.
     """
 
     def __init__(self, code: str, subject: str, detail: str) -> None:
@@ -160,7 +161,12 @@ class PublishError(SigningError):
 
 
 class OvertakenError(PublishError):
-    """Storage bears a newer timestamp than the journal's: nothing was moved back."""
+    """Storage bears a newer timestamp than the journal's: nothing was moved back.
+
+    Harmless when a newer journal of ours was published meanwhile. Otherwise somebody else
+    wrote it, or our state is older than our storage: to go on above ``found`` it must be
+    burned (``RepositoryState.having_seen``), and people must look.
+    """
 
     code = "overtaken"
 

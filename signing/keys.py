@@ -76,8 +76,10 @@ def new_key(
     """
     private_key = Ed25519PrivateKey.generate()
     data = seal(private_key, passphrase, owner, now, scrypt_n=scrypt_n)
+    # Read back first: a file that could not be read would be a key lost.
+    public_key = parse_sealed(data, str(path)).public_key
     _create(path, data)
-    return with_owner(parse_sealed(data, str(path)).public_key, owner, f"srnkey:{path.name}")
+    return with_owner(public_key, owner, f"srnkey:{path.name}")
 
 
 def new_plain_key(path: Path, owner: str = "") -> PublicKey:

@@ -57,8 +57,13 @@ class SignedFile:
     @property
     def stored_path(self) -> str:
         """Where it lies, from the app's folder: its name bears its hash."""
-        folder, _, name = self.path.rpartition("/")
-        return f"targets/{folder}/{self.sha256}.{name}"
+        return stored_path(self.path, self.sha256)
+
+
+def stored_path(path: str, sha256: str) -> str:
+    """Return where the target *path* lies, from the app's folder: its name bears its hash."""
+    folder, _, name = path.rpartition("/")
+    return f"targets/{folder}/{sha256}.{name}"
 
 
 def file_of(target_file: TargetFile) -> SignedFile:

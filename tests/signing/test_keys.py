@@ -90,6 +90,13 @@ def test_a_key_that_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_key_that_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(BadKeyFileError):
+        new_key(tmp_path / "root.key", b"secret", "Ada", NOW, scrypt_n=2**10)
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_wrong_passphrase_is_told_as_such(tmp_path: Path) -> None:
     path = tmp_path / "root.key"
     new_key(path, b"secret", "Ada", NOW, scrypt_n=N)

@@ -230,10 +230,7 @@ class World:
     def submit(self, submitted: Mapping[str, bytes]) -> Admission:
         admission = self.check(submitted)
         self.take_in(admission.changed)
-        self.known |= {
-            path: hashlib.sha256(data).hexdigest() for path, data in admission.documents.items()
-        }
-        self.known |= {path: sha256 for path, (sha256, _) in admission.files.items()}
+        self.known |= admission.digests
         if not self.first_root:
             self.first_root = self.state.metadata["root"]
         return admission
