@@ -37,9 +37,6 @@ from update_server.service.tokens import InstallToken, issue, rollout_number
 # answer, and the agent's own decision knows until when.
 _STILL_BARRED = timedelta(days=1)
 
-# A completed rollout is compared with nothing any more, and still watched.
-_EXPOSING = frozenset({RolloutState.ACTIVE, RolloutState.COMPLETED})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckIn:
@@ -208,16 +205,19 @@ def exposure_of(channel: ChannelTable | None, install: Install) -> Exposure:
     """Return the newest rollout on offer that concerns *install*, with its ring and arm.
 
     An install beyond the rollout's version is not concerned; one on it is, as a candidate
-    that took it. Nothing enters an arm while its rollout is paused (EVIDENCE.md section 3).
+    that took it. Nothing enters an arm while its rollout is paused (EVIDENCE.md section 3). A
+    completed rollout is compared with nothing any more, and still counted.
     """
     if channel is None or channel.rollout is None:
         return NOT_EXPOSED
     documents = channel.documents[install.platform]
     for entry in channel.rollout.entries:
-        if entry.rollback or entry.state not in _EXPOSING:
+        if entry.rollback or entry.state is RolloutState.PULLED:
             continue
         if install.version is not None and install.version > entry.version:
             continue
+        if entry.state is RolloutState.PAUSED:
+            return NOT_EXPOSED
         release = documents.releases.get(entry.version)
         if release is None:
             continue
