@@ -10,7 +10,7 @@ import copy
 import hashlib
 import io
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -71,6 +71,7 @@ class World:
         database: Database | None = None,
         blobs: Blobs | None = None,
         signer: Signer | None = None,
+        wait: Callable[[float], None] | None = None,
     ) -> AdminServices:
         """Return the use-cases of a process that has just started."""
         return admin_services(
@@ -79,7 +80,7 @@ class World:
             signer=signer or self.signer,
             clock=self.clock,
             ids=self.ids,
-            wait=self.clock.sleep,
+            wait=wait or self.clock.sleep,
             lease_seconds=LEASE_SECONDS,
             next_check_in_seconds=14_400,
         )

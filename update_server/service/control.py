@@ -100,7 +100,7 @@ class Control:
                 override = ladder is not None or ring is not None
                 check_approved(after.judge(before, now), override=override, reason=reason)
             widening.bring_into_force(caller.secret)
-        return self._now(app, rollout_id)
+        return self._as_asked(rollout)
 
     def promote(
         self,
@@ -235,7 +235,14 @@ class Control:
                     after = widening.desired(stores, now)
                     check_approved(after.judge(before, now), override=override, reason=reason)
             widening.bring_into_force(caller.secret)
-        return self._now(app, believed.id)
+        return self._as_asked(new)
+
+    def _as_asked(self, asked: Rollout) -> Rollout:
+        """Return what was asked for; raise ConflictError if somebody paused it meanwhile."""
+        rollout = self._now(asked.app, asked.id)
+        if rollout.revision != asked.revision:
+            raise ConflictError(rollout)
+        return rollout
 
     def _in_force(self, rollout: Rollout) -> Rollout:
         """Return *rollout* once no process can offer it otherwise than it says."""

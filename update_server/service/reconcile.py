@@ -192,6 +192,9 @@ class Reconciler:
 
     def _sign(self, lease: Lease, wanted: Desired, approvals: Sequence[str]) -> None:
         document = render_rollout(wanted.wanted)
+        # A process that stalled must not have signed what others have overtaken since.
+        with self._database.reading() as stores:
+            lease.check(stores)
         state = self._signer.sign_rollout(
             lease.app, wanted.channel, document, approvals, automatic=False
         )
