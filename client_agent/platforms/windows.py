@@ -121,7 +121,8 @@ class Windows:
     def boot_id(self) -> str:
         # Counted up by the loader at each start; a boot time would move with the clock.
         key = r"SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management"
-        return str(self._kernel.registry(key + r"\PrefetchParameters", "BootId"))
+        found = self._kernel.registry(key + r"\PrefetchParameters", "BootId")
+        return "" if found is None else str(found)
 
     def machine_id(self) -> str | None:
         found = self._kernel.registry(r"SOFTWARE\Microsoft\Cryptography", "MachineGuid")
@@ -184,12 +185,14 @@ class Windows:
 
     def _move(self, source: Path, target: Path, *, replace: bool) -> None:
         pause = _FIRST_PAUSE_SECONDS
-        for left in range(_MOVES, 0, -1):
+        for _ in range(_MOVES - 1):
             try:
-                return self._kernel.move(str(source), str(target), replace=replace)
+                self._kernel.move(str(source), str(target), replace=replace)
             except OSError as error:
-                if left == 1 or getattr(error, "winerror", None) not in _BUSY:
+                if getattr(error, "winerror", None) not in _BUSY:
                     raise
+            else:
+                return
             self._clock.wait(threading.Event(), pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-        return None
+        self._kernel.move(str(source), str(target), replace=replace)
