@@ -58,7 +58,8 @@ STATES = tuple(state for state in RolloutState if state is not RolloutState.SUPE
 
 versions = st.sampled_from(VERSIONS)
 instants = st.integers(-10 * 86_400, 10 * 86_400).map(lambda s: NOW + timedelta(seconds=s))
-shares = st.sampled_from((0, 1, 100, 1_000, 5_000, 9_800, 9_999, 10_000))
+SHARES_BP = (0, 1, 100, 1_000, 5_000, 9_000, 9_800, 9_999, 10_000)
+shares = st.sampled_from(SHARES_BP)
 salts = st.integers(0, 99).map(lambda n: salt_of(str(n)))
 
 
