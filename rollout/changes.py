@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ from rollout.compose import shape_at
 from rollout.documents import check_against_policy
 from rollout.errors import DocumentError
 from rollout.history import History
-from rollout.model import Entry, Policy, Release, RolloutDocument, RolloutId, RolloutState
+from rollout.model import Entry, Policy, Release, RolloutDocument, RolloutState
 from rollout.rings import ceiling_at, is_internal
 from rollout.widening import is_no_wider, lost_holds, next_ramp_position, shape_of
 
@@ -76,21 +76,15 @@ def judge_change(
     releases: Releases,
     now: datetime,
     *,
-    since: Mapping[RolloutId, datetime] | None = None,
     history: History | None = None,
 ) -> Change:
     """Return what it means to replace *old* (None: nothing was signed yet) by *new*.
-
-    ``since`` says when each rollout's present exposure was opened, where *history* does not.
 
     1. The document keeps to the policy's lists, in order, and says each thing once.
     2. No version that was ever pulled is offered.
     3. Entries of both documents are compared; others start, roll back, or leave.
     """
-    known = history or History()
-    if since is not None:
-        known = replace(known, since=since)
-    judge = _Judge(policy=policy, releases=releases, now=now, history=known)
+    judge = _Judge(policy=policy, releases=releases, now=now, history=history or History())
     before = {_identity(entry): entry for entry in old.entries} if old else {}
     parts = [*judge.document(new), *judge.pulled(old, new)]  # 1, 2
     for entry in new.entries:  # 3

@@ -102,7 +102,7 @@ def parse_history(data: bytes) -> History:
         return frozenset(fields.texts(name, parse_version, at_most=_MAX_REMEMBERED))
 
     return History(
-        since=MappingProxyType({check_rollout_id(n): since.time(n) for n in since.names()}),
+        since=MappingProxyType({name: since.time(name) for name in since.keys(check_rollout_id)}),
         paused_automatically=frozenset(
             fields.texts("paused_automatically", check_rollout_id, at_most=_MAX_REMEMBERED)
         ),

@@ -43,6 +43,10 @@ class Fields:
         """Return the names of all fields that the object has."""
         return tuple(self._value)
 
+    def keys(self, check: Callable[[str], T]) -> tuple[T, ...]:
+        """Return the names of all fields, each as *check* returns it."""
+        return tuple(_checked(name, self.path(name), check) for name in self._value)
+
     def has(self, name: str) -> bool:
         """Whether the field is there and not null."""
         return self._value.get(name) is not None
