@@ -100,17 +100,23 @@ def read_archive(archive: Path, into: Path) -> list[SourceEntry]:
 def child_main(message: dict[str, str]) -> None:
     """Read the archive that *message* names; answer with one line of JSON for each entry."""
     _limit_memory()
-    into = Path(message["into"])
+    for answer in _answers(Path(message["archive"]), Path(message["into"])):
+        sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def _answers(archive: Path, into: Path) -> Iterator[dict[str, Any]]:
+    """Return what to tell of each entry, and in the end that this was all, or what is wrong."""
     try:
-        with Path(message["archive"]).open("rb") as file:
-            for answer in _entries(file, into):
-                _tell(answer)
+        with archive.open("rb") as file:
+            yield from _entries(file, into)
+        yield {"done": True}
     except PayloadError as error:
-        _tell({"error": error.detail})
+        yield {"error": error.detail}
     except BadNameError as error:
-        _tell({"error": str(error)})
+        yield {"error": str(error)}
     except MemoryError:
-        _tell({"error": "it takes too much memory to unpack"})
+        yield {"error": "it takes too much memory to unpack"}
     except (
         EOFError,
         NotImplementedError,  # zipfile: an unknown method
@@ -123,9 +129,7 @@ def child_main(message: dict[str, str]) -> None:
         zlib.error,
         zstandard.ZstdError,
     ) as error:
-        _tell({"error": f"broken archive: {error}"})
-    else:
-        _tell({"done": True})
+        yield {"error": f"broken archive: {error}"}
 
 
 def _limit_memory() -> None:
@@ -135,11 +139,6 @@ def _limit_memory() -> None:
         return
     resource.setrlimit(resource.RLIMIT_AS, (CHILD_MEMORY_BYTES, CHILD_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_TREE_BYTES, MAX_TREE_BYTES))
-
-
-def _tell(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
 
 
 def _source_entry(answer: dict[str, Any], into: Path) -> SourceEntry:
