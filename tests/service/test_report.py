@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from packaging.version import Version
+
+from rollout.model import Arm, RolloutId, RolloutState
+from tests.admin_world import APP, STABLE, World, a_registered_world, a_world
+from update_server.service.errors import NotRegisteredError, UnknownChannelError
+from update_server.service.ports import Contact, Event, NotFoundError, Phase, Role
+
+
+def test_a_rollout_is_shown_as_far_as_it_reaches(released: World) -> None:
+    rollout = released.start("2.1.0")
+    released.advance(60)
+    released.services().control.promote(released.caller(), APP, rollout.id)
+
+    view = released.services().report.rollout(APP, rollout.id)
+
+    assert view.published
+    assert view.shape.exposure_bp == 1_000
+    assert [ring.name for ring in view.shape.rings] == ["internal", "10%"]
+    assert view.legal == ("promote", "pause", "pull")
+
+
+def test_a_wish_that_is_not_in_force_is_not_published(released: World) -> None:
+    rollout = released.start("2.1.0")
+    with released.database.transaction() as stores:
+        wish = replace(rollout, state=RolloutState.PAUSED, revision=2)
+        stores.rollouts.replace(rollout, wish)
+
+    assert not released.services().report.rollout(APP, rollout.id).published
+
+
+def test_a_state_that_waits_to_be_published_is_not_published(released: World) -> None:
+    rollout = released.start("2.1.0")
+    state = released.signer.refresh(APP)
+    with released.database.transaction() as stores:
+        stores.journal.add(APP, state.timestamp_version, state.journal, released.clock.now())
+
+    report = released.services().report
+    assert not report.rollout(APP, rollout.id).published
+    assert report.unpublished() == 1
+
+
+def test_installs_are_counted_by_arm_and_step(released: World) -> None:
+    rollout = released.start("2.1.0")
+    contact = Contact(
+        app=APP,
+        install_key=b"k" * 32,
+        at=released.clock.now(),
+        channel=STABLE,
+        platform="linux-x86_64",
+        version="2.0.0",
+        action="update",
+        reason="in_ring",
+        offered="2.1.0",
+        rollout=rollout.id,
+        ring="internal",
+        arm=Arm.INTERNAL,
+    )
+    applied = Event(
+        app=APP,
+        install_key=b"k" * 32,
+        id="2f1c9a54-7b0e-4d3c-9a61-0c5f6f2b8e11",
+        at=released.clock.now(),
+        received_at=released.clock.now(),
+        kind="update",
+        version="2.1.0",
+        phase=Phase.APPLIED,
+        channel=STABLE,
+        platform="linux-x86_64",
+    )
+    with released.database.transaction() as stores:
+        stores.telemetry.absorb([contact], [applied])
+
+    report = released.services().report
+    steps = {cell.step: cell.installs for cell in report.rollout(APP, rollout.id).cells}
+    assert steps["offered"] == steps["contacts"] == 1
+    assert "silent" not in steps
+    assert report.versions(APP) == [(STABLE, "linux-x86_64", "2.0.0", 1)]
+    released.advance(86_401)
+    cells = report.rollout(APP, rollout.id).cells
+    assert {cell.step: cell.installs for cell in cells}["silent"] == 1
+
+
+def test_only_live_rollouts_are_live(released: World) -> None:
+    rollout = released.start("2.1.0")
+    report = released.services().report
+
+    assert [view.rollout.id for view in report.live()] == [rollout.id]
+    assert report.live("other") == []
+    assert [view.rollout.version for view in report.rollouts(APP)] == [
+        Version("2.1.0"),
+        Version("2.0.0"),
+    ]
+
+
+def test_releases_tell_their_files_and_state(released: World) -> None:
+    rollout = released.start("2.1.0")
+    released.services().control.pull(released.caller(), APP, rollout.id)
+    released.publish("2.2.0")
+
+    views = released.services().report.releases(APP)
+
+    assert [(str(view.version), view.state) for view in views] == [
+        ("2.2.0", "admitted"),
+        ("2.1.0", "pulled"),
+        ("2.0.0", "completed"),
+    ]
+    first = views[0].platforms[0]
+    assert first.files[first.release.artifact.path].length_bytes > 0
+
+
+def test_one_release_is_found_on_its_channel(released: World) -> None:
+    report = released.services().report
+
+    assert report.release(APP, Version("2.0.0")).channel == STABLE
+    with pytest.raises(NotFoundError):
+        report.release(APP, Version("2.0.0"), "beta")
+    with pytest.raises(NotFoundError):
+        report.release(APP, Version("7.0.0"))
+
+
+def test_unknown_things_are_not_found(released: World) -> None:
+    report = released.services().report
+
+    for ask in (
+        lambda: report.rollout("ghost", RolloutId("ro_none")),
+        lambda: report.rollout(APP, RolloutId("ro_none")),
+        lambda: report.rollouts("ghost"),
+        lambda: report.releases("ghost"),
+        lambda: report.versions("ghost"),
+    ):
+        with pytest.raises(NotFoundError):
+            ask()
+
+
+def test_the_policy_of_a_channel_is_the_signed_one(tmp_path: Path) -> None:
+    world = a_registered_world(tmp_path / "signer", floor="1.0.0")
+
+    view = world.services().report.policy(APP, STABLE)
+
+    assert (view.policy.floor, view.version) == (Version("1.0.0"), 1)
+    with pytest.raises(UnknownChannelError):
+        world.services().report.policy(APP, "beta")
+
+
+def test_before_registration_there_is_no_policy(tmp_path: Path) -> None:
+    world = a_world(tmp_path / "signer")
+    world.services().apps.add(world.caller(Role.ADMIN, None), APP, [STABLE], ["linux-x86_64"])
+
+    with pytest.raises(NotRegisteredError):
+        world.services().report.policy(APP, STABLE)
