@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,8 @@ class Server:
     def token(self) -> str:
         return (self.folder / "admin.token").read_text().strip()
 
-    def serinus(self, *arguments: str) -> dict[str, Any]:
-        """Run a command and return its JSON document."""
+    def serinus(self, *arguments: str, allowed: Sequence[int] = (0,)) -> dict[str, Any]:
+        """Run a command and return its JSON document. Exit code 3: nothing was to be done."""
         done = subprocess.run(
             [sys.executable, "-m", "update_server.cli.main", *arguments, "--json"],
             cwd=self.folder,
@@ -83,7 +83,7 @@ class Server:
             check=False,
             timeout=100,
         )
-        if done.returncode != 0:
+        if done.returncode not in allowed:
             raise CommandFailedError(arguments, done.returncode, done.stdout, done.stderr)
         document: dict[str, Any] = json.loads(done.stdout)
         return document
@@ -99,9 +99,7 @@ class Server:
         until = time.monotonic() + _READY_SECONDS
         while time.monotonic() < until:
             assert self.process.poll() is None, "the server stopped by itself"
-            with contextlib.suppress(OSError):
-                for url in (f"http://{self.public}/readyz", f"http://{self.admin}/healthz"):
-                    urllib.request.urlopen(url, timeout=2).close()
+            if _answers(f"http://{self.public}/readyz") and _answers(f"http://{self.admin}/"):
                 return
             time.sleep(0.1)
         raise AssertionError("the server did not become ready")
@@ -139,6 +137,22 @@ class Server:
         }
         return self.post("/check-in", request)[1]
 
+    def wait_until_offered(self, version: str) -> None:
+        """Return when check-ins offer *version*."""
+        self.wait_until_told(lambda told: told["version"] == version)
+
+    def wait_until_told(
+        self, expected: Callable[[Mapping[str, Any]], bool], version: str = "1.0.0"
+    ) -> None:
+        """Return when an install on *version* is told what is *expected*.
+
+        Verbs that widen are seen by check-ins within two seconds; a busy machine takes longer.
+        """
+        install_id, until = an_id(), time.monotonic() + 10
+        while not expected(told := self.check_in(install_id, version)["assignment"]):
+            assert time.monotonic() < until, told
+            time.sleep(0.1)
+
     def post(self, path: str, document: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """POST to the public app; return status and body."""
         request = urllib.request.Request(
@@ -174,8 +188,8 @@ def a_server(folder: Path, *, workers: int = 1, policy: str = POLICY) -> Iterato
     )  # fmt: skip
     config = folder / "serinus.toml"
     config.write_text(config.read_text().replace("[server]", f"[server]\nworkers = {workers}"))
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         process = server.process
@@ -183,6 +197,17 @@ def a_server(folder: Path, *, workers: int = 1, policy: str = POLICY) -> Iterato
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=2).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code < 500  # a server that wants a token is there
+    except OSError:
+        return False
+    return True
 
 
 def an_id() -> str:
