@@ -21,7 +21,8 @@ VIOLATIONS = {
     "islands": ("client_agent/machine.py", "import client_agent.platforms"),
     "adapters": ("update_server/store/planted.py", "import signing"),
     "web": ("update_server/web/public/planted.py", "import sqlalchemy"),
-    "cli": ("update_server/cli/planted.py", "import flask"),
+    "signer": ("update_server/signer/planted.py", "import update_server.store"),
+    "cli": ("update_server/cli/planted.py", "import update_server.wiring"),
     "agent": ("client_agent/planted.py", "import rich"),
 }
 
