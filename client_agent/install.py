@@ -316,8 +316,9 @@ class Installation:
             except (OSError, BadBodyError):
                 continue
         for seq, installed in sorted(found, key=lambda pair: pair[0], reverse=True):
-            try:
-                self.verify(installed)
+            folder, digest = self.path_of(installed), installed.manifest_sha256
+            try:  # as the launcher does, which has started it meanwhile
+                verify_tree(folder, digest, self._platform, exactly=False)
             except PayloadError:
                 continue
             return State(seq=seq, current=installed)

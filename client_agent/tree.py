@@ -155,11 +155,17 @@ def read_manifest(root: Path, manifest_sha256: str) -> Manifest:
 
 
 def verify_tree(
-    root: Path, manifest_sha256: str, platform: Platform, *, from_medium: bool = False
+    root: Path,
+    manifest_sha256: str,
+    platform: Platform,
+    *,
+    from_medium: bool = False,
+    exactly: bool = True,
 ) -> Manifest:
-    """Return the manifest when *root* holds exactly its tree: names, kinds, sizes, bytes.
+    """Return the manifest when *root* holds its tree: names, kinds, sizes, bytes.
 
     *from_medium*: read what is stored, not what the system remembers to have written.
+    *exactly*: names that an app left there count as damage, too.
 
     Raises:
         PayloadError: ``damaged``; the detail is the first path that differs.
@@ -177,9 +183,12 @@ def verify_tree(
     try:
         with Folder.opened(root, by_descriptor=platform.by_descriptor) as folder:
             for path, names in expected.items():
-                _verify_folder(folder, path, names, platform, from_medium=from_medium)
+                with folder.parent_of(f"{path}/." if path else ".") as (here, _):
+                    if exactly and here.names() != names.keys():
+                        raise PayloadError(Code.DAMAGED, path or "/")
+                    _verify_folder(here, path, names, platform, from_medium=from_medium)
             with folder.parent_of(f"{RESERVED_ROOT}/{MANIFEST}") as (own, _):
-                if not own.names() <= {MANIFEST, CONFIRMED}:
+                if exactly and not own.names() <= {MANIFEST, CONFIRMED}:
                     raise PayloadError(Code.DAMAGED, RESERVED_ROOT)
     except OSError as error:
         raise PayloadError(Code.DAMAGED, error.strerror or type(error).__name__) from error
@@ -187,26 +196,23 @@ def verify_tree(
 
 
 def _verify_folder(
-    root: Folder,
+    folder: Folder,
     path: str,
     names: dict[str, ManifestEntry | None],
     platform: Platform,
     *,
     from_medium: bool,
 ) -> None:
-    with root.parent_of(f"{path}/." if path else ".") as (folder, _):
-        if folder.names() != names.keys():
-            raise PayloadError(Code.DAMAGED, path or "/")
-        for name, entry in names.items():
-            if entry is None:
-                if not stat.S_ISDIR(folder.stat(name).st_mode):
-                    raise PayloadError(Code.DAMAGED, f"{path}/{name}")
-            elif entry.kind is EntryKind.LINK:
-                is_link = stat.S_ISLNK(folder.stat(name).st_mode)
-                if not is_link or folder.read_link(name) != entry.target:
-                    raise PayloadError(Code.DAMAGED, entry.path)
-            else:
-                _verify_file(folder, name, entry, platform, from_medium=from_medium)
+    for name, entry in names.items():
+        if entry is None:
+            if not stat.S_ISDIR(folder.stat(name).st_mode):
+                raise PayloadError(Code.DAMAGED, f"{path}/{name}")
+        elif entry.kind is EntryKind.LINK:
+            is_link = stat.S_ISLNK(folder.stat(name).st_mode)
+            if not is_link or folder.read_link(name) != entry.target:
+                raise PayloadError(Code.DAMAGED, entry.path)
+        else:
+            _verify_file(folder, name, entry, platform, from_medium=from_medium)
 
 
 def _verify_file(

@@ -541,6 +541,19 @@ def test_a_damaged_version_is_not_recovered(tmp_path: Path) -> None:
     assert an_installation(tmp_path).current() == whole
 
 
+def test_what_an_app_left_in_its_folder_does_not_keep_it_from_being_recovered(
+    tmp_path: Path,
+) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, pack(version="1.0"))
+    current = install(installation, pack(version="2.0"))
+    (installation.path_of(current) / "data/left-behind").touch()
+    (installation.root / "state.json").unlink()
+    (installation.root / "state.last").unlink()
+
+    assert an_installation(tmp_path).current() == current  # and so does the launcher
+
+
 def test_a_root_that_was_never_used_is_nothing_to_report(tmp_path: Path) -> None:
     installation = an_installation(tmp_path)
 
