@@ -148,7 +148,11 @@ def test_a_hint_that_is_obeyed_blindly_is_noticed(monkeypatch: pytest.MonkeyPatc
 def is_broken(law: Any, arguments: tuple[st.SearchStrategy[Any], ...]) -> bool:
     """Whether some example of *arguments* breaks *law*. The example itself is of no interest."""
     check = settings(  # no search for the smallest example, which would take long
-        max_examples=2_000, phases=(Phase.generate,), database=None, derandomize=True
+        max_examples=2_000,
+        phases=(Phase.generate,),
+        report_multiple_bugs=False,
+        database=None,
+        derandomize=True,
     )(given(*arguments)(law.hypothesis.inner_test))
     try:
         with warnings.catch_warnings(), redirect_stdout(StringIO()):

@@ -23,39 +23,44 @@ ONE_PERCENT = 100
 
 
 @pytest.fixture(scope="module")
-def buckets() -> tuple[list[int], list[int]]:
-    """Return the buckets of the same installs in two releases."""
+def ids() -> list[str]:
+    """Return the install IDs of the fleet."""
     draw = random.Random(SEED)
-    ids = [str(uuid.UUID(int=draw.getrandbits(128), version=4)) for _ in range(INSTALLS)]
-    one, two = salt_of("one"), salt_of("two")
-    return [bucket_of(one, name) for name in ids], [bucket_of(two, name) for name in ids]
+    return [str(uuid.UUID(int=draw.getrandbits(128), version=4)) for _ in range(INSTALLS)]
 
 
-def test_each_ring_gets_its_share(buckets: tuple[list[int], list[int]]) -> None:
-    for release in buckets:
-        for exposure_bp in SHARES_BP:
-            inside = sum(bucket < exposure_bp for bucket in release)
-            assert is_within_4_sigma(inside, exposure_bp / BUCKETS), exposure_bp
+@pytest.fixture(scope="module")
+def buckets(ids: list[str]) -> list[int]:
+    """Return each install's bucket in one release."""
+    salt = salt_of("one")
+    return [bucket_of(salt, name) for name in ids]
 
 
-def test_the_holdback_gets_its_share(buckets: tuple[list[int], list[int]]) -> None:
-    for release in buckets:
-        held_back = sum(bucket >= BUCKETS - 200 for bucket in release)
-        assert is_within_4_sigma(held_back, 0.02)
+def test_each_ring_gets_its_share(buckets: list[int]) -> None:
+    for exposure_bp in SHARES_BP:
+        inside = sum(bucket < exposure_bp for bucket in buckets)
+        assert is_within_4_sigma(inside, exposure_bp / BUCKETS), exposure_bp
+
+
+def test_the_holdback_gets_its_share(buckets: list[int]) -> None:
+    held_back = sum(bucket >= BUCKETS - 200 for bucket in buckets)
+
+    assert is_within_4_sigma(held_back, 0.02)
 
 
 def test_two_releases_draw_their_first_ring_independently(
-    buckets: tuple[list[int], list[int]],
+    ids: list[str], buckets: list[int]
 ) -> None:
-    in_both = sum(
-        one < ONE_PERCENT and two < ONE_PERCENT for one, two in zip(*buckets, strict=True)
-    )
+    another = salt_of("two")
+    first = [name for name, bucket in zip(ids, buckets, strict=True) if bucket < ONE_PERCENT]
+
+    in_both = sum(bucket_of(another, name) < ONE_PERCENT for name in first)
 
     assert is_within_4_sigma(in_both, 0.01 * 0.01)
 
 
-def test_all_buckets_are_equally_likely(buckets: tuple[list[int], list[int]]) -> None:
-    counts, expected = Counter(buckets[0]), INSTALLS / BUCKETS
+def test_all_buckets_are_equally_likely(buckets: list[int]) -> None:
+    counts, expected = Counter(buckets), INSTALLS / BUCKETS
 
     chi_square = sum((counts[bucket] - expected) ** 2 / expected for bucket in range(BUCKETS))
 
@@ -63,11 +68,9 @@ def test_all_buckets_are_equally_likely(buckets: tuple[list[int], list[int]]) ->
     assert abs(chi_square - degrees) <= 4 * math.sqrt(2 * degrees)
 
 
-def test_the_bounds_would_notice_a_dishonest_share_or_a_shared_salt(
-    buckets: tuple[list[int], list[int]],
-) -> None:
-    a_tenth_more = sum(bucket < ONE_PERCENT * 1.1 for bucket in buckets[0])
-    with_one_salt = sum(bucket < ONE_PERCENT for bucket in buckets[0])
+def test_the_bounds_would_notice_a_dishonest_share_or_a_shared_salt(buckets: list[int]) -> None:
+    a_tenth_more = sum(bucket < ONE_PERCENT * 1.1 for bucket in buckets)
+    with_one_salt = sum(bucket < ONE_PERCENT for bucket in buckets)
 
     assert not is_within_4_sigma(a_tenth_more, 0.01)
     assert not is_within_4_sigma(with_one_salt, 0.01 * 0.01)
