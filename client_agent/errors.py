@@ -34,6 +34,7 @@ class Code(StrEnum):
     TIMED_OUT = "timed_out"  # the whole exchange took longer than it may
     HTTP_STATUS = "http_status"  # an answer that is no success
     UNEXPECTED_ANSWER = "unexpected_answer"  # a captive portal, a wrong type, an encoding
+    ASKED_TO_WAIT = "asked_to_wait"  # the server's Retry-After is not over
     TOO_LARGE = "too_large"  # more bytes than the cap of that answer
     UNSAFE_URL = "unsafe_url"  # http to another host than this one
     # trust (TRUST.md section 6)

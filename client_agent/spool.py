@@ -65,6 +65,9 @@ class Spool:
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Events that were given up, by kind and why."""
 
+    urgent_waiting: bool = False
+    """Whether something urgent came in since the flag was last lowered by whoever sends."""
+
     _mutex: threading.RLock = field(default_factory=threading.RLock)
     _open: dict[Lane, _Segment] = field(default_factory=dict)
     _ring: deque[tuple[Lane, bytes]] = field(default_factory=lambda: deque(maxlen=RING_EVENTS))
@@ -82,6 +85,7 @@ class Spool:
             return
         lane = lane_of(event)
         with self._mutex:
+            self.urgent_waiting |= lane is Lane.URGENT
             if self._stored_bytes() > DOOR_BYTES:
                 self.dropped[event["kind"], "full"] += 1
                 return

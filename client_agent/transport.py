@@ -99,7 +99,7 @@ class Transport:
         self._server = origin_of(server)
         self._origins = {self._server, *(origin_of(mirror) for mirror in network.mirrors)}
         self._paced = PacedManagers()
-        self._managers: dict[str, urllib3.PoolManager] = {}
+        self._managers: dict[tuple[str, bool], urllib3.PoolManager] = {}
 
     def close(self) -> None:
         """Close every connection."""
@@ -237,13 +237,16 @@ class Transport:
 
     def _manager_for(self, url: str) -> urllib3.PoolManager:
         proxy = self._proxy_for(url)
-        if proxy not in self._managers:
-            pools: dict[str, Any] = {"num_pools": 4, "ssl_context": self._ssl_context()}
+        secure = "https" in {urlsplit(url).scheme, urlsplit(proxy).scheme}
+        key = (proxy, secure)
+        if key not in self._managers:
+            # The system's certificates take a while to load: only where they are needed.
+            pools: dict[str, Any] = {"ssl_context": self._ssl_context()} if secure else {}
             manager = (
                 urllib3.ProxyManager(proxy, **pools) if proxy else urllib3.PoolManager(**pools)
             )
-            self._managers[proxy] = self._paced.adopt(manager)
-        return self._managers[proxy]
+            self._managers[key] = self._paced.adopt(manager)
+        return self._managers[key]
 
     def _proxy_for(self, url: str) -> str:
         """Return the proxy's URL, or nothing: explicit, else environment, else system."""

@@ -10,7 +10,7 @@ Not here: the refresh itself (``client_agent.metadata``), the decision (``rollou
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,6 +37,7 @@ from rollout.model import (
     Action,
     Assignment,
     Documents,
+    Failure,
     Install,
     Policy,
     Reason,
@@ -54,6 +55,9 @@ MAX_ARMED = timedelta(hours=24)
 
 CACHE = "tuf"
 """Folder of python-tuf's metadata below ``trust/``."""
+
+
+FailureMemory = Callable[[Policy, RolloutDocument | None], tuple[Failure, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +126,17 @@ class Trust:
         return self._floors.load()[0]
 
     def refresh_and_decide(
-        self, install: Install, hint: Hint | None, transport: Transport, now: datetime
+        self,
+        install: Install,
+        hint: Hint | None,
+        transport: Transport,
+        now: datetime,
+        memory: FailureMemory | None = None,
     ) -> Decision:
         """Return what *install* should run at *now*.
 
-        Floor and high-water mark of *install* are replaced by the durable ones.
+        Floor and high-water mark of *install* are replaced by the durable ones, and its failures
+        by those that *memory* returns for the verified policy and rollout document.
 
         Raises:
             TrustError, NetworkError, DiskError: No decision can be trusted now.
@@ -142,6 +152,8 @@ class Trust:
         if found.rollout is not None:
             self._persist(floor.raised(issued=found.rollout.issued))
         found.releases = self._read_releases(metadata, found, install)
+        if memory is not None:
+            install = replace(install, failures=memory(found.policy, found.rollout))
         documents = Documents(
             policy=found.policy,
             rollout=found.rollout,

@@ -1,0 +1,360 @@
+"""The agent's loop: events into the machine, effects out of it, answers back in.
+
+Decisions are made under one lock; visits to the server begin with the first effect that needs one
+and end, with the events sent, when the machine is at rest again.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from dataclasses import replace
+from datetime import timedelta
+from types import MappingProxyType
+
+from packaging.version import Version
+
+from client_agent.config import ConfirmBy, IdentityKind, Telemetry
+from client_agent.errors import AgentError, DiskError
+from client_agent.forgetting import Forgetting
+from client_agent.identity import Identity
+from client_agent.install import Installation
+from client_agent.machine import events as on
+from client_agent.machine.states import Armed, State, Trial
+from client_agent.machine.step import step
+from client_agent.machine.values import ConfirmRule, Edition
+from client_agent.parts import Parts
+from client_agent.perform import Performer, passive_reason
+from client_agent.telling import fault_of
+from client_agent.timers import Due, Timers
+from client_agent.values import InstalledVersion, Marker, MarkerStatus, Outcome
+from client_agent.visit import Visits
+
+URGENT_SECONDS = 60.0
+QUIT_SECONDS = 2.0
+OLD_DECISION = timedelta(minutes=15)
+_FAR = 3_600.0
+
+
+class Loop:
+    """One agent. ``own_version`` is what the process itself is, if the agent lives in an app."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        own_version: Version | None = None,
+        launch_id: str | None = None,
+    ) -> None:
+        self.parts = parts
+        self.stop = threading.Event()
+        self._wake = threading.Event()
+        self._posted: queue.SimpleQueue[on.Event] = queue.SimpleQueue()
+        self._mutex = threading.RLock()
+        self._launch_id = launch_id
+        self._timers = Timers(parts.clock, parts.chance, parts.schedule)
+        root = parts.settings.root
+        nobody = parts.identities.draw(parts.clock.now(), volatile=True)
+        self.visits = Visits(parts, nobody, Forgetting(root, parts.platform))
+        self.performer = Performer(
+            parts,
+            self.visits,
+            self._timers,
+            stop=self.stop,
+            own_version=own_version,
+            launch_id=launch_id,
+        )
+        self._trial_launch: str | None = None
+        self._trial_since = 0.0
+        self._last_check = float("-inf")
+        self._send_at: float | None = None
+        self._send_failures = 0
+
+    @property
+    def state(self) -> State:
+        """Where the machine stands."""
+        return self.performer.state
+
+    @property
+    def identity(self) -> Identity:
+        """Who this install is."""
+        return self.visits.identity
+
+    def begin(self) -> None:
+        """Find out what is on the disk, and start the machine from there."""
+        installation = self.parts.installation
+        try:
+            Installation.create_root(self.parts.settings.root)
+            installation.prepare()
+            self._know_oneself()
+            started = self._started()
+        except DiskError as error:
+            self.handle(on.NotWritable(reason=passive_reason(error), fault=fault_of(error)))
+            return
+        self.handle(started)
+
+    def run(self) -> None:
+        """Work until ``stop`` is set."""
+        self.begin()
+        while not self.stop.is_set():
+            self.tick()
+            self.parts.clock.wait(self._wake, self.seconds_to_wait())
+            self._wake.clear()
+
+    def post(self, event: on.Event) -> None:
+        """Let the loop's thread handle *event* soon. From any thread."""
+        self._posted.put(event)
+        self._wake.set()
+
+    def end(self) -> None:
+        """Make ``run`` return soon. From any thread."""
+        self.stop.set()
+        self._wake.set()
+
+    def handle(self, event: on.Event) -> None:
+        """Let the machine take *event*, and perform all that follows from it."""
+        with self._mutex:
+            try:
+                self._settle(event)
+            finally:
+                self._finish_visit()
+
+    def check_before_quit(self) -> None:
+        """Ask once more about what is armed, if the last answer is older than 15 minutes."""
+        state = self.state
+        if isinstance(state, Armed) and self.parts.clock.now() - state.decided_at > OLD_DECISION:
+            self.handle(on.CheckRequested())
+
+    def quit(self) -> None:
+        """Seal the marker and flush the spool, within two seconds whatever the loop does."""
+        if self._mutex.acquire(timeout=QUIT_SECONDS):
+            try:
+                self.handle(on.Quit())
+            finally:
+                self._mutex.release()
+        else:  # a visit hangs; these two wait for nothing
+            self.performer.leave()
+
+    def tick(self) -> None:
+        """Do whatever is due now."""
+        while True:
+            try:
+                self._take(self._posted.get_nowait())
+            except queue.Empty:
+                break
+        due = self._timers.look()
+        if due is not Due.NO:
+            self._last_check = self.parts.clock.monotonic()
+            self.handle(on.Woke() if due is Due.WOKE else on.TimerFired())
+        self._look_at_arming()
+        self._look_at_trial()
+        self._look_at_spool()
+
+    def seconds_to_wait(self) -> float:
+        """Return how long nothing is due, at most a minute."""
+        left = [self._timers.seconds_left(), _FAR]
+        state, now = self.state, self.parts.clock.monotonic()
+        if isinstance(state, Trial):
+            uptime, deadline = self._trial_times(state)
+            left += [] if state.uptime_reached else [max(0.0, uptime - now)]
+            left += [] if state.late else [max(0.0, deadline - now)]
+        if self._send_at is not None:
+            left.append(max(0.0, self._send_at - now))
+        return self.parts.schedule.slice(min(left))
+
+    # --- what a person may ask for ---------------------------------------------------
+
+    def reset_identity(self) -> Identity:
+        """Become another install: ask that the old one be forgotten, and draw a new ID.
+
+        Raises:
+            DiskError, StateError: It could not be written down.
+        """
+        with self._mutex:
+            old, parts = self.visits.identity, self.parts
+            self._wish_to_be_forgotten()
+            fresh = parts.identities.draw(parts.clock.now(), volatile=old.volatile)
+            if not fresh.volatile:
+                parts.identities.store(fresh)
+            self._become(fresh, "reset")
+            return fresh
+
+    def allow_telemetry(self, level: Telemetry) -> None:
+        """Change what leaves the machine. ``off`` also asks the server to forget this install.
+
+        Raises:
+            DiskError, StateError: It could not be written down.
+        """
+        with self._mutex:
+            before, self.parts.reporter.level = self.parts.reporter.level, level
+            if level is Telemetry.OFF and before is not Telemetry.OFF:
+                self._wish_to_be_forgotten()
+                self.parts.spool.clear("off")
+
+    def _wish_to_be_forgotten(self) -> None:
+        tokens = [*self.parts.installation.state.read().tokens.values()]
+        if tokens:  # without one the server has never heard of this install
+            self.visits.forgetting.wish(self.visits.identity.install_id, tokens[-1])
+
+    def _become(self, identity: Identity, why: str) -> None:
+        """Be another install: tokens and events were the old one's, versions are still ours."""
+        self.visits.identity = identity
+        self.visits.hint = self.visits.token = None
+        nothing: MappingProxyType[str, str] = MappingProxyType({})
+        self.parts.installation.state.update(lambda state: replace(state, tokens=nothing))
+        self.parts.spool.clear(why)
+
+    # --- starting --------------------------------------------------------------------
+
+    def _know_oneself(self) -> None:
+        parts, now = self.parts, self.parts.clock.now()
+        if parts.settings.identity is IdentityKind.VOLATILE:
+            return
+        found = parts.identities.load(now)
+        self.visits.identity = found.identity
+        if found.cloned:
+            self._become(found.identity, "cloned")
+        if parts.reporter.level is Telemetry.OFF:
+            parts.spool.clear("off")
+
+    def _started(self) -> on.Started:
+        state = self.parts.installation.state.read()
+        result = state.last_result
+        fell_back = result is not None and result.outcome is not Outcome.CONFIRMED
+        if state.pending is None:
+            return on.Started(fell_back=fell_back)
+        edition = edition_of(state.pending.installed)
+        markers = self.parts.installation.markers()
+        mine = next((marker for marker in markers if marker.launch_id == self._launch_id), None)
+        if mine is not None and mine.trial and mine.version == edition.version:
+            trial = Trial(
+                edition=edition,
+                launch_id=mine.launch_id,
+                confirm=self.confirm_rule(),
+                healthy_quits=_healthy_quits(markers, mine),
+            )
+            return on.Started(trial=trial)
+        if self.performer.trial_elsewhere():
+            return on.Started(fell_back=fell_back)
+        armed = Armed(
+            edition=edition,
+            not_after=state.pending.not_after,
+            decided_at=state.pending.armed_at,
+        )
+        return on.Started(armed=armed)
+
+    def confirm_rule(self) -> ConfirmRule:
+        """Return what makes a trial a success here."""
+        by = self.parts.settings.confirm
+        return ConfirmRule.UPTIME if by is ConfirmBy.UPTIME else ConfirmRule.APP
+
+    # --- handling --------------------------------------------------------------------
+
+    def _settle(self, event: on.Event) -> None:
+        waiting = deque([event])
+        while waiting:
+            self.performer.state, effects = step(self.performer.state, waiting.popleft())
+            for effect in effects:
+                answer = self.performer.perform(effect)
+                if answer is not None:
+                    waiting.append(answer)
+                if isinstance(answer, on.FAILURES):
+                    break
+
+    def _take(self, event: on.Event) -> None:
+        now = self.parts.clock.monotonic()
+        if isinstance(event, on.CheckRequested):
+            if now - self._last_check < self.parts.schedule.manual_floor():
+                return
+            self._last_check = now
+        self.handle(event)
+
+    def _finish_visit(self) -> None:
+        if not self.visits.holds_lock:
+            return
+        try:
+            self._send()
+        finally:
+            self.visits.end()
+
+    def _send(self) -> None:
+        """Send the spool, unless the server just failed or has failed too lately."""
+        now = self.parts.clock.monotonic()
+        if self._send_failures and self._send_at is not None and now < self._send_at:
+            return
+        try:
+            self.visits.report(self.performer.running())
+        except AgentError as error:
+            self._send_failures += 1
+            retry = getattr(error, "retry_after_seconds", None)
+            wait = self.parts.schedule.failure(
+                self.parts.chance.share(), _FAR, self._send_failures, retry
+            )
+            self._send_at = now + wait
+        else:
+            self._send_failures, self._send_at = 0, None
+
+    # --- what becomes due ------------------------------------------------------------
+
+    def _look_at_arming(self) -> None:
+        state = self.state
+        if isinstance(state, Armed) and self.parts.clock.now() > state.not_after:
+            self.handle(on.ArmingExpired())
+
+    def _look_at_trial(self) -> None:
+        state, now = self.state, self.parts.clock.monotonic()
+        if not isinstance(state, Trial):
+            return
+        uptime, deadline = self._trial_times(state)
+        if now >= uptime and not state.uptime_reached:
+            self.handle(on.UptimeReached())
+        state = self.state
+        if now >= deadline and isinstance(state, Trial) and not state.late:
+            self.handle(on.HealthDeadline())
+
+    def _trial_times(self, state: Trial) -> tuple[float, float]:
+        """Return when the trial has been up long enough, and when it should be healthy."""
+        if self._trial_launch != state.launch_id:
+            self._trial_launch = state.launch_id
+            self._trial_since = self.parts.clock.monotonic()
+        health, scaled = self.parts.settings.health, self.parts.schedule.scaled
+        return (
+            self._trial_since + scaled(health.uptime_seconds),
+            self._trial_since + scaled(health.deadline_seconds),
+        )
+
+    def _look_at_spool(self) -> None:
+        spool, now = self.parts.spool, self.parts.clock.monotonic()
+        spool.tick()
+        if spool.urgent_waiting and self._send_at is None:
+            self._send_at = now + self.parts.schedule.scaled(URGENT_SECONDS)
+        if self._send_at is not None and now >= self._send_at:
+            self._send_at = None
+            with self._mutex:
+                try:
+                    if self.visits.begin():
+                        self._finish_visit()
+                except AgentError:
+                    return  # busy or broken disk: the next visit sends
+
+
+def edition_of(installed: InstalledVersion) -> Edition:
+    """Return *installed* as the machine knows it."""
+    return Edition(
+        version=installed.version,
+        manifest_sha256=installed.manifest_sha256,
+        rollout=installed.rollout,
+    )
+
+
+def _healthy_quits(markers: list[Marker], mine: Marker) -> int:
+    """Return in how many earlier starts of this trial the app was healthy and quit cleanly."""
+    return sum(
+        marker.trial
+        and marker.healthy
+        and marker.status is MarkerStatus.EXITED
+        and marker.version == mine.version
+        and marker.launch_id != mine.launch_id
+        for marker in markers
+    )

@@ -1,0 +1,124 @@
+"""The parts of one agent, put together from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from packaging.version import Version
+
+from client_agent.attributes import system_attributes
+from client_agent.chance import Chance, SystemChance
+from client_agent.clock import Clock, SystemClock
+from client_agent.config import Settings
+from client_agent.download import Downloader, Source
+from client_agent.identity import Identities, Identity
+from client_agent.install import Installation
+from client_agent.platforms import Platform
+from client_agent.platforms import current as current_platform
+from client_agent.report import Reporter
+from client_agent.schedule import Schedule
+from client_agent.sender import Sender
+from client_agent.spool import Spool
+from client_agent.transport import Transport
+from client_agent.trust import Trust
+from rollout.model import Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateInfo:
+    """What the app is told about an update. ``urgent``: the publisher's date has passed."""
+
+    version: str
+    action: Action = Action.UPDATE
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What the app wants to hear. A hook that raises is reported and otherwise ignored."""
+
+    on_progress: Callable[[int, int], None] | None = None
+    on_staged: Callable[[UpdateInfo], None] | None = None
+    on_restart_wanted: Callable[[UpdateInfo], None] | None = None
+    on_fell_back: Callable[[UpdateInfo], None] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """Everything that an agent works with."""
+
+    settings: Settings
+    installation: Installation
+    platform: Platform
+    clock: Clock
+    chance: Chance
+    schedule: Schedule
+    trust: Trust
+    downloader: Downloader
+    spool: Spool
+    reporter: Reporter
+    sender: Sender
+    identities: Identities
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    hooks: Hooks = field(default_factory=Hooks)
+
+    def transport(self) -> Transport:
+        """Return the connections of one visit."""
+        app, network = self.settings.app, self.settings.network
+        proxies = self.platform.proxies
+        return Transport(app.server, network, self.clock, system_proxies=proxies)
+
+    def sources(self, identity: Identity) -> list[Source]:
+        """Return where files come from, in order; credentials are for the app's server only."""
+        credentials = tuple(one.credential for one in identity.enrolments)
+        own = Source(base=self.settings.app.base, credentials=credentials)
+        return [own, *(Source(base=mirror) for mirror in self.settings.network.mirrors)]
+
+
+def assemble(
+    settings: Settings,
+    *,
+    hooks: Hooks | None = None,
+    attributes: Mapping[str, str] | None = None,
+    platform: Platform | None = None,
+    clock: Clock | None = None,
+    chance: Chance | None = None,
+) -> Parts:
+    """Return the parts of an agent with these *settings*. Nothing is read or written yet."""
+    platform = platform or current_platform()
+    clock = clock or SystemClock()
+    chance = chance or SystemChance()
+    schedule = Schedule(unsafe_speed=settings.unsafe_speed)
+    installation = Installation(
+        settings.root, platform, clock, crash_exit_codes=settings.crash_exit_codes
+    )
+    spool = Spool(installation.spool, platform, clock)
+    bases = (settings.app.base, *settings.network.mirrors)
+
+    def token_for(version: Version) -> str | None:
+        return installation.state.read().tokens.get(str(version))
+
+    return Parts(
+        settings=settings,
+        installation=installation,
+        platform=platform,
+        clock=clock,
+        chance=chance,
+        schedule=schedule,
+        trust=Trust(settings.app, installation.trust, bases, platform),
+        downloader=Downloader(
+            installation.parts,
+            platform,
+            clock,
+            chance,
+            schedule,
+            max_bytes_per_second=settings.network.max_bytes_per_second,
+        ),
+        spool=spool,
+        reporter=Reporter(spool, clock, chance, token_for, settings.telemetry),
+        sender=Sender(spool, settings.app.base),
+        identities=Identities(settings.root, platform, chance),
+        attributes=system_attributes() if attributes is None else attributes,
+        hooks=hooks or Hooks(),
+    )

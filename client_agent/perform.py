@@ -1,0 +1,399 @@
+"""What each effect of the state machine does to the world, and the event it answers with.
+
+Errors of ours become the failure event that the machine waits for; none gets out of here but
+``Stopped`` and what is a fault of the agent itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, BinaryIO
+
+from packaging.version import Version
+
+from client_agent.check_in import Standing
+from client_agent.config import Apply
+from client_agent.errors import AgentError, Code, DiskError, InternalError, PayloadError, StateError
+from client_agent.machine import effects as do
+from client_agent.machine import events as on
+from client_agent.machine.states import Armed, Building, Downloading, Idle, Staged, State, Trial
+from client_agent.machine.values import Edition, PassiveReason, Phase, Trigger
+from client_agent.parts import Parts, UpdateInfo
+from client_agent.status import Status, StatusFile
+from client_agent.telling import Telling, fault_of
+from client_agent.timers import Timers
+from client_agent.values import InstalledVersion, VersionFailure
+from client_agent.visit import Visits
+from rollout.model import Action, Assignment
+
+_ROOM_BYTES = 16 * 1024 * 1024
+_ROOM_TENTHS = 11  # of ten: a tree takes a little more than its files
+
+
+@dataclass(slots=True)
+class _Download:
+    """A verified part, waiting to be built."""
+
+    part: BinaryIO
+    received_bytes: int
+    seconds: int
+
+
+class Performer:
+    """Performs effects for one agent. One thread at a time, but for the effects of a quit."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        visits: Visits,
+        timers: Timers,
+        *,
+        stop: threading.Event,
+        own_version: Version | None = None,
+        launch_id: str | None = None,
+    ) -> None:
+        self._parts = parts
+        self._visits = visits
+        self._timers = timers
+        self._stop = stop
+        self._own_version = own_version
+        self._launch_id = launch_id
+        self._status = StatusFile(parts.settings.root)
+        self._download: _Download | None = None
+        self._telling = Telling(parts, self.running, launch_id)
+        self.state: State = Idle()
+        """The machine's state, as the loop last set it."""
+
+        self.apply = parts.settings.apply
+        self.ignore_bans = False
+        self.ignored: Counter[tuple[str, str]] = Counter()
+        self.assignment: Assignment | None = None
+        self.last_error: AgentError | None = None
+        self._table: dict[type[Any], Callable[[Any], on.Event | None]] = {
+            do.Check: self._check,
+            do.Look: self._look,
+            do.RecordReason: self._record_reason,
+            do.Schedule: self._schedule,
+            do.Report: self._report,
+            do.ReportMarkers: lambda _: self._telling.markers(),
+            do.ReportLastResult: self._report_last_result,
+            do.Fetch: self._fetch,
+            do.Build: self._build,
+            do.DropPart: self._drop_part,
+            do.RememberFailure: self._remember_failure,
+            do.AskPolicy: self._ask_policy,
+            do.Arm: self._arm,
+            do.Disarm: self._disarm,
+            do.NotifyApp: self._notify_app,
+            do.Confirm: self._confirm,
+            do.MarkHealthy: self._mark_healthy,
+            do.CollectGarbage: self._collect_garbage,
+            do.SealMarker: lambda _: self._telling.seal(),
+            do.FlushSpool: lambda _: self._parts.spool.flush(),
+            do.Ignored: self._ignored,
+        }
+
+    def perform(self, effect: do.Effect) -> on.Event | None:
+        """Do what *effect* says and return its answer, if it has one."""
+        return self._table[type(effect)](effect)
+
+    def leave(self) -> None:
+        """Do what a quit needs at the least, whatever else goes on in another thread."""
+        self._telling.seal()
+        self._parts.spool.flush()
+
+    def crashed(self, error: BaseException) -> None:
+        """Report a fault of the agent's own."""
+        running = self.running()
+        if running is not None:
+            self._parts.reporter.crash(error, running, self._launch_id)
+        self._telling.once(InternalError(Code.INTERNAL, type(error).__name__))
+
+    def running(self) -> Version | None:
+        """Return the version that runs here now; None while nothing is installed."""
+        if isinstance(self.state, Trial):
+            return self.state.edition.version
+        if self._own_version is not None:
+            return self._own_version
+        current = self._parts.installation.current()
+        return None if current is None else current.version
+
+    def trial_elsewhere(self) -> bool:
+        """Return whether another process runs a version on trial: hands off what is armed."""
+        if isinstance(self.state, Trial):
+            return False
+        return any(
+            marker.trial and marker.alive and marker.launch_id != self._launch_id
+            for marker in self._parts.installation.markers()
+        )
+
+    # --- looking ---------------------------------------------------------------------
+
+    def _check(self, effect: do.Check) -> on.Event | None:
+        try:
+            if not self._visits.begin() or self.trial_elsewhere():
+                return on.LockLost()
+            standing = self._standing(effect.trigger)
+            looked = self._visits.look(standing, ignore_bans=self.ignore_bans)
+        except AgentError as error:
+            return self._check_failed(error)
+        if looked.decision is None:
+            return self._check_failed(looked.error or StateError(Code.LOST))
+        self.last_error = looked.api_error
+        self._timers.checked()
+        for problem in looked.decision.problems:
+            self._telling.once(problem)
+        return on.Decided(
+            assignment=looked.decision.assignment,
+            goal=looked.decision.goal,
+            at=self._parts.clock.now(),
+            not_after=looked.decision.not_after,
+        )
+
+    def _look(self, effect: do.Look) -> on.Event | None:
+        error = self._visits.check_in(self._standing(effect.trigger))
+        hint = self._visits.hint
+        if error is not None or hint is None:
+            return self._check_failed(error or StateError(Code.LOST))
+        self._timers.checked()
+        now = self._parts.clock.now()
+        assignment = Assignment(action=Action.STAY, reason=hint.reason)
+        return on.Decided(assignment=assignment, goal=None, at=now, not_after=now)
+
+    def _check_failed(self, error: AgentError) -> on.Event:
+        self.last_error = error
+        return on.CheckFailed(
+            fault=fault_of(error),
+            at=self._parts.clock.now(),
+            retry_after_seconds=getattr(error, "retry_after_seconds", None),
+        )
+
+    def _standing(self, trigger: Trigger) -> Standing:
+        state = self.state
+        staged = state.edition.version if isinstance(state, Staged | Armed) else None
+        return Standing(
+            version=self.running(),
+            phase=phase_of(state),
+            staged=staged,
+            failed=[ban.version for ban in self._parts.installation.state.bans()],
+            timestamp_version=self._visits.timestamp_version,
+            snapshot_sha256=self._visits.snapshot_sha256,
+            self_selected=trigger is Trigger.MANUAL,
+        )
+
+    def _record_reason(self, effect: do.RecordReason) -> None:
+        self.assignment = effect.assignment
+
+    def _schedule(self, effect: do.Schedule) -> None:
+        self._timers.schedule(
+            effect, advised=self._visits.advised_seconds, on_trial=isinstance(self.state, Trial)
+        )
+        self._write_status()
+
+    def _write_status(self) -> None:
+        error = self.last_error
+        self._status.write(
+            Status(
+                phase=phase_of(self.state),
+                state=type(self.state).__name__.lower(),
+                version=self.running(),
+                assignment=self.assignment,
+                error=None if error is None else fault_of(error),
+                checked_at=self._timers.checked_at,
+                next_check_in_at=self._timers.due_at,
+            )
+        )
+
+    # --- fetching and building -------------------------------------------------------
+
+    def _fetch(self, effect: do.Fetch) -> on.Event | None:
+        goal, parts = effect.goal, self._parts
+        try:
+            built = parts.installation.find_built(goal)
+            keep = [built.directory] if built else []
+            parts.installation.collect_garbage(keep, keep_parts=[goal.target.sha256])
+            if built is not None:
+                return on.AlreadyBuilt()
+            have = parts.downloader.have_bytes(goal.target)
+            tree = goal.release.artifact.tree_bytes * _ROOM_TENTHS // 10
+            missing = goal.target.length_bytes - have
+            parts.installation.preflight(missing + tree + _ROOM_BYTES)
+            started = parts.clock.monotonic()
+            part = parts.downloader.fetch(
+                goal.target,
+                parts.sources(self._visits.identity),
+                self._visits.transport,
+                self._stop,
+                self._progress,
+            )
+        except AgentError as error:
+            self.last_error = error
+            return on.DownloadFailed(fault=fault_of(error))
+        seconds = int(parts.clock.monotonic() - started)
+        self._download = _Download(part, missing, seconds)
+        return on.Downloaded()
+
+    def _build(self, effect: do.Build) -> on.Event | None:
+        download, self._download = self._download, None
+        if download is None:
+            return on.BuildFailed(fault=fault_of(StateError(Code.LOST)))
+        try:
+            with download.part as part:
+                self._parts.installation.build(part, effect.goal, _no_progress)
+        except AgentError as error:
+            self.last_error = error
+            return on.BuildFailed(fault=fault_of(error))
+        return on.Built()
+
+    def _drop_part(self, effect: do.DropPart) -> None:
+        try:
+            self._parts.downloader.drop(effect.goal.target)
+        except DiskError as error:  # garbage collection gets it later
+            self._telling.once(error)
+
+    def _remember_failure(self, effect: do.RememberFailure) -> None:
+        edition, store = effect.edition, self._parts.installation.state
+        try:
+            known = [
+                old
+                for old in store.read().failures
+                if (old.version, old.manifest_sha256) == (edition.version, edition.manifest_sha256)
+            ]
+            count = 1 + (known[0].count if known else 0)
+            no_space = effect.fault.code == Code.NO_SPACE
+            pause = self._parts.schedule.retry_failed(count, no_space=no_space)
+            store.note_failure(
+                VersionFailure(
+                    version=edition.version,
+                    manifest_sha256=edition.manifest_sha256,
+                    code=effect.fault.code,
+                    count=count,
+                    retry_at=self._parts.clock.now() + timedelta(seconds=pause),
+                    tries_left=known[0].tries_left if known else None,
+                )
+            )
+        except AgentError as error:
+            self._telling.once(error)
+
+    # --- applying --------------------------------------------------------------------
+
+    def _ask_policy(self, _: do.AskPolicy) -> on.Event | None:
+        return on.Deferred() if self.apply is Apply.PRE_DOWNLOAD else on.Allowed()
+
+    def _arm(self, effect: do.Arm) -> on.Event | None:
+        goal, parts = effect.goal, self._parts
+        try:
+            if not self._visits.holds_lock:
+                raise StateError(Code.BUSY, "armed without the lock")
+            installed = parts.installation.find_built(goal)  # verifies every byte again
+            if installed is None:
+                raise PayloadError(Code.DAMAGED, "no whole directory of it")
+            parts.trust.raise_high_water(goal.release, self.running())
+            if self._visits.token is not None:
+                parts.installation.state.set_token(goal.version, self._visits.token)
+            now = parts.clock.now()
+            parts.installation.state.arm(goal, installed, now=now, not_after=effect.not_after)
+        except AgentError as error:
+            self.last_error = error
+            return on.ArmFailed(fault=fault_of(error))
+        return None
+
+    def _disarm(self, _: do.Disarm) -> None:
+        try:
+            if not self.trial_elsewhere():
+                self._parts.installation.state.disarm()
+        except AgentError as error:
+            self._telling.once(error)
+
+    def _notify_app(self, effect: do.NotifyApp) -> None:
+        hooks = self._parts.hooks
+        info = UpdateInfo(version=str(effect.edition.version), urgent=effect.urgent)
+        if not effect.armed:
+            self._telling.call(hooks.on_staged, info)
+        elif self.apply is Apply.NOW or effect.urgent:
+            self._telling.call(hooks.on_restart_wanted, info)
+
+    def _confirm(self, effect: do.Confirm) -> on.Event | None:
+        store, now = self._parts.installation.state, self._parts.clock.now()
+        try:
+            pending = store.read().pending
+            if pending is not None and is_of(pending.installed, effect.edition):
+                store.confirm(now)
+            current = store.read().current
+            if current is None or not is_of(current, effect.edition):
+                raise StateError(Code.LOST, "what is on trial is not what is armed")
+            self._parts.installation.mark_healthy(effect.launch_id)
+        except AgentError as error:
+            return on.ConfirmFailed(fault=fault_of(error))
+        self._timers.version_changed()
+        return on.Confirmed()
+
+    def _mark_healthy(self, effect: do.MarkHealthy) -> None:
+        try:
+            self._parts.installation.mark_healthy(effect.launch_id)
+        except AgentError as error:
+            self._telling.once(error)
+
+    def _collect_garbage(self, _: do.CollectGarbage) -> None:
+        try:
+            if self._visits.begin():
+                self._parts.installation.collect_garbage([])
+        except AgentError as error:
+            self._telling.once(error)
+
+    # --- telling ---------------------------------------------------------------------
+
+    def _report(self, effect: do.Report) -> None:
+        download = self._download if effect.phase is Phase.DOWNLOADED else None
+        self._telling.step(
+            effect.phase,
+            effect.edition,
+            effect.fault,
+            on_trial=isinstance(self.state, Trial),
+            received=None if download is None else (download.received_bytes, download.seconds),
+        )
+
+    def _report_last_result(self, _: do.ReportLastResult) -> None:
+        if self._telling.last_result():
+            self._timers.version_changed()
+
+    def _ignored(self, effect: do.Ignored) -> None:
+        self.ignored[effect.state, effect.event] += 1
+
+    def _progress(self, done: int, total: int) -> None:
+        self._telling.call(self._parts.hooks.on_progress, done, total)
+
+
+def phase_of(state: State) -> str:
+    """Return the word of CONTRACT for *state*."""
+    match state:
+        case Downloading() | Building():
+            return "downloading"
+        case Staged() | Armed():
+            return "staged"
+        case Trial():
+            return "trial"
+    return "idle"
+
+
+def passive_reason(error: DiskError) -> PassiveReason:
+    """Return why an agent that got *error* at its start only looks."""
+    if error.code is Code.UNSUPPORTED_FILESYSTEM:
+        return PassiveReason.UNSUPPORTED_FILESYSTEM
+    return PassiveReason.NOT_WRITABLE
+
+
+def is_of(installed: InstalledVersion, edition: Edition) -> bool:
+    """Return whether both are the same bytes."""
+    return (installed.version, installed.manifest_sha256) == (
+        edition.version,
+        edition.manifest_sha256,
+    )
+
+
+def _no_progress(_done: int, _total: int) -> None:
+    """Building is quick beside downloading, and not shown."""

@@ -1,0 +1,137 @@
+"""What the running agent last found out, for ``serinus-agent status`` and for tests.
+
+Nothing depends on ``ROOT/status.json``: it is written without sync, and a missing or torn one
+only says less.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from client_agent.install import Installation
+from client_agent.machine.values import Fault
+from client_agent.report import zulu
+from client_agent.spool import Spool
+from client_agent.values import InstalledVersion
+from rollout.model import Assignment
+
+FILE_NAME = "status.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Where the agent stands, and why."""
+
+    phase: str
+    state: str
+    version: Version | None
+    assignment: Assignment | None
+    error: Fault | None
+    checked_at: datetime | None
+    next_check_in_at: datetime | None
+
+
+class StatusFile:
+    """The file in ROOT."""
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / FILE_NAME
+
+    def write(self, status: Status) -> None:
+        """Put *status* in the place of the last one; never raises."""
+        new = self._path.with_suffix(".new")
+        try:
+            new.write_text(json.dumps(_render(status), indent=1) + "\n", encoding="utf-8")
+            new.replace(self._path)
+        except OSError:
+            return
+
+    def read(self) -> dict[str, Any]:
+        """Return the last status as it was written; nothing if there is none."""
+        try:
+            said = json.loads(self._path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return said if isinstance(said, dict) else {}
+
+
+def describe(installation: Installation, spool: Spool) -> dict[str, Any]:
+    """Return all that a person may want to know of an installation, as JSON."""
+    state = installation.state.read()
+    pending = state.pending
+    return {
+        **(StatusFile(installation.root).read() or {"state": None}),
+        "root": str(installation.root),
+        "current": _installed(state.current),
+        "previous": _installed(state.previous),
+        "pending": None
+        if pending is None
+        else {
+            **(_installed(pending.installed) or {}),
+            "tries_left": pending.tries_left,
+            "not_after": zulu(pending.not_after),
+        },
+        "bans": [
+            {
+                "version": str(ban.version),
+                "rollout": ban.rollout,
+                "reason": ban.reason,
+                "at": zulu(ban.at),
+                "count": ban.count,
+            }
+            for ban in state.bans
+        ],
+        "failures": [
+            {"version": str(one.version), "code": one.code, "retry_at": zulu(one.retry_at)}
+            for one in state.failures
+        ],
+        "spool_bytes": spool.waiting(),
+    }
+
+
+def _installed(installed: InstalledVersion | None) -> dict[str, Any] | None:
+    if installed is None:
+        return None
+    return {
+        "version": str(installed.version),
+        "directory": installed.directory,
+        "rollout": installed.rollout,
+    }
+
+
+def _render(status: Status) -> dict[str, Any]:
+    error = status.error
+    return {
+        "phase": status.phase,
+        "state": status.state,
+        "version": None if status.version is None else str(status.version),
+        "assignment": render_assignment(status.assignment),
+        "error": None if error is None else {"category": error.category, "code": error.code},
+        "checked_at": None if status.checked_at is None else zulu(status.checked_at),
+        "next_check_in_at": (
+            None if status.next_check_in_at is None else zulu(status.next_check_in_at)
+        ),
+    }
+
+
+def render_assignment(assignment: Assignment | None) -> dict[str, Any] | None:
+    """Return an assignment as JSON, with its reason."""
+    if assignment is None:
+        return None
+    hold = assignment.hold
+    return {
+        "action": assignment.action.value,
+        "version": None if assignment.version is None else str(assignment.version),
+        "reason": assignment.reason.value,
+        "detail": None if assignment.detail is None else assignment.detail.value,
+        "ring": assignment.ring,
+        "rollout": assignment.rollout,
+        "bucket": assignment.bucket,
+        "hold": None if hold is None else {"title": hold.title, "link": hold.link},
+    }

@@ -1,0 +1,132 @@
+"""Everything the agent says: events about itself to the server, and calls to the app's hooks.
+
+Nothing here raises: what cannot be told is told less, or later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from packaging.version import Version
+
+from client_agent.errors import AgentError, Category, Code, DiskError
+from client_agent.machine.values import Edition, Fault, Phase
+from client_agent.parts import Parts, UpdateInfo
+from client_agent.values import MarkerStatus, Outcome
+
+_AGAIN_AFTER = timedelta(hours=24)
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+_OUTCOMES = {
+    Outcome.FELL_BACK: Fault(category=Category.LAUNCH, code=Code.TRIES_USED_UP),
+    Outcome.CANNOT_START: Fault(category=Category.LAUNCH, code=Code.CANNOT_START),
+    Outcome.DAMAGED: Fault(category=Category.PAYLOAD, code=Code.DAMAGED),
+}
+
+
+class Telling:
+    """Tells for one agent. ``running`` returns the version that runs now."""
+
+    def __init__(
+        self, parts: Parts, running: Callable[[], Version | None], launch_id: str | None
+    ) -> None:
+        self._parts = parts
+        self._running = running
+        self._launch_id = launch_id
+        self._told: dict[str, datetime] = {}
+
+    def step(
+        self,
+        phase: Phase,
+        edition: Edition | None,
+        fault: Fault | None,
+        *,
+        on_trial: bool = False,
+        received: tuple[int, int] | None = None,
+    ) -> None:
+        """Queue a step of an update; *received*: bytes and seconds of the download."""
+        running = self._running()
+        about = running if edition is None else edition.version
+        if about is None:
+            return
+        if on_trial:  # what runs is what it leads to; it came from what was confirmed last
+            current = self._parts.installation.current()
+            running = None if current is None else current.version
+        self._parts.reporter.step(
+            phase,
+            running=running,
+            to=about,
+            fault=fault,
+            downloaded_bytes=None if received is None else received[0],
+            duration_seconds=None if received is None else received[1],
+        )
+
+    def once(self, error: AgentError) -> None:
+        """Queue an error that stops nothing, at most once a day for each code."""
+        now = self._parts.clock.now()
+        if now - self._told.get(error.code, _NEVER) < _AGAIN_AFTER:
+            return
+        self._told[error.code] = now
+        self.step(Phase.FAILED, None, fault_of(error))
+
+    def markers(self) -> None:
+        """Queue the sessions of all starts that ended, but for the one that we live in."""
+        try:
+            boot_id = self._parts.platform.boot_id()
+            for marker in self._parts.installation.markers():
+                if not (marker.alive or marker.reported or marker.launch_id == self._launch_id):
+                    self._parts.reporter.session(marker, boot_id)
+                    self._parts.installation.mark_reported(marker.launch_id)
+        except AgentError as error:
+            self.once(error)
+        except OSError:
+            self.once(DiskError(Code.IO))
+
+    def last_result(self) -> bool:
+        """Queue how the last trial ended; return whether it fell back."""
+        store = self._parts.installation.state
+        result = store.read().last_result
+        if result is None:
+            return False
+        fell_back = result.outcome is not Outcome.CONFIRMED
+        if fell_back:
+            self._parts.reporter.step(
+                "rolled_back",
+                running=result.left,
+                to=result.version,
+                fault=_OUTCOMES[result.outcome],
+            )
+            self.call(self._parts.hooks.on_fell_back, UpdateInfo(version=str(result.version)))
+        try:
+            store.clear_last_result()
+        except AgentError as error:
+            self.once(error)
+        return fell_back
+
+    def seal(self) -> None:
+        """Note in the marker of the start that we live in that it ended cleanly."""
+        if self._launch_id is None:
+            return
+        try:
+            now = self._parts.clock.now()
+            self._parts.installation.seal_marker(self._launch_id, MarkerStatus.EXITED, now)
+        except AgentError as error:
+            self.once(error)
+
+    def call(self, hook: Callable[..., None] | None, *arguments: Any) -> None:
+        """Call a hook of the app's. What it raises is reported, and stops nothing of ours."""
+        if hook is None:
+            return
+        try:
+            hook(*arguments)
+        except Exception as error:  # noqa: BLE001 - whatever the app's code raises
+            running = self._running()
+            if running is not None:
+                self._parts.reporter.crash(error, running, self._launch_id)
+
+
+def fault_of(error: AgentError) -> Fault:
+    """Return *error* as the machine and the wire know it."""
+    return Fault(category=error.category.value, code=error.code.value)

@@ -1,0 +1,179 @@
+"""One visit to the server: the lock, the check-in, the decision, and then the events.
+
+API and files may fail alone. Files without the API still update, on the strength of the signed
+documents; the API without files only reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from packaging.version import Version
+
+from client_agent.bans import failures_for
+from client_agent.check_in import Answered, Standing, parse_answer, render_check_in
+from client_agent.errors import AgentError, Code, NetworkError, StateError
+from client_agent.forgetting import Forgetting
+from client_agent.identity import Identity
+from client_agent.parts import Parts
+from client_agent.platforms import Lock
+from client_agent.schedule import MAX_RETRY_AFTER_SECONDS
+from client_agent.transport import Transport, status_error
+from client_agent.trust import Decision, Hint
+from client_agent.values import State
+from rollout.model import Failure, Install, Policy, RolloutDocument
+
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What a visit found out: a decision or why there is none, and how the API did."""
+
+    decision: Decision | None
+    error: AgentError | None
+    api_error: AgentError | None
+
+
+class Visits:
+    """The visits of one agent. One at a time."""
+
+    def __init__(self, parts: Parts, identity: Identity, forgetting: Forgetting) -> None:
+        self._parts = parts
+        self.identity = identity
+        self.forgetting = forgetting
+        self.hint: Hint | None = None
+        self.advised_seconds: int | None = None
+        self.token: str | None = None
+        self.timestamp_version = 0
+        self.snapshot_sha256 = ""
+        self._lock: Lock | None = None
+        self._transport: Transport | None = None
+        self._api_not_before: datetime | None = None
+
+    @property
+    def transport(self) -> Transport:
+        """The connections of this visit."""
+        if self._transport is None:
+            self._transport = self._parts.transport()
+        return self._transport
+
+    def begin(self) -> bool:
+        """Take the install's lock; False when another agent has it.
+
+        Raises:
+            DiskError: ROOT cannot be locked.
+        """
+        if self._lock is None:
+            try:
+                self._lock = self._parts.installation.lock()
+            except StateError:
+                return False
+        return True
+
+    def end(self) -> None:
+        """Close the connections and give the lock back."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    @property
+    def holds_lock(self) -> bool:
+        """Whether this agent may change anything in ROOT now."""
+        return self._lock is not None
+
+    def look(self, standing: Standing, *, ignore_bans: bool = False) -> Looked:
+        """Check in, refresh, decide. Never raises what belongs in the answer.
+
+        Raises:
+            DiskError, StateError: The state cannot be read.
+        """
+        api_error = self.check_in(standing)
+        install = Install(
+            id=self.identity.install_id,
+            channel=self._parts.settings.app.channel,
+            platform=self._parts.settings.app.platform,
+            version=standing.version,
+            groups=self.identity.groups,
+            attributes=self._parts.attributes,
+        )
+        state = self._parts.installation.state.read()
+        memory = _nothing if ignore_bans else _memory_of(state)
+        now = self._parts.clock.now()
+        try:
+            decision = self._parts.trust.refresh_and_decide(
+                install, self.hint, self.transport, now, memory
+            )
+        except AgentError as error:
+            return Looked(decision=None, error=error, api_error=api_error)
+        self.timestamp_version = decision.timestamp_version
+        self.snapshot_sha256 = decision.snapshot_sha256
+        if self.advised_seconds is None or api_error is not None:
+            self.advised_seconds = decision.next_check_in_seconds
+        return Looked(decision=decision, error=None, api_error=api_error)
+
+    def check_in(self, standing: Standing) -> AgentError | None:
+        """Ask the API; keep its hint and its token. Return the error when there is no answer."""
+        now = self._parts.clock.now()
+        if self._api_not_before is not None and now < self._api_not_before:
+            return NetworkError(Code.ASKED_TO_WAIT)
+        try:
+            answered = self._ask(standing, now)
+        except AgentError as error:
+            if isinstance(error, NetworkError) and error.retry_after_seconds:
+                wait = min(error.retry_after_seconds, MAX_RETRY_AFTER_SECONDS)
+                self._api_not_before = now + timedelta(seconds=wait)
+            return error
+        self.hint = answered.hint
+        self.advised_seconds = answered.next_check_in_seconds
+        self._keep_token(standing.version, answered.token)
+        return None
+
+    def report(self, running: Version | None) -> None:
+        """Send what is in the spool, and the wishes to be forgotten.
+
+        Raises:
+            NetworkError, TrustError, DiskError: What did not arrive stays for later.
+        """
+        spool, now = self._parts.spool, self._parts.clock.now()
+        if running is not None:
+            self._parts.reporter.dropped(running)
+        spool.trim(now)
+        spool.urgent_waiting = False
+        tokens = dict(self._parts.installation.state.read().tokens)
+        self._parts.sender.send(self.identity.install_id, tokens, self.transport, now)
+        self.forgetting.deliver(self._parts.sender, self.transport)
+
+    def _ask(self, standing: Standing, now: datetime) -> Answered:
+        settings = self._parts.settings
+        body = render_check_in(
+            settings.app,
+            self.identity,
+            standing,
+            self._parts.attributes,
+            self._parts.reporter.level,
+        )
+        answer = self.transport.post(f"{settings.app.base}/check-in", body)
+        if answer.status != _OK:
+            raise status_error(answer)
+        return parse_answer(answer.body, now)
+
+    def _keep_token(self, running: Version | None, token: str) -> None:
+        """Remember the token of what runs: it goes with everything that happens on it."""
+        self.token = token
+        state = self._parts.installation.state
+        if running is not None and state.read().tokens.get(str(running)) != token:
+            state.set_token(running, token)
+
+
+def _memory_of(state: State) -> Callable[[Policy, RolloutDocument | None], tuple[Failure, ...]]:
+    return lambda policy, rollout: failures_for(state.bans, state.failures, policy, rollout)
+
+
+def _nothing(_policy: Policy, _rollout: RolloutDocument | None) -> tuple[Failure, ...]:
+    return ()
