@@ -32,14 +32,6 @@ def test_an_agent_understands_the_settings_it_is_given(tmp_path: Path) -> None:
     assert found.unsafe_speed == 100
 
 
-def test_a_programs_health_check_is_given_its_time_at_every_speed(tmp_path: Path) -> None:
-    install, *_ = make_folders(tmp_path, 1, 1, SETTINGS, b"{}")
-
-    found = config.load(install.root / "agent.toml")
-
-    assert found.health.command_seconds / found.unsafe_speed >= 30
-
-
 def test_the_first_folders_are_the_publishers_own(tmp_path: Path) -> None:
     installs = make_folders(tmp_path, 5, 2, SETTINGS, b"{}")
 

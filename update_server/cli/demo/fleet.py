@@ -38,11 +38,7 @@ unsafe_speed = {speed}
 
 [health]
 command = ["--version"]
-command_seconds = {command_seconds}
 """
-
-_HEALTH_SECONDS = 30
-_MAX_COMMAND_SECONDS = 3_600  # what the agent's settings allow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +60,6 @@ class AgentSettings:
             server=self.server,
             root_file=ROOT_FILE,
             speed=self.speed,
-            # The speed divides this one, too, but programs run no faster for it.
-            command_seconds=min(_MAX_COMMAND_SECONDS, int(_HEALTH_SECONDS * self.speed)),
         )
 
 
