@@ -42,6 +42,7 @@ class Launcher:
     def __init__(self, root: str, arguments: list[str], *, wait: bool) -> None:
         self.root, self.arguments, self.wait = root, arguments, wait
         self.versions, self.launches = join(root, "versions"), join(root, "launches")
+        close_markers(self.launches)
         self.boot_id = boot_id()
         self.now = strftime(TIME, gmtime(time()))
         self.lock = take_lock(join(root, "state.lock"))  # 1
@@ -257,6 +258,23 @@ def check_tree(folder: str, record: Record, *, full: bool) -> None:
                     same &= hashlib.file_digest(file, "sha256").hexdigest() == fields[2]
     if not same:
         raise ValueError(folder)
+
+
+def close_markers(launches: str) -> None:
+    """Close the markers that an app left us when it restarted: it lives no more."""
+    try:
+        with os.scandir(launches) as entries:
+            markers = {entry.inode() for entry in entries}
+        device = os.stat(launches).st_dev
+    except OSError:
+        return
+    for descriptor in range(3, 64):
+        try:
+            found = os.fstat(descriptor)
+        except OSError:
+            continue
+        if found.st_dev == device and found.st_ino in markers:
+            os.close(descriptor)
 
 
 def read_marker(path: str) -> tuple[Record, bool]:

@@ -187,3 +187,20 @@ def test_an_app_that_runs_on_is_alive_though_its_launcher_is_gone(tmp_path: Path
         app.kill()
 
     assert [marker.alive for marker in installation.markers()] == [False]
+
+
+def test_an_app_that_restarts_itself_does_not_keep_its_old_marker(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    again = f'[ -n "$AGAIN" ] || AGAIN=1 exec {sys.executable} -I "$SERINUS_ROOT/launcher.py"'
+    install(installation, an_app("1.0", f"{again}\ncat"))
+    command = installation.launcher_command()
+
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as app:
+        assert app.stdin is not None
+        assert app.stdout is not None
+        app.stdin.write(b"x\n")
+        app.stdin.flush()
+        app.stdout.readline()
+        assert versions(installation) == ["1.0", "1.0"]
+        assert sorted(marker.alive for marker in installation.markers()) == [False, True]
+        app.kill()

@@ -420,8 +420,10 @@ def test_macos_refuses_network_file_systems(tmp_path: Path) -> None:
     ("scutil", "proxies"),
     [
         (
-            "<dictionary> {\n  HTTPEnable : 1\n  HTTPProxy : p\n  HTTPPort : 1\n  HTTPSEnable : 1\n"
-            + "  HTTPSProxy : s\n  HTTPSPort : 2\n}\n",
+            (
+                "<dictionary> {\n  HTTPEnable : 1\n  HTTPProxy : p\n  HTTPPort : 1\n"
+                "  HTTPSEnable : 1\n  HTTPSProxy : s\n  HTTPSPort : 2\n}\n"
+            ),
             {"http": "http://p:1", "https": "http://s:2"},
         ),
         ("  HTTPEnable : 0\n  HTTPProxy : p\n  HTTPPort : 1\n", {}),
