@@ -77,6 +77,16 @@ DAMAGES: dict[str, tuple[Callable[[World], object], str]] = {
         lambda w: w.blobs.blobs.update({"apps/demo/tuf/timestamp.json": b"{}"}),
         "untrusted",
     ),
+    "a role is not signed": (
+        lambda w: w.blobs.blobs.update(
+            {
+                (k := "apps/demo/tuf/1.policy.json"): w.blobs.blobs[k].replace(
+                    b'"sig":"', b'"sig":"0'
+                )
+            }
+        ),
+        "untrusted",
+    ),
     "the root is gone": (
         lambda w: w.blobs.delete("apps/demo/tuf/1.root.json"),
         "untrusted",
@@ -317,6 +327,18 @@ def test_holds_and_paused_and_pulled_rollouts_come_back(released: World) -> None
     assert released.rollout(paused).state is RolloutState.PAUSED
     with released.database.reading() as stores:
         assert {held.rollout for held in stores.rollouts.holds(APP)} == {None, paused.id}
+    assert check(released) == ()
+
+
+def test_a_pull_without_a_replacement_comes_back(released: World) -> None:
+    released.publish("2.2.0")
+    rollout = released.start("2.2.0")
+    released.services().control.pull(released.caller(), APP, rollout.id)
+
+    rebuilt(released)
+
+    again = released.rollout(rollout)
+    assert (again.state, again.replacement) == (RolloutState.PULLED, None)
     assert check(released) == ()
 
 

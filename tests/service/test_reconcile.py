@@ -221,6 +221,22 @@ def test_a_replacement_without_an_edge_is_taken_back_and_the_pull_stays(released
     assert_sound(released)
 
 
+def test_the_replacement_of_an_older_pull_survives_a_refused_wish(released: World) -> None:
+    pulled = released.start("2.1.0")
+    released.services().control.pull(released.caller(), APP, pulled.id, reason="bad")
+    released.publish("2.2.0")
+    rollout = released.start("2.2.0")
+    with released.database.transaction() as stores:
+        stores.rollouts.replace(rollout, promote(rollout, released.clock.now()))
+
+    with pytest.raises(SignerRefusedError):
+        released.services().reconciler.reconcile(APP)
+
+    kept = released.rollout(pulled)
+    assert (kept.state, kept.replacement) == (RolloutState.PULLED, Version("2.0.0"))
+    assert_sound(released)
+
+
 def test_a_refusal_that_is_no_judgement_takes_nothing_back(released: World) -> None:
     class Keyless:
         def __init__(self, inner: Any) -> None:
@@ -287,6 +303,7 @@ def test_a_wish_that_no_document_can_say_is_told_and_not_due(released: World) ->
         reconciler.reconcile(APP)
 
     assert not reconciler.is_due(APP)
+    assert not released.services().report.rollout(APP, rollout.id).published
 
 
 def test_a_position_of_which_the_policy_tells_no_more_is_taken_to_be_no_wider(
@@ -439,6 +456,7 @@ def test_what_was_recorded_is_published_though_the_signer_is_down(released: Worl
     with released.database.transaction() as stores:
         stores.journal.add(APP, state.timestamp_version, state.journal, released.clock.now())
 
+    assert released.services().reconciler.is_due(APP)
     with pytest.raises(UnavailableError):
         released.services(signer=Down()).reconciler.reconcile(APP)  # type: ignore[arg-type]
 

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from rollout.model import Step
+from tests.admin_world import World, a_registered_world
+from tests.web.admin.conftest import Ask
+from update_server.service.ports import Role, UnavailableError
+from update_server.web.admin.app import create_app
+
+ROLLOUTS = "/v1/admin/apps/demo/rollouts"
+
+
+def start(ask: Ask, version: str = "2.1.0", **more: object) -> TestResponse:
+    return ask("POST", ROLLOUTS, json={"version": version, "channel": "stable", **more})
+
+
+@pytest.fixture
+def started(ask: Ask) -> str:
+    """The path of a rollout that has just started."""
+    response = start(ask)
+    assert response.status_code == 201
+    return f"{ROLLOUTS}/{response.json['id']}"  # type: ignore[index]
+
+
+def body_of(response: TestResponse) -> dict[str, Any]:
+    assert response.json is not None
+    body: dict[str, Any] = response.json
+    return body
+
+
+def test_a_started_rollout_is_told_in_full(ask: Ask) -> None:
+    response = start(ask, reason="monday")
+
+    assert response.status_code == 201
+    assert response.headers["ETag"] == '"1"'
+    assert response.headers["Cache-Control"] == "no-store"
+    body = body_of(response)
+    assert {name: body[name] for name in ("app", "channel", "version", "state", "ring")} == {
+        "app": "demo",
+        "channel": "stable",
+        "version": "2.1.0",
+        "state": "active",
+        "ring": "internal",
+    }
+    assert body["rings"] == [
+        {"name": "internal", "exposure_bp": 10_000, "state": "open"},
+        {"name": "10%", "exposure_bp": 1_000, "state": "waiting"},
+        {"name": "all", "exposure_bp": 10_000, "state": "waiting"},
+    ]
+    assert body["ladder"][0] == {
+        "ring": "internal",
+        "exposure_bp": None,
+        "holdback_bp": 0,
+        "soak_seconds": 60,
+        "approvals": 0,
+    }
+    assert body["published"] is True
+    assert body["reason"] == "monday"
+    assert body["funnel"]["offered"] == {"candidate": 0, "control": 0, "internal": 0}
+    assert (body["verdict"], body["no_verdict"]) == (None, "not_judged")
+
+
+def test_lists_and_single_ones_tell_the_same(ask: Ask, started: str) -> None:
+    one = body_of(ask("GET", started, role=Role.VIEWER))
+
+    assert body_of(ask("GET", ROLLOUTS, role=Role.VIEWER))["items"][0] == one
+    assert body_of(ask("GET", "/v1/admin/rollouts", role=Role.VIEWER))["items"] == [one]
+
+
+def test_live_rollouts_of_other_apps_are_not_told(ask: Ask, started: str, world: World) -> None:
+    assert started
+    world.services().apps.add(world.caller(Role.ADMIN, None), "other", ["stable"], ["a-b"])
+
+    assert body_of(ask("GET", "/v1/admin/rollouts", app="other"))["items"] == []
+
+
+def test_the_four_verbs(ask: Ask, started: str, world: World) -> None:
+    world.advance(60)
+
+    promoted = ask("POST", f"{started}/promote", json={"reason": "fine"})
+    paused = ask("POST", f"{started}/pause", json={"reason": "hm"})
+    resumed = ask("POST", f"{started}/resume")
+    pulled = ask("POST", f"{started}/pull", json={"reason": "bad", "replacement": "2.0.0"})
+
+    states = [(r.status_code, body_of(r)["state"]) for r in (promoted, paused, resumed, pulled)]
+    assert states == [(200, "active"), (200, "paused"), (200, "active"), (200, "pulled")]
+    assert [r.headers["ETag"] for r in (promoted, pulled)] == ['"2"', '"5"']
+    assert body_of(promoted)["exposure_bp"] == 1_000
+    assert body_of(paused)["paused_by"] == "person"
+    assert (body_of(pulled)["replacement"], body_of(pulled)["no_replacement"]) == ("2.0.0", None)
+
+
+def test_a_pull_without_a_way_back_says_so(ask: Ask, world: World) -> None:
+    world.publish("2.2.0")
+    path = f"{ROLLOUTS}/{body_of(start(ask, '2.2.0'))['id']}"
+
+    body = body_of(ask("POST", f"{path}/pull", json={}))
+
+    assert body["replacement"] is None
+    assert "no completed version" in body["no_replacement"]
+
+
+def test_an_illegal_verb_is_told_the_legal_ones(ask: Ask, started: str) -> None:
+    response = ask("POST", f"{started}/resume")
+    assert response.status_code == 200  # it is active already
+
+    ask("POST", f"{started}/pull", json={})
+    response = ask("POST", f"{started}/promote")
+
+    body = body_of(response)
+    assert response.status_code == 409
+    assert body["type"] == "about:blank#illegal_transition"
+    assert (body["legal"], body["rollout"]["state"]) == ([], "pulled")
+
+
+def test_a_revision_that_is_not_the_newest_fails_the_precondition(
+    ask: Ask, started: str, world: World
+) -> None:
+    world.advance(60)
+
+    for etag in ('"7"', "7", 'W/"1"', '"x"'):
+        response = ask("POST", f"{started}/promote", headers={"If-Match": etag}, json={})
+        body = body_of(response)
+        assert (response.status_code, body["current"]) == (412, 1)
+        assert body["rollout"]["revision"] == 1
+    assert ask("POST", f"{started}/promote", headers={"If-Match": '"1"'}).status_code == 200
+    assert ask("POST", f"{started}/resume", headers={"If-Match": "*"}).status_code == 200
+
+
+def test_a_pause_looks_at_no_revision(ask: Ask, started: str) -> None:
+    response = ask("POST", f"{started}/pause", headers={"If-Match": '"7"'}, json={})
+
+    assert response.status_code == 200
+
+
+def test_a_conflict_bears_the_current_rollout(ask: Ask, started: str) -> None:
+    response = start(ask)
+
+    body = body_of(response)
+    assert (response.status_code, body["type"]) == (409, "about:blank#not_newer")
+    assert started.endswith(body["rollout"]["id"])
+
+
+def test_what_leaves_the_ramp_needs_an_override(ask: Ask, started: str) -> None:
+    refused = ask("POST", f"{started}/promote", json={"reason": "hurry"})
+    meant = ask("POST", f"{started}/promote", json={"reason": "hurry", "override": True})
+
+    assert refused.status_code == 403
+    assert body_of(refused)["type"] == "about:blank#approvals_missing"
+    assert body_of(refused)["needed"] == 1
+    assert meant.status_code == 200
+
+
+def test_an_override_without_a_reason_names_the_field(ask: Ask, started: str) -> None:
+    response = ask("POST", f"{started}/promote", json={"override": True})
+
+    assert (response.status_code, body_of(response)["field"]) == (422, "reason")
+
+
+def test_a_ladder_of_ones_own(ask: Ask) -> None:
+    ladder = [{"ring": "half", "exposure_bp": 5_000}, {"ring": "all", "exposure_bp": 10_000}]
+
+    response = start(ask, ladder=ladder, start_ring="half", reason="a hotfix")
+
+    assert body_of(response)["exposure_bp"] == 5_000
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"channel": "stable"}, "version"),
+        ({"version": "2.1.0"}, "channel"),
+        ({"version": "two", "channel": "stable"}, "version"),
+        ({"version": "2.1.0", "channel": "../x"}, "channel"),
+        ({"version": "2.1.0", "channel": "stable", "ladder": []}, "ladder"),
+        ({"version": "2.1.0", "channel": "stable", "ladder": [{}]}, "ladder[0].ring"),
+        (
+            {"version": "2.1.0", "channel": "stable", "ladder": [{"ring": "\N{SNOWMAN}"}]},
+            "ladder[0].ring",
+        ),
+        (
+            {
+                "version": "2.1.0",
+                "channel": "stable",
+                "ladder": [{"ring": "a", "exposure_bp": 10}, {"ring": "b", "exposure_bp": 9}],
+            },
+            "ladder",
+        ),
+        ({"version": "2.1.0", "channel": "stable", "reason": "a\u0000b"}, "reason"),
+        ({"version": "2.1.0", "channel": "stable", "start_ring": 5}, "start_ring"),
+    ],
+)
+def test_a_bad_field_of_a_start_names_itself(body: Any, field: str, ask: Ask) -> None:
+    response = ask("POST", ROLLOUTS, json=body)
+
+    assert (response.status_code, body_of(response)["field"]) == (400, field)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"version": "9.9.9", "channel": "stable"}, 422, "not_released"),
+        ({"version": "2.1.0", "channel": "beta"}, 422, "unknown_channel"),
+        ({"version": "2.0.0", "channel": "stable"}, 409, "not_newer"),
+        (
+            {"version": "2.1.0", "channel": "stable", "start_ring": "moon", "reason": "x"},
+            422,
+            "bad_value",
+        ),
+    ],
+)
+def test_a_start_that_is_not_possible(body: Any, status: int, code: str, ask: Ask) -> None:
+    response = ask("POST", ROLLOUTS, json=body)
+
+    assert (response.status_code, body_of(response)["type"]) == (status, f"about:blank#{code}")
+
+
+def test_unknown_rollouts_are_not_found(ask: Ask) -> None:
+    for method, path in (
+        ("GET", f"{ROLLOUTS}/ro_none"),
+        ("POST", f"{ROLLOUTS}/ro_none/pause"),
+        ("GET", f"{ROLLOUTS}/%00"),
+        ("POST", f"{ROLLOUTS}/ro_none/explode"),
+    ):
+        response = ask(method, path)
+        assert response.status_code == 404
+        assert response.content_type == "application/problem+json"
+
+
+def test_a_pull_to_an_unsigned_version_is_never_done(ask: Ask, started: str) -> None:
+    response = ask("POST", f"{started}/pull", json={"replacement": "1.0.0"})
+
+    body = body_of(response)
+    assert (response.status_code, body["type"]) == (409, "about:blank#never")
+    assert body["why"] == ["2.1.0 to 1.0.0: no signed edge"]
+    assert ask("POST", f"{started}/pull", json={"replacement": "one"}).status_code == 400
+
+
+def test_a_pause_that_cannot_be_signed_now_says_when_to_come_again(world: World) -> None:
+    class Down:
+        def __getattr__(self, name: str) -> object:
+            raise UnavailableError("/var/lib/serinus/signer.sock does not answer")
+
+    rollout = world.start("2.1.0")
+    client = create_app(world.services(signer=Down())).test_client()  # type: ignore[arg-type]
+
+    response = client.post(
+        f"{ROLLOUTS}/{rollout.id}/pause",
+        headers={"Authorization": f"Bearer {world.caller().secret}"},
+    )
+
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
+    assert b"signer.sock" not in response.data
+
+
+def test_a_step_for_two_people_is_told(tmp_path: Path) -> None:
+    ladder = (Step(ring="1%", exposure_bp=100), Step(ring="all", exposure_bp=10_000, approvals=2))
+    world = a_registered_world(tmp_path / "two", ramp=ladder)
+    world.publish("2.0.0")
+    rollout = world.start("2.0.0")
+
+    response = (
+        create_app(world.services())
+        .test_client()
+        .post(
+            f"{ROLLOUTS}/{rollout.id}/promote",
+            headers={"Authorization": f"Bearer {world.caller().secret}"},
+            json={"override": True, "reason": "hurry"},
+        )
+    )
+
+    assert (response.status_code, body_of(response)["needed"]) == (403, 2)
