@@ -5,6 +5,8 @@ Not here: what the publishers' command keeps in the same file (``cli.workspace``
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -33,7 +35,6 @@ class Config:
     database: str
     public: str = "127.0.0.1:8080"
     admin: str = "127.0.0.1:8081"
-    public_url: str = ""
     workers: int = 2
     lease_seconds: int = 2
     next_check_in_seconds: int = 14_400
@@ -60,6 +61,9 @@ _BOUNDS = {
     "lease_seconds": (1, 60),
     "next_check_in_seconds": (1, 86_400),
 }
+_DATABASE = re.compile(r"sqlite:///.+|postgresql(\+psycopg)?://.+")
+# The kernel's bound for the path of a Unix socket, less its final zero.
+_SOCKET_PATH_BYTES = 107
 _FILE_OFFLOADS = ("", "x-accel-redirect", "x-sendfile")
 
 
@@ -76,6 +80,8 @@ def load(path: Path) -> Config:
         raise ConfigError(f"there is no {path}: make a workspace with `serinus init`") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     table = document.get("server", {})
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: [server] must be a table")
@@ -102,11 +108,23 @@ def _config(path: Path, table: Mapping[str, Any]) -> Config:
         database=table.get("database") or f"sqlite:///{data / 'serinus.db'}",
         **{name: value for name, value in table.items() if name not in {"data", "database"}},
     )
-    if config.file_offload not in _FILE_OFFLOADS:
-        raise ConfigError(f"{path}: [server] file_offload must be one of {_FILE_OFFLOADS}")
-    _address(path, "public", config.public)
-    _address(path, "admin", config.admin)
+    _check(path, config)
     return config
+
+
+def _check(path: Path, config: Config) -> None:
+    if not _DATABASE.fullmatch(config.database):
+        # What it is instead is not shown: it may hold a password.
+        allowed = "sqlite:///PATH or postgresql://USER@HOST/NAME"
+        raise ConfigError(f"{path}: [server] database must be {allowed}")
+    if config.file_offload not in _FILE_OFFLOADS:
+        allowed = " or ".join(filter(None, _FILE_OFFLOADS))
+        raise ConfigError(f"{path}: [server] file_offload must be {allowed}, or empty")
+    if config.public_address == config.admin_address:
+        raise ConfigError(f"{path}: [server] public and admin must not be the same address")
+    if len(os.fsencode(config.signer_socket)) > _SOCKET_PATH_BYTES:
+        most = f"so that {config.signer_socket} has at most {_SOCKET_PATH_BYTES} bytes"
+        raise ConfigError(f"{path}: [server] data must be a shorter path, {most}")
 
 
 def _address(path: Path, name: str, text: str) -> tuple[str, int]:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from update_server import config as configs
@@ -40,9 +40,15 @@ _BLOCKING_THREADS = 8  # requests that one web worker handles at once
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one process by its name until it is told to stop."""
     name = (sys.argv[1:] if arguments is None else list(arguments))[0]
-    config = configs.load(Path(os.environ[CONFIG_VARIABLE]))
-    _stop_with_parent()
-    return PROCESSES[name](config)
+    try:
+        config = configs.load(Path(os.environ[CONFIG_VARIABLE]))
+        stop_with_parent()
+        return PROCESSES[name](config)
+    except Exception as error:
+        if os.environ.get("SERINUS_DEBUG"):
+            raise
+        sys.stderr.write(f"serinus {name}: {type(error).__name__}: {error}\n")
+        return 1
 
 
 def _signer(config: configs.Config) -> int:
@@ -106,10 +112,8 @@ def _stop_event() -> threading.Event:
     return stop
 
 
-def _stop_with_parent() -> None:
+def stop_with_parent() -> None:
     """Send this process SIGTERM when the pipe on its standard input closes."""
-    if os.environ.get("SERINUS_STANDALONE"):
-        return
 
     def wait() -> None:
         while os.read(0, 1):
@@ -119,12 +123,25 @@ def _stop_with_parent() -> None:
     threading.Thread(target=wait, name="parent-watch", daemon=True).start()
 
 
+def command_of(name: str) -> Sequence[str]:
+    """Return the command that runs the process *name*."""
+    return (sys.executable, "-m", "update_server.processes", name)
+
+
 class _Child:
     """One process that is started again when it dies."""
 
-    def __init__(self, name: str, config: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Callable[[str], None],
+    ) -> None:
         self.name = name
-        self._config = config
+        self._command = command
+        self._environment = environment
+        self._log = log
         self._deaths = 0
         self._started_at = 0.0
         self._start_after = 0.0
@@ -132,27 +149,23 @@ class _Child:
 
     def tend(self, now: float) -> None:
         """Start the process if it does not run and its pause after a death is over."""
-        if self._process is not None and self._process.poll() is None:
-            return
         if self._process is not None:
-            self._bury(now)
-        if now < self._start_after:
-            return
-        environment = os.environ | {CONFIG_VARIABLE: str(self._config)}
-        environment.pop("SERINUS_STANDALONE", None)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "update_server.processes", self.name],
-            stdin=subprocess.PIPE,
-            env=environment,
-        )
-        self._started_at = now
+            if self._process.poll() is None:
+                return
+            self._bury(self._process, now)
+        if now >= self._start_after:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, env=self._environment
+            )
+            self._started_at = now
 
-    def _bury(self, now: float) -> None:
-        assert self._process is not None  # noqa: S101 - for the type checker
-        self._close_pipe()
+    def _bury(self, process: subprocess.Popen[bytes], now: float) -> None:
+        _close_pipe(process)
         self._process = None
         self._deaths = self._deaths + 1 if now - self._started_at < _QUICK_DEATH_SECONDS else 1
-        self._start_after = now + _RESTART_SECONDS[min(self._deaths, len(_RESTART_SECONDS)) - 1]
+        pause = _RESTART_SECONDS[min(self._deaths, len(_RESTART_SECONDS)) - 1]
+        self._start_after = now + pause
+        self._log(f"{self.name} {_end(process.returncode)}; starting it again in {pause:g} s")
 
     def terminate(self) -> None:
         """Ask the process to stop."""
@@ -166,21 +179,38 @@ class _Child:
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
+            self._log(f"{self.name} did not stop within {_STOP_SECONDS:g} s and was killed")
             self._process.kill()
             self._process.wait()
-        self._close_pipe()
+        _close_pipe(self._process)
 
-    def _close_pipe(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
+
+def _close_pipe(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def _end(code: int) -> str:
+    return f"was killed by signal {-code}" if code < 0 else f"stopped with exit code {code}"
 
 
 class Supervisor:
-    """Runs the processes of a role, and those again that die, until told to stop."""
+    """Runs the processes of a role, and those again that die, until told to stop.
 
-    def __init__(self, config: configs.Config, role: str) -> None:
+    ``command`` says how a process is run; tests run smaller ones.
+    """
+
+    def __init__(
+        self,
+        config: Path,
+        role: str,
+        *,
+        log: Callable[[str], None],
+        command: Callable[[str], Sequence[str]] = command_of,
+    ) -> None:
         self._clock = SystemClock()
-        self._children = [_Child(name, config.path) for name in ROLES[role]]
+        environment = os.environ | {CONFIG_VARIABLE: str(config)}
+        self._children = [_Child(name, command(name), environment, log) for name in ROLES[role]]
 
     def run(self, stop: threading.Event) -> None:
         """Tend the children until *stop* is set; then stop them, the signer last."""
@@ -190,9 +220,16 @@ class Supervisor:
                     child.tend(self._clock.monotonic())
                 stop.wait(_POLL_SECONDS)
         finally:
-            for child in reversed(self._children):
-                child.terminate()
-                child.wait()
+            # What asks the signer for something is to get its answer.
+            _stop([child for child in self._children if child.name != "signer"])
+            _stop([child for child in self._children if child.name == "signer"])
+
+
+def _stop(children: Sequence[_Child]) -> None:
+    for child in children:
+        child.terminate()
+    for child in children:
+        child.wait()
 
 
 if __name__ == "__main__":

@@ -15,13 +15,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rollout.model import RolloutId
+from signing.errors import SigningError
 from update_server.blobs import LocalBlobs
 from update_server.clock import SystemClock
 from update_server.config import Config
 from update_server.controller import Controller, Leadership
 from update_server.service.digest import Digest
+from update_server.service.errors import ServiceError
 from update_server.service.fsck import Finding, Fsck
-from update_server.service.ports import ApiToken, PortError, Role
+from update_server.service.ports import ApiToken, PortError, Role, SignerRefusedError
 from update_server.service.ports import Signer as SignerPort
 from update_server.service.rebuild import rebuild as rebuild_database
 from update_server.service.refresh import Refresher, ensure_secrets
@@ -37,6 +39,10 @@ from update_server.web.public.services import Offload, public_services
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+FAULTS: tuple[type[Exception], ...] = (PortError, ServiceError, SigningError)
+"""What any function here, and what it returns, may raise when the server's data is not in order
+or out of reach."""
 
 _SECRET_BYTES = 32
 _TOKEN_BYTES = 24
@@ -95,6 +101,17 @@ def signer_fault(config: Config, app: str) -> str | None:
     except PortError as error:
         return str(error)
     return None
+
+
+def signer_answers(config: Config) -> bool:
+    """Tell whether a signer runs, whatever it knows."""
+    try:
+        SocketSigner(config.signer_socket).status("probe")
+    except SignerRefusedError:
+        return True
+    except PortError:
+        return False
+    return True
 
 
 # --- before the first start --------------------------------------------------------------

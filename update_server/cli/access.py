@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from update_server.cli.api import app_path
-from update_server.cli.command import Session, option, remote
+from update_server.cli.command import Group, Session, option, remote
 from update_server.cli.errors import UsageError
 
 _TOKENS = "/v1/admin/tokens"
@@ -26,16 +26,22 @@ def _list(session: Session, path: str, keys: Sequence[str]) -> int:
 # --- groups and enrolments ---------------------------------------------------------------
 
 
-@click.group()
+@click.group(cls=Group)
 def group() -> None:
-    """Named sets of installs, for rings such as internal."""
+    """Named sets of installs, for rings such as internal.
+
+    Example: serinus group add staff
+    """
 
 
 @group.command("add")
 @click.argument("name")
 @remote
 def add_group(session: Session, name: str) -> int:
-    """Make the group NAME."""
+    """Make the group NAME.
+
+    Example: serinus group add staff
+    """
     session.console.document(session.api.post(app_path(session.app, "groups"), {"name": name}))
     session.console.print(f"group {name} is there")
     return 0
@@ -44,7 +50,10 @@ def add_group(session: Session, name: str) -> int:
 @group.command("list")
 @remote
 def list_groups(session: Session) -> int:
-    """List the app's groups."""
+    """List the app's groups.
+
+    Example: serinus group list
+    """
     return _list(session, app_path(session.app, "groups"), ("name", "members", "created_at"))
 
 
@@ -52,16 +61,22 @@ def list_groups(session: Session) -> int:
 @click.argument("name")
 @remote
 def remove_group(session: Session, name: str) -> int:
-    """Remove the group NAME and end its enrolments."""
+    """Remove the group NAME and end its enrolments.
+
+    Example: serinus group remove staff --yes
+    """
     session.console.confirm(f"remove the group {name} and all its enrolments?")
     session.api.delete(app_path(session.app, "groups", name))
     session.console.document({"removed": name})
     return 0
 
 
-@click.group()
+@click.group(cls=Group)
 def enrolment() -> None:
-    """Codes that let installs join a group."""
+    """Codes that let installs join a group.
+
+    Example: serinus enrolment new staff
+    """
 
 
 @enrolment.command("new")
@@ -72,7 +87,9 @@ def enrolment() -> None:
 def new_enrolment(session: Session, group_name: str, *, uses: int, days: int) -> int:
     """Make a code that USES installs can trade for membership of GROUP.
 
-    On the install: serinus-agent enrol CODE --config agent.toml
+    On the install it is traded by `serinus-agent enrol CODE --config agent.toml`.
+
+    Example: serinus enrolment new staff --uses 20 --days 30
     """
     request = {"group": group_name, "uses": uses, "expires_in_seconds": days * _DAY_SECONDS}
     made = session.api.post(app_path(session.app, "enrolments"), request)
@@ -85,7 +102,10 @@ def new_enrolment(session: Session, group_name: str, *, uses: int, days: int) ->
 @enrolment.command("list")
 @remote
 def list_enrolments(session: Session) -> int:
-    """List the codes that were made."""
+    """List the codes that were made.
+
+    Example: serinus enrolment list
+    """
     keys = ("id", "group", "uses_left", "expires_at", "revoked_at")
     return _list(session, app_path(session.app, "enrolments"), keys)
 
@@ -94,7 +114,10 @@ def list_enrolments(session: Session) -> int:
 @click.argument("identifier", metavar="ID")
 @remote
 def revoke_enrolment(session: Session, identifier: str) -> int:
-    """End the code ID; installs that used it keep their membership."""
+    """End the code ID; installs that used it keep their membership.
+
+    Example: serinus enrolment revoke en_1f2e3d4c5b6a7988
+    """
     session.api.delete(app_path(session.app, "enrolments", identifier))
     session.console.document({"revoked": identifier})
     return 0
@@ -103,9 +126,12 @@ def revoke_enrolment(session: Session, identifier: str) -> int:
 # --- holds -------------------------------------------------------------------------------
 
 
-@click.group()
+@click.group(cls=Group)
 def hold() -> None:
-    """Known risks that keep a slice of installs where they are."""
+    """Known risks that keep a slice of installs where they are.
+
+    Example: serinus hold list
+    """
 
 
 @hold.command("add")
@@ -118,7 +144,13 @@ def hold() -> None:
 def add_hold(
     session: Session, *, title: str, link: str, audience: str, channel: str | None, reason: str
 ) -> int:
-    """Hold a slice of installs back."""
+    """Hold a slice of installs back.
+
+    The link's host must be one of the policy's link_hosts.
+
+    Example: serinus hold add --title "Crashes with old drivers"
+      --link https://status.example.org/h1 --audience '{"os_version": ["<13"]}'
+    """
     try:
         selectors: Any = json.loads(audience)
     except json.JSONDecodeError as error:
@@ -139,7 +171,10 @@ def add_hold(
 @hold.command("list")
 @remote
 def list_holds(session: Session) -> int:
-    """List the holds in force."""
+    """List the holds in force.
+
+    Example: serinus hold list
+    """
     return _list(session, app_path(session.app, "holds"), ("id", "channel", "title", "created_at"))
 
 
@@ -147,7 +182,10 @@ def list_holds(session: Session) -> int:
 @click.argument("identifier", metavar="ID")
 @remote
 def lift_hold(session: Session, identifier: str) -> int:
-    """End the hold ID."""
+    """End the hold ID.
+
+    Example: serinus hold lift h_1f2e3d4c5b6a7988 --yes
+    """
     session.console.confirm(f"lift the hold {identifier}?")
     session.api.delete(app_path(session.app, "holds", identifier))
     session.console.document({"lifted": identifier})
@@ -157,9 +195,12 @@ def lift_hold(session: Session, identifier: str) -> int:
 # --- tokens ------------------------------------------------------------------------------
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
-    """Tokens of the admin API."""
+    """Tokens of the admin API.
+
+    Example: serinus token list
+    """
 
 
 @token.command("new")
@@ -173,7 +214,10 @@ def token() -> None:
 @option("--days", type=click.IntRange(1, 3650), help="How long it lives; for ever without.")
 @remote
 def new_token(session: Session, name: str, *, role: str, all_apps: bool, days: int | None) -> int:
-    """Make a token called NAME and print it once."""
+    """Make a token called NAME and print it once.
+
+    Example: serinus token new build --role publisher --days 365
+    """
     request: dict[str, Any] = {
         "name": name,
         "role": role,
@@ -191,7 +235,10 @@ def new_token(session: Session, name: str, *, role: str, all_apps: bool, days: i
 @token.command("list")
 @remote
 def list_tokens(session: Session) -> int:
-    """List the tokens, without their secrets."""
+    """List the tokens, without their secrets.
+
+    Example: serinus token list
+    """
     return _list(session, _TOKENS, ("id", "name", "role", "app", "expires_at", "revoked_at"))
 
 
@@ -199,7 +246,10 @@ def list_tokens(session: Session) -> int:
 @click.argument("identifier", metavar="ID")
 @remote
 def revoke_token(session: Session, identifier: str) -> int:
-    """End the token ID."""
+    """End the token ID.
+
+    Example: serinus token revoke tok_1f2e3d4c5b6a7988 --yes
+    """
     session.console.confirm(f"revoke the token {identifier}?")
     session.api.delete(f"{_TOKENS}/{identifier}")
     session.console.document({"revoked": identifier})

@@ -81,6 +81,8 @@ class AdminApi:
         cursor: object = None
         while True:
             page = self.get(path, **query, cursor=cursor)
+            if not isinstance(page.get("items"), list):
+                raise CliError("unexpected_answer", f"the server's answer to {path} is no list")
             yield from page["items"]
             cursor = page.get("next_cursor")
             if cursor is None:

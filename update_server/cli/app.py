@@ -10,7 +10,7 @@ from signing.ceremony import sign_policy
 from signing.roles import Layout
 from update_server.cli import passphrase
 from update_server.cli.api import app_path
-from update_server.cli.command import Session, option, remote
+from update_server.cli.command import Group, Session, option, remote
 from update_server.cli.init import this_platform
 from update_server.cli.policy import policy_document, read_overrides
 from update_server.cli.registration import register
@@ -18,9 +18,12 @@ from update_server.cli.signing import submit
 from update_server.clock import SystemClock
 
 
-@click.group()
+@click.group(cls=Group)
 def app() -> None:
-    """Register and show apps, and change their policies."""
+    """Register and show apps, and change their policies.
+
+    Example: serinus app list
+    """
 
 
 @app.command("add")
@@ -31,7 +34,13 @@ def app() -> None:
 def add(
     session: Session, *, channels: tuple[str, ...], platforms: tuple[str, ...], policy: Path | None
 ) -> int:
-    """Register the workspace's app at the server, signed with the workspace's keys."""
+    """Register an app at the server, signed with the workspace's keys.
+
+    Its root, which builds of the app compile in, is kept in the workspace: root.json for the
+    workspace's own app, root-APP.json for others.
+
+    Example: serinus app add --app notes --platform linux-x86_64 --platform macos-arm64
+    """
     workspace, now = session.need_workspace(), SystemClock().now()
     overrides = read_overrides(policy)
     answer = register(
@@ -50,7 +59,10 @@ def add(
 @app.command("list")
 @remote
 def list_apps(session: Session) -> int:
-    """List the server's apps."""
+    """List the server's apps.
+
+    Example: serinus app list --json
+    """
     items = list(session.api.items("/v1/admin/apps"))
     session.console.document({"items": items})
     session.console.table(
@@ -66,7 +78,10 @@ def list_apps(session: Session) -> int:
 @app.command("show")
 @remote
 def show(session: Session) -> int:
-    """Show the app's signed roles, channels and running versions."""
+    """Show the app's signed roles, channels and running versions.
+
+    Example: serinus app show --app notes
+    """
     signed = session.api.get(app_path(session.app, "signing"))
     running = list(session.api.items(app_path(session.app, "versions")))
     session.console.document({key: signed[key] for key in signed if key != "metadata"})
@@ -86,6 +101,8 @@ def policy_command(session: Session, file: Path | None, *, channel: str | None) 
     """Show the policy in force; with FILE, sign and hand in a new one.
 
     FILE holds the fields that differ from the standard policy, as TOML or JSON.
+
+    Example: serinus app policy policy.toml --channel stable
     """
     name = session.channel(channel)
     if file is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,24 @@ from update_server.cli.errors import DONE, REFUSED, CliError, UsageError
 from update_server.cli.workspace import Workspace
 
 Body = Callable[..., int | None]
+
+_TOKEN = re.compile(r"[!-~]+")
+_EXAMPLE = re.compile(r"^([ \t]*)(Example:)", re.MULTILINE)
+
+
+class Command(click.Command):
+    """A command in whose help examples keep their lines, so that they can be pasted."""
+
+    def __init__(self, *names: Any, **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        if self.help:
+            self.help = _EXAMPLE.sub("\\1\b\n\\1\\2", self.help)
+
+
+class Group(Command, click.Group):
+    """A group of such commands."""
+
+    command_class = Command
 
 
 class Session:
@@ -73,7 +92,7 @@ class Session:
         if self._token_file is not None:
             return _read_token(self._token_file)
         if token := os.environ.get("SERINUS_TOKEN"):
-            return token
+            return _token(token, "SERINUS_TOKEN")
         if self.workspace is not None and self.workspace.token_file.exists():
             return _read_token(self.workspace.token_file)
         raise UsageError("no_token", "no token is named", hint="--token-file FILE")
@@ -81,9 +100,18 @@ class Session:
 
 def _read_token(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii").strip()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError("no_token", f"no token can be read from {path}: {error}") from error
+    return _token(text, str(path))
+
+
+def _token(text: str, where: str) -> str:
+    """Return the token in *text*; raises UsageError when it is none, without showing it."""
+    token = text.strip()
+    if not _TOKEN.fullmatch(token):
+        raise UsageError("no_token", f"what {where} holds is no token")
+    return token
 
 
 def option(*names: str, **settings: Any) -> Callable[[Body], Body]:
@@ -101,7 +129,7 @@ def local(body: Body) -> Body:
     @functools.wraps(body)
     def run(*, as_json: bool, yes: bool, **arguments: Any) -> None:
         session = Session(Console(as_json=as_json, yes=yes), **_take_remote(arguments))
-        raise SystemExit(_finish(session.console, lambda: body(session, **arguments)))
+        raise SystemExit(outcome(session.console, lambda: body(session, **arguments)))
 
     return run
 
@@ -121,16 +149,33 @@ def _take_remote(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: arguments.pop(name) for name in names}
 
 
-def _finish(console: Console, run: Callable[[], int | None]) -> int:
+def outcome(console: Console, run: Callable[[], int | None]) -> int:
+    """Return the exit code of *run*; tell what went wrong. The one place that does.
+
+    ``SERINUS_DEBUG=1`` lets faults of ours through, with their stack traces.
+    """
     try:
         return run() or DONE
     except CliError as error:
-        console.error(error)
-        return error.exit_code
+        return _refused(console, error)
     except KeyboardInterrupt:
-        console.error(CliError("interrupted", "interrupted; the same command can be run again"))
+        again = "interrupted; the same command can be given again"
+        return _refused(console, CliError("interrupted", again))
+    except BrokenPipeError:
+        # Whoever reads our output has seen enough (`serinus release list | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        console.error(CliError("os_error", f"{where}{error.strerror or error}"))
-        return REFUSED
+        return _refused(console, CliError("os_error", f"{where}{error.strerror or error}"))
+    except Exception as error:
+        if os.environ.get("SERINUS_DEBUG"):
+            raise
+        text = f"this should not happen: {type(error).__name__}: {error}"
+        hint = "the same with SERINUS_DEBUG=1, and report what it prints"
+        return _refused(console, CliError("internal", text, hint=hint))
+
+
+def _refused(console: Console, error: CliError) -> int:
+    console.error(error)
+    return error.exit_code

@@ -18,7 +18,14 @@ from typing import Any
 
 from rich.console import Console as RichConsole
 from rich.live import Live
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +33,9 @@ from update_server.cli.errors import CliError, UsageError
 
 Advance = Callable[[int], None]
 """Called with the number of bytes that are done in all."""
+
+Share = Callable[[str, str, int], None]
+"""Called with a bar's name, its label, and how much of it is full, in basis points."""
 
 
 class Console:
@@ -76,6 +86,10 @@ class Console:
             self._err.print(Text(f"serinus: try {error.hint}"))
         self.document(error.problem())
 
+    def ask(self, question: str, *, instead: str) -> str:
+        """Return what a person types; raises UsageError, naming *instead*, if nobody can."""
+        return self._ask(f"{question}: ", instead)
+
     def confirm(self, question: str, *, expected: str = "", given: str | None = None) -> None:
         """Go on only if a person agrees; with *expected*, only if they type just that.
 
@@ -85,22 +99,23 @@ class Console:
             CliError: They do not, or nobody can be asked.
         """
         if expected:
-            typed = given if given is not None else self._ask(f"{question}, type {expected}: ")
+            typed = given
+            if typed is None:
+                asked = f"{question}; type {expected} to go on: "
+                typed = self._ask(asked, f"the same command with --confirm {expected}")
             if typed != expected:
                 raise CliError("not_confirmed", f"nothing was done: {typed!r} is not {expected!r}")
             return
         if self._yes:
             return
-        if self._ask(f"{question} [y/N] ").lower() not in {"y", "yes"}:
+        answer = self._ask(f"{question} [y/N] ", "the same command with --yes")
+        if answer.lower() not in {"y", "yes"}:
             raise CliError("not_confirmed", "nothing was done")
 
-    def _ask(self, question: str) -> str:
+    def _ask(self, question: str, instead: str) -> str:
         if not self.interactive:
-            raise UsageError(
-                "no_terminal",
-                f"{question.strip()} there is no terminal to answer on",
-                hint="--yes, or --confirm where a version is asked for",
-            )
+            detail = f"{question.strip()} — there is no terminal to answer on"
+            raise UsageError("no_terminal", detail, hint=instead)
         self._err.print(Text(f"serinus: {question}"), end="")
         return sys.stdin.readline().strip()
 
@@ -114,8 +129,13 @@ class Console:
             )
         return getpass.getpass(f"serinus: {prompt}: ", stream=sys.stderr).encode()
 
+    @property
+    def _moving(self) -> bool:
+        """Whether bars and living tables are wanted."""
+        return self._err.is_terminal and "NO_COLOR" not in os.environ
+
     @contextmanager
-    def progress(self, label: str, total_bytes: int) -> Iterator[Advance]:
+    def progress(self, label: str, total_bytes: int | None) -> Iterator[Advance]:
         """Show a bar while bytes move. Silent where there is no terminal."""
         bar = Progress(
             TextColumn("serinus: {task.description}"),
@@ -124,16 +144,38 @@ class Console:
             TransferSpeedColumn(),
             console=self._err,
             transient=True,
-            disable=not self._err.is_terminal or "NO_COLOR" in os.environ,
+            disable=not self._moving,
         )
         with bar:
             task = bar.add_task(label, total=total_bytes)
             yield lambda done: bar.update(task, completed=done)
 
     @contextmanager
+    def shares(self) -> Iterator[Share]:
+        """Show bars of shares that change, below what is printed. Silent as ``progress``."""
+        bars = Progress(
+            TextColumn("serinus: {task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:.4g} %"),
+            console=self._err,
+            transient=True,
+            disable=not self._moving,
+            redirect_stdout=sys.stdout.isatty(),  # elsewhere data goes where it is to go
+        )
+        tasks: dict[str, TaskID] = {}
+
+        def show(name: str, label: str, basis_points: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(label, total=10_000)
+            bars.update(tasks[name], description=label, completed=basis_points)
+
+        with bars:
+            yield show
+
+    @contextmanager
     def live(self, first: Table) -> Iterator[Callable[[Table], None]]:
         """Show a table that changes, on a terminal; elsewhere show nothing."""
-        if not self._err.is_terminal:
+        if not self._moving:
             yield lambda _: None
             return
         with Live(first, console=self._err, refresh_per_second=4) as live:

@@ -16,7 +16,7 @@ from signing.keys import describe
 from signing.roles import RoleKind, parse_role
 from update_server import config as configs
 from update_server import wiring
-from update_server.cli.command import Session, remote
+from update_server.cli.command import Command, Session, remote
 from update_server.cli.errors import DONE, REFUSED, CliError
 from update_server.cli.registration import BACKUP_KEY
 from update_server.cli.signing import current_state
@@ -45,10 +45,13 @@ class Finding:
     do: str = ""
 
 
-@click.command()
+@click.command(cls=Command)
 @remote
 def doctor(session: Session) -> int:
-    """Look at keys, expiries, clocks and storage; exit 1 if something needs doing."""
+    """Look at keys, expiries, clocks and storage; exit 1 if something needs doing.
+
+    Example: serinus doctor
+    """
     now = SystemClock().now()
     findings = [*_keys(session), *_storage(session), *_server(session, now)]
     bad = [each for each in findings if each.do]

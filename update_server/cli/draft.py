@@ -14,7 +14,7 @@ from rollout.documents import parse_release, release_folder, render_release
 from rollout.errors import RolloutError
 from rollout.model import Artifact, Release, SideFile
 from rollout.names import check_file_name, check_platform
-from signing import ceremony
+from signing import drafts
 from update_server.cli.errors import CliError, UsageError
 from update_server.cli.payload import PayloadError, make_payload
 
@@ -53,7 +53,7 @@ class Draft:
 
     platform: str
     files: tuple[LocalFile, ...]
-    to_sign: ceremony.Draft
+    to_sign: drafts.Draft
 
 
 def draft_release(
@@ -78,7 +78,7 @@ def draft_release(
             version=source.version,
             entry_point=source.entry_point,
         )
-        others = () if source.notes is None else (_notes(where, source.notes),)
+        others = [] if source.notes is None else [_notes(where, source.notes)]
         release = Release(
             app=source.app,
             channel=source.channel,
@@ -98,7 +98,7 @@ def draft_release(
             min_os=source.min_os,
             rollback_to=source.rollback_to,
             security=source.security,
-            others=others,
+            others=tuple(others),
             data_schema=source.data_schema,
             reads_schema_max=source.reads_schema_max,
         )
@@ -110,13 +110,13 @@ def draft_release(
         raise CliError("bad_payload", f"{tree}: {error}") from error
     paths = {release.artifact.path: payload}
     if source.notes is not None:
-        paths[others[0].path] = source.notes
+        paths |= {other.path: source.notes for other in others}
     files = {path: LocalFile(path=file, sha256=_sha256(file)) for path, file in paths.items()}
     named = {path: (file.sha256, file.path.stat().st_size) for path, file in files.items()}
     return Draft(
         platform=platform,
         files=tuple(files.values()),
-        to_sign=ceremony.Draft(document=document, files=named),
+        to_sign=drafts.Draft(document=document, files=named),
     )
 
 

@@ -27,7 +27,8 @@ class CliError(Exception):
 
     def problem(self) -> dict[str, Any]:
         """Return the error as a problem document, for ``--json``."""
-        return {"type": f"about:blank#{self.code}", "detail": self.detail, **self.data}
+        problem = {"type": f"about:blank#{self.code}", "detail": self.detail}
+        return problem | ({"hint": self.hint} if self.hint else {}) | self.data
 
 
 class UsageError(CliError):
@@ -43,5 +44,6 @@ class ProblemError(CliError):
         kind = str(problem.get("type", ""))
         code = kind.partition("#")[2] or f"http_{status}"
         detail = str(problem.get("detail") or problem.get("title") or f"the server said {status}")
-        super().__init__(code, detail, data={**problem, "status": status})
+        hint = str(problem.get("hint") or "")
+        super().__init__(code, detail, hint=hint, data={**problem, "status": status})
         self.status = status

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from update_server import wiring
-from update_server.cli.command import Session, local, option
+from update_server.cli.command import Command, Session, local, option
 from update_server.cli.errors import DONE, REFUSED
-from update_server.cli.serve import load_config
+from update_server.cli.serve import load_config, own_data
 
 
-@click.command()
+@click.command(cls=Command)
 @option("--rebuild", is_flag=True, help="Rebuild the database from the signed metadata.")
 @option("--config", "config_file", type=click.Path(path_type=Path), help="serinus.toml.")
 @local
@@ -20,15 +20,19 @@ def fsck(session: Session, *, rebuild: bool, config_file: Path | None) -> int:
     """Check that storage, journal, signed documents and database agree.
 
     It only reads, and may run beside a server. With --rebuild it writes: stop the server first.
+
+    Example: serinus fsck --config /srv/serinus/serinus.toml
     """
     config = load_config(session, config_file)
     if rebuild:
         session.console.confirm(f"rebuild the database {config.database} from signed metadata?")
-        wiring.prepare(config)
-        rebuilt = wiring.rebuild(config)
+        with own_data():
+            wiring.prepare(config)
+            rebuilt = wiring.rebuild(config)
         for app in rebuilt:
             session.console.say(f"{app} was rebuilt from its signed metadata")
-    findings = wiring.check(config)
+    with own_data():
+        findings = wiring.check(config)
     session.console.document(
         {
             "ok": not findings,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import platform
 import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -14,11 +18,13 @@ from update_server import config as configs
 from update_server import wiring
 from update_server.cli import passphrase, workspace
 from update_server.cli.api import AdminApi
-from update_server.cli.command import Session, local, option
+from update_server.cli.command import Command, Session, local, option
 from update_server.cli.errors import CliError, UsageError
 from update_server.cli.local import LocalTransport
 from update_server.cli.policy import policy_document, read_overrides
-from update_server.cli.registration import BACKUP_KEY, ROOT_FILE, make_keys, register
+from update_server.cli.registration import BACKUP_KEY, make_keys, register
+from update_server.cli.serve import own_data
+from update_server.cli.workspace import FILE, ROOT_FILE, TOKEN_FILE
 from update_server.clock import SystemClock
 
 _CONFIG = """\
@@ -38,9 +44,14 @@ channel = "{channel}"
 """
 
 
-@click.command()
+# What it makes beside the settings, which come last: a folder without them is no workspace.
+_PARTS = ("keys", "server", TOKEN_FILE, ROOT_FILE)
+_BEGUN = f".{FILE}.begun"
+
+
+@click.command(cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
-@option("--app", required=True, help="Name of the first app, such as notes.")
+@option("--app", "app_name", help="Name of the first app, such as notes; else it is asked for.")
 @option("--channel", "channels", multiple=True, default=("stable",), show_default=True)
 @option("--platform", "platforms", multiple=True, help="Such as linux-x86_64; else this one.")
 @option("--solo/--team", default=True, help="One person, or thresholds of two.")
@@ -53,6 +64,7 @@ def init(
     session: Session,
     folder: Path,
     *,
+    app_name: str | None,
     channels: tuple[str, ...],
     platforms: tuple[str, ...],
     solo: bool,
@@ -63,54 +75,113 @@ def init(
 ) -> int:
     """Make a workspace in FOLDER: keys, settings, server data, the first app and a token.
 
+    The keys' passphrase is asked for, or read from the file SERINUS_PASSPHRASE_FILE names.
+
     Example: serinus init updates --app notes --platform linux-x86_64
     """
     if not solo:
         raise UsageError(
             "not_here",
-            "a team's keys are made by its members, each on a machine of their own",
-            hint="docs/runbook.md, section Teams",
+            "a team's keys are made by its members, each on a machine of their own:"
+            " docs/runbook.md, section Teams",
         )
-    app, now = session.app, SystemClock().now()
+    console, now = session.console, SystemClock().now()
     folder = folder.absolute()
-    if (folder / workspace.FILE).exists():
-        raise CliError("exists", f"{folder} is a workspace already; nothing was changed")
+    _check_new(folder)
+    app = app_name or console.ask("name of the app", instead="serinus init --app NAME")
     layout = _layout(app, channels, platforms or (this_platform(),), separate_keys=separate_keys)
     overrides = read_overrides(policy)
     policies = {channel: policy_document(app, channel, now, overrides) for channel in channels}
-    secret = passphrase.new(session.console)
-
-    folder.mkdir(parents=True, exist_ok=True)
-    uris = make_keys(folder / "keys", secret, now, separate=separate_keys)
     text = _CONFIG.format(public=public, admin=admin, app=app, channel=channels[0])
-    text += "".join(f'{role} = "{uri}"\n' for role, uri in uris.items())
-    # The settings come last of what makes a workspace: before, a second try may begin anew.
-    config_file = folder / workspace.FILE
-    config_file.write_text(text, encoding="utf-8")
-    config = configs.load(config_file)
-    wiring.prepare(config)
-    token = wiring.first_token(config)
-    made = workspace.load(folder)
-    made.token_file.touch(mode=0o600)
-    made.token_file.write_text(token + "\n", encoding="ascii")
-    api = AdminApi(LocalTransport(wiring.local_admin_app(config)), token)
-    register(api, made, layout, policies, lambda _: secret, now)
+    _check_settings(folder, text)
+    secret = passphrase.new(console)
 
-    session.console.document(
+    with _all_or_nothing(folder) as begun:
+        uris = make_keys(folder / "keys", secret, now, separate=separate_keys)
+        begun.write_text(
+            text + "".join(f'{role} = "{uri}"\n' for role, uri in uris.items()), encoding="utf-8"
+        )
+        config = configs.load(begun)
+        with own_data():
+            wiring.prepare(config)
+            token = wiring.first_token(config)
+            admin_app = wiring.local_admin_app(config)
+        made = workspace.Workspace(folder=folder, app=app, keys=uris)
+        made.token_file.touch(mode=0o600)
+        made.token_file.write_text(token + "\n", encoding="ascii")
+        api = AdminApi(LocalTransport(admin_app), token)
+        register(api, made, layout, policies, lambda _: secret, now)
+
+    console.document(
         {
             "workspace": str(folder),
             "app": app,
             "channels": list(channels),
             "platforms": list(layout.platforms),
-            "root": str(folder / ROOT_FILE),
+            "root": str(made.root_file(app)),
             "token_file": str(made.token_file),
             "data": str(config.data),
         }
     )
-    session.console.print(f"{app} is registered; the root for your builds is {folder / ROOT_FILE}")
-    session.console.say(f"print keys/{BACKUP_KEY}, put it away, and delete the file")
-    session.console.say("next: serinus serve")
+    console.print(f"{app} is registered; the root for your builds is {made.root_file(app)}")
+    console.say(f"print keys/{BACKUP_KEY}, put it away, and delete the file")
+    console.say("next: serinus serve" if folder == Path.cwd() else f"next: cd {folder}")
     return 0
+
+
+def _check_new(folder: Path) -> None:
+    """Raise CliError if there is a workspace, or something that would be in the way."""
+    if (folder / FILE).exists():
+        raise CliError("exists", f"{folder} is a workspace already; nothing was changed")
+    if (folder / _BEGUN).exists():
+        return  # an earlier try was cut off; what is there is its own
+    for part in _PARTS:
+        if (folder / part).exists():
+            raise CliError("exists", f"{folder / part} is in the way; nothing was changed")
+
+
+def _check_settings(folder: Path, text: str) -> None:
+    """Raise UsageError if a server could not run with these settings."""
+    with tempfile.TemporaryDirectory(prefix="serinus-") as other:
+        file = Path(other) / FILE
+        file.write_text(text.replace('"server"', f'"{folder / "server"}"'), encoding="utf-8")
+        try:
+            configs.load(file)
+        except configs.ConfigError as error:
+            raise UsageError("bad_config", str(error).removeprefix(f"{file}: ")) from error
+
+
+@contextmanager
+def _all_or_nothing(folder: Path) -> Iterator[Path]:
+    """Let the block make the parts of a workspace; if it fails, remove all of them again.
+
+    Yields the file that becomes the settings, and *folder* a workspace, at the end. Where it
+    lies about, a try was cut off, and the next one clears up after it.
+    """
+    there = folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = folder / _BEGUN
+    if begun.exists():
+        _remove_parts(folder)
+    begun.touch()
+    try:
+        yield begun
+        begun.replace(folder / FILE)
+    except BaseException:
+        _remove_parts(folder)
+        begun.unlink()
+        if not there:
+            folder.rmdir()
+        raise
+
+
+def _remove_parts(folder: Path) -> None:
+    for part in _PARTS:
+        path = folder / part
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def this_platform() -> str:

@@ -10,22 +10,28 @@ from signing.errors import SigningError
 from signing.keys import describe, new_key
 from signing.public_keys import render_key
 from update_server.cli import passphrase
-from update_server.cli.command import Session, local, option
+from update_server.cli.command import Group, Session, local, option
 from update_server.cli.errors import CliError
 from update_server.clock import SystemClock
 
 _GROUP_OR_OTHERS = 0o077
 
 
-@click.group()
+@click.group(cls=Group)
 def key() -> None:
-    """Make, list and export signing keys."""
+    """Make, list and export signing keys.
+
+    Example: serinus key list
+    """
 
 
 @key.command("list")
 @local
 def list_keys(session: Session) -> int:
-    """List the workspace's key files."""
+    """List the workspace's key files.
+
+    Example: serinus key list
+    """
     rows = []
     for path in sorted((session.need_workspace().folder / "keys").glob("*.key")):
         try:
@@ -56,7 +62,10 @@ def list_keys(session: Session) -> int:
 @option("--owner", required=True, help="Whose key it is; stands in the signed metadata.")
 @local
 def new(session: Session, file: Path, *, owner: str) -> int:
-    """Make a key in FILE, encrypted with a passphrase."""
+    """Make a key in FILE, encrypted with a passphrase.
+
+    Example: serinus key new keys/anna.key --owner anna
+    """
     try:
         public = new_key(file, passphrase.new(session.console), owner, SystemClock().now())
     except SigningError as error:
@@ -71,7 +80,10 @@ def new(session: Session, file: Path, *, owner: str) -> int:
 @option("--paper", is_flag=True, help="The encrypted key itself, as a backup to print.")
 @local
 def export(session: Session, file: Path, *, paper: bool) -> int:
-    """Print the public half of the key in FILE; with --paper, the encrypted file to print."""
+    """Print the public half of the key in FILE; with --paper, the encrypted file to print.
+
+    Example: serinus key export keys/publisher.key
+    """
     try:
         found = describe(file)
     except SigningError as error:

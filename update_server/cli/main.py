@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 import click
 
-from update_server.cli.errors import REFUSED
+from update_server.cli.command import Group, outcome
+from update_server.cli.console import Console
+from update_server.cli.errors import USAGE, CliError, UsageError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("update_server.cli.demo.command", "demo"),
@@ -29,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 rollout pause`` does not wait for what ``serinus serve`` needs."""
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Loads a command when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's name
@@ -54,20 +56,36 @@ def cli() -> None:
     serinus serve                run the server
     serinus release publish      sign a release and hand it in
     serinus rollout start        show it to the first ring
+
+    Every command takes --json and --yes. Each option can also be set by a variable: --app by
+    SERINUS_APP, and so on.
+
+    Example: serinus demo --headless
     """  # noqa: D301 - click takes the mark from the source
 
 
-def main(run: Callable[..., Any] = cli) -> None:
-    """Run the command line."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, and leave with its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    console = Console(as_json="--json" in given)
+    raise SystemExit(outcome(console, lambda: _run(given)))
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
-        run(standalone_mode=False)
-    except click.ClickException as error:
+        code = cli.main(arguments, prog_name="serinus", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        raise SystemExit(error.exit_code) from error
-    except click.exceptions.Exit as end:
-        raise SystemExit(end.exit_code) from end
+        return USAGE
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "serinus"
+        text = error.format_message().rstrip(".")
+        raise UsageError("usage", f"{text[:1].lower()}{text[1:]}", hint=f"{path} --help") from error
+    except click.ClickException as error:
+        raise CliError("usage", error.format_message()) from error
     except click.Abort as abort:
-        raise SystemExit(REFUSED) from abort
+        raise KeyboardInterrupt from abort
+    return code if isinstance(code, int) else 0
 
 
 if __name__ == "__main__":

@@ -69,10 +69,10 @@ def read_overrides(path: Path | None) -> Mapping[str, Any]:
     """Return the fields in a TOML or JSON file; none without a file."""
     if path is None:
         return {}
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:
         raise UsageError("bad_policy", f"{path}: {error}") from error
     if not isinstance(document, dict):
         raise UsageError("bad_policy", f"{path} is no table")

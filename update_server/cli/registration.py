@@ -27,7 +27,6 @@ ROOT_KEY = "root.key"
 PUBLISHER_KEY = "publisher.key"
 BACKUP_KEY = "root-backup.key"
 ROLE_KEYS = ("targets", "policy", "releases")
-ROOT_FILE = "root.json"
 
 
 def make_keys(folder: Path, passphrase: bytes, now: datetime, *, separate: bool) -> dict[str, str]:
@@ -82,12 +81,11 @@ def register(
         app_path(layout.app, "signing"),
         {"metadata": {role: data.decode() for role, data in metadata.items()}, "base": {}},
     )
-    write_root(workspace.folder / ROOT_FILE, metadata["root"])
+    _write_root(workspace.root_file(layout.app), metadata["root"])
     return answer
 
 
-def write_root(path: Path, data: bytes) -> None:
-    """Write the root that apps are to compile in."""
+def _write_root(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("wb") as handle:
         handle.write(data)

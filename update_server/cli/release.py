@@ -14,7 +14,7 @@ from rollout.errors import RolloutError
 from rollout.versions import parse_version, render_version
 from signing.ceremony import sign_releases
 from update_server.cli.api import app_path
-from update_server.cli.command import Session, local, option, remote
+from update_server.cli.command import Group, Session, local, option, remote
 from update_server.cli.draft import Draft, Source, draft_release
 from update_server.cli.errors import UsageError
 from update_server.cli.signing import submit
@@ -23,9 +23,12 @@ from update_server.cli.verify import verify_server
 from update_server.clock import SystemClock
 
 
-@click.group()
+@click.group(cls=Group)
 def release() -> None:
-    """Sign and hand in releases, and look at them."""
+    """Sign and hand in releases, and look at them.
+
+    Example: serinus release list
+    """
 
 
 @release.command("publish")
@@ -67,9 +70,13 @@ def publish(
 ) -> int:
     """Sign VERSION with the workspace's keys, upload it, and hand it in. Nobody gets it yet.
 
+    What is signed cannot be changed any more; a version has its files and ways back for good.
+    When it breaks off, the same command goes on where it was.
+
     Example: serinus release publish 2.1.0 --artifact linux-x86_64=dist/notes --rollback-to 2.0.0
     """
     now = SystemClock().now()
+    trees = _artifacts(artifacts)
     source = Source(
         app=session.app,
         channel=session.channel(channel),
@@ -85,14 +92,11 @@ def publish(
         reads_schema_max=reads_schema_max,
     )
     if not rollback_to:
-        session.console.say(
-            f"{version} names no way back: if it is pulled, installs wait for a fix"
-            " (--rollback-to VERSION)"
-        )
+        _warn_without_way_back(session, source)
     with tempfile.TemporaryDirectory(prefix="serinus-") as folder:
         drafts = [
-            draft_release(source, *_artifact(text), folder=Path(folder), now=now)
-            for text in artifacts
+            draft_release(source, platform, path, folder=Path(folder), now=now)
+            for platform, path in trees.items()
         ]
         _upload(session, drafts)
     answer = submit(
@@ -111,14 +115,18 @@ def publish(
         }
     )
     session.console.print(f"{session.app} {source.version} is published on {source.channel}")
-    session.console.say(f"next: serinus rollout start {source.version}")
+    where = f" --channel {source.channel}" if channel else ""
+    session.console.say(f"next: serinus rollout start {source.version}{where}")
     return 0
 
 
 @release.command("list")
 @remote
 def list_releases(session: Session) -> int:
-    """List the app's releases."""
+    """List the app's releases.
+
+    Example: serinus release list --json
+    """
     items = list(session.api.items(app_path(session.app, "releases")))
     session.console.document({"items": items})
     session.console.table(
@@ -141,7 +149,10 @@ def list_releases(session: Session) -> int:
 @click.argument("version")
 @remote
 def show(session: Session, version: str) -> int:
-    """Show one release with its files."""
+    """Show one release with its files.
+
+    Example: serinus release show 2.1.0
+    """
     found = session.api.get(app_path(session.app, "releases", version))
     session.console.document(found)
     session.console.print(
@@ -167,8 +178,12 @@ def show(session: Session, version: str) -> int:
 @option("--url", required=True, help="Base URL of the app, such as https://host/v1/apps/notes.")
 @local
 def verify(session: Session, *, root: Path | None, url: str) -> int:
-    """Check a repository from outside, as an agent would, down to every file's hash."""
-    root_file = root or session.need_workspace().folder / "root.json"
+    """Check a repository from outside, as an agent would, down to every file's hash.
+
+    Example: serinus release verify --url https://updates.example.org/v1/apps/notes
+    """
+    app = url.rstrip("/").rpartition("/")[2]
+    root_file = root or session.need_workspace().root_file(app)
     return verify_server(session.console, root_file.read_bytes(), url, SystemClock().now())
 
 
@@ -179,11 +194,29 @@ def _upload(session: Session, drafts: Sequence[Draft]) -> None:
             upload(session.api, session.console, session.app, file.path, file.sha256, label=label)
 
 
-def _artifact(text: str) -> tuple[str, Path]:
-    platform, _, path = text.partition("=")
-    if not path or not Path(path).exists():
-        raise UsageError("bad_artifact", f"--artifact {text}: say PLATFORM=PATH of a file")
-    return platform, Path(path)
+def _artifacts(texts: Sequence[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for text in texts:
+        platform, _, path = text.partition("=")
+        if not platform or not path:
+            raise UsageError("bad_artifact", f"--artifact {text} is not PLATFORM=PATH")
+        if not Path(path).exists():
+            raise UsageError("bad_artifact", f"--artifact {text}: there is no {path}")
+        if platform in found:
+            raise UsageError("bad_artifact", f"--artifact names {platform} twice")
+        found[platform] = Path(path)
+    return found
+
+
+def _warn_without_way_back(session: Session, source: Source) -> None:
+    items = session.api.items(app_path(session.app, "releases"))
+    versions = [Version(item["version"]) for item in items if item["channel"] == source.channel]
+    older = [version for version in versions if version < source.version]
+    if older:
+        session.console.say(
+            f"{source.version} names no way back: if it is pulled, its installs wait for a fix;"
+            f" --rollback-to {max(older)} would send them there"
+        )
 
 
 def _version(text: str) -> Version:

@@ -11,16 +11,17 @@ from typing import Any
 import click
 
 from update_server.cli.api import app_path
-from update_server.cli.command import Session, option, remote
+from update_server.cli.command import Group, Session, option, remote
 from update_server.cli.errors import NOTHING_TO_DO, CliError, UsageError
-from update_server.cli.watch import watch
-
-_LIVE = ("active", "paused")
+from update_server.cli.watch import LIVE, watch
 
 
-@click.group()
+@click.group(cls=Group)
 def rollout() -> None:
-    """Start, watch and steer rollouts."""
+    """Start, watch and steer rollouts.
+
+    Example: serinus rollout show
+    """
 
 
 @rollout.command("start")
@@ -41,6 +42,10 @@ def start(
 ) -> int:
     """Open a rollout of VERSION at the first ring of its ladder.
 
+    The ladder is the signed policy's. A ladder of one's own, or another first ring, goes
+    outside it and needs a reason. FILE has a table [[step]] for each step: ring, and where
+    they matter exposure_bp, holdback_bp and soak_seconds.
+
     Example: serinus rollout start 2.1.0 --app notes
     """
     request: dict[str, Any] = {"version": version, "channel": session.channel(channel)}
@@ -57,7 +62,10 @@ def start(
 @rollout.command("list")
 @remote
 def list_rollouts(session: Session) -> int:
-    """List the app's rollouts, newest first."""
+    """List the app's rollouts, newest first.
+
+    Example: serinus rollout list --json
+    """
     items = list(session.api.items(app_path(session.app, "rollouts")))
     session.console.document({"items": items})
     session.console.table(
@@ -71,7 +79,10 @@ def list_rollouts(session: Session) -> int:
 @click.argument("which", metavar="VERSION|ID", required=False)
 @remote
 def show(session: Session, which: str | None) -> int:
-    """Show one rollout with its funnel; the newest when none is named."""
+    """Show one rollout with its funnel; the newest when none is named.
+
+    Example: serinus rollout show 2.1.0
+    """
     found = session.api.get(app_path(session.app, "rollouts", find(session, which)["id"]))
     return _tell(session, found)
 
@@ -81,47 +92,123 @@ def show(session: Session, which: str | None) -> int:
 @option("--seconds", type=float, default=None, help="Stop after so many seconds.")
 @remote
 def watch_rollouts(session: Session, which: str | None, *, seconds: float | None) -> int:
-    """Print a line whenever something changes: a start, a ring, a verb, a count."""
+    """Print a line whenever something changes: a start, a ring, a verb, a count.
+
+    With --json each line is a document of its own. It ends when interrupted.
+
+    Example: serinus rollout watch 2.1.0
+    """
     return watch(session, which, seconds)
 
 
-def _verb(name: str, help_text: str) -> None:
-    @rollout.command(name, help=help_text)
-    @click.argument("which", metavar="VERSION|ID", required=False)
-    @option("--reason", default="", help="Why; goes to the audit log.")
-    @option("--ring", help="Promote up to this ring instead of the next.")
-    @option("--replacement", help="Where a pulled release's installs are sent.")
-    @option("--override", is_flag=True, help="Go outside the signed ramp.")
-    @option("--confirm", metavar="VERSION", help="Stands for typing the version.")
-    @remote
-    def run(
-        session: Session,
-        which: str | None,
-        *,
-        reason: str,
-        ring: str | None,
-        replacement: str | None,
-        override: bool,
-        confirm: str | None,
-    ) -> int:
-        found = find(session, which)
-        _confirm(session, name, found, replacement, confirm)
-        request: dict[str, Any] = {"reason": reason or _default_reason(name)}
-        optional = {"ring": ring, "replacement": replacement, "override": override or None}
-        request |= {key: value for key, value in optional.items() if value is not None}
-        path = app_path(session.app, "rollouts", found["id"], name)
-        changed = session.api.post(path, request)
-        if changed["revision"] == found["revision"]:
-            session.console.say(f"{found['version']} was {changed['state']} already")
-            session.console.document(changed)
-            return NOTHING_TO_DO
-        return _tell(session, changed)
+_which = click.argument("which", metavar="VERSION|ID", required=False)
+_reason = option("--reason", default="", help="Why; goes to the audit log.")
 
 
-_verb("promote", "Open the next step of the ladder.")
-_verb("pause", "Offer the release to no further install. Those on it keep it.")
-_verb("resume", "End a pause.")
-_verb("pull", "Withdraw the release for good. Installs on it get the replacement.")
+@rollout.command("promote")
+@_which
+@option("--ring", help="Go on up to this ring instead of the next.")
+@option("--override", is_flag=True, help="Go outside the signed ramp; needs a reason.")
+@_reason
+@remote
+def promote(
+    session: Session, which: str | None, *, ring: str | None, override: bool, reason: str
+) -> int:
+    """Open the next step of the ladder.
+
+    Example: serinus rollout promote 2.1.0 --yes
+    """
+    found = find(session, which)
+    session.console.confirm(f"{_next_step(found, ring)}?")
+    return _act(session, found, "promote", reason, seen=True, ring=ring, override=override or None)
+
+
+@rollout.command("pause")
+@_which
+@_reason
+@remote
+def pause(session: Session, which: str | None, *, reason: str) -> int:
+    """Offer the release to no further install. Those on it keep it. Asks nothing.
+
+    Example: serinus rollout pause --reason "crashes at start"
+    """
+    return _act(session, find(session, which), "pause", reason)
+
+
+@rollout.command("resume")
+@_which
+@_reason
+@remote
+def resume(session: Session, which: str | None, *, reason: str) -> int:
+    """End a pause.
+
+    Example: serinus rollout resume 2.1.0 --yes
+    """
+    found = find(session, which)
+    session.console.confirm(f"resume {found['version']} in ring {found['ring']}?")
+    return _act(session, found, "resume", reason, seen=True)
+
+
+@rollout.command("pull")
+@_which
+@option("--replacement", metavar="VERSION", help="Where installs are sent; else the newest way.")
+@option("--confirm", metavar="VERSION", help="Stands for typing the version.")
+@_reason
+@remote
+def pull(
+    session: Session,
+    which: str | None,
+    *,
+    replacement: str | None,
+    confirm: str | None,
+    reason: str,
+) -> int:
+    """Withdraw the release for good. Installs on it get the replacement.
+
+    Example: serinus rollout pull 2.1.0 --confirm 2.1.0 --reason "loses data"
+    """
+    found = find(session, which)
+    version, reached = found["version"], sum(found["funnel"]["applied"].values())
+    if found["state"] != "pulled":
+        to = f" and sends them to {replacement}" if replacement else ""
+        question = f"pull withdraws {version} for good from {reached} installs{to}"
+        session.console.confirm(question, expected=version, given=confirm)
+    return _act(session, found, "pull", reason, replacement=replacement)
+
+
+def _act(
+    session: Session,
+    found: Mapping[str, Any],
+    verb: str,
+    reason: str,
+    *,
+    seen: bool = False,
+    **fields: object,
+) -> int:
+    """Do *verb*; with *seen*, only if nobody changed the rollout since it was shown."""
+    request: dict[str, object] = {"reason": reason or f"{verb} from the command line"}
+    request |= {name: value for name, value in fields.items() if value is not None}
+    headers = {"If-Match": f'"{found["revision"]}"'} if seen else {}
+    path = app_path(session.app, "rollouts", found["id"], verb)
+    changed = session.api.post(path, request, headers)
+    if changed["revision"] == found["revision"]:
+        session.console.say(f"{found['version']} was {changed['state']} already")
+        session.console.document(changed)
+        return NOTHING_TO_DO
+    code = _tell(session, changed)
+    if why := changed.get("no_replacement"):
+        session.console.say(f"nobody is sent back: {why}")
+    return code
+
+
+def _next_step(found: Mapping[str, Any], ring: str | None) -> str:
+    """Return in words what a promotion would open."""
+    later = found["ladder"][found["position"] + 1 :]
+    steps = [step for step in later if ring in {None, step["ring"]}]
+    if not steps:
+        return f"promote {found['version']}" + (f" to {ring}" if ring else "")
+    share = f"{steps[0]['exposure_bp'] / 100:g} %"
+    return f"open ring {steps[0]['ring']} ({share}) of {found['version']}, after {found['ring']}"
 
 
 @rollout.command("explain")
@@ -133,7 +220,11 @@ _verb("pull", "Withdraw the release for good. Installs on it get the replacement
 def explain(
     session: Session, install_id: str, *, channel: str | None, platform: str, installed: str | None
 ) -> int:
-    """Say what an install would get, and why, rule by rule."""
+    """Say what an install would get, and why, rule by rule.
+
+    Example: serinus rollout explain 2f1c9a54-7b0e-4d3c-9a61-0c5f6f2b8e11
+      --platform linux-x86_64 --version 2.0.0
+    """
     found = session.api.get(
         app_path(session.app, "explain"),
         install_id=install_id,
@@ -163,38 +254,13 @@ def find(session: Session, which: str | None) -> dict[str, Any]:
     """
     items = list(session.api.items(app_path(session.app, "rollouts")))
     if which is None:
-        items = [item for item in items if item["state"] in _LIVE] or items[:1]
+        items = [item for item in items if item["state"] in LIVE] or items[:1]
     else:
         items = [item for item in items if which in {item["id"], item["version"]}]
     if not items:
         what = f"no rollout {which}" if which else "no rollout"
         raise CliError("not_found", f"{session.app} has {what}", hint="serinus rollout list")
     return items[0]
-
-
-def _confirm(
-    session: Session,
-    verb: str,
-    found: Mapping[str, Any],
-    replacement: str | None,
-    confirm: str | None,
-) -> None:
-    # Pausing is always safe and must be quick; the others are shown first (docs/runbook.md).
-    version = found["version"]
-    reached = _total(found, "applied")
-    match verb:
-        case "pull":
-            to = f" and sends them to {replacement}" if replacement else ""
-            question = f"pull withdraws {version} for good from {reached} installs{to}"
-            session.console.confirm(question, expected=version, given=confirm)
-        case "promote":
-            session.console.confirm(f"promote {version} beyond ring {found['ring']}?")
-        case "resume":
-            session.console.confirm(f"resume {version} in ring {found['ring']}?")
-
-
-def _default_reason(verb: str) -> str:
-    return f"{verb} from the command line"
 
 
 def _tell(session: Session, found: Mapping[str, Any]) -> int:
@@ -219,10 +285,6 @@ def headline(found: Mapping[str, Any]) -> str:
     return f"{line} ({found['reason']})" if found.get("reason") else line
 
 
-def _total(found: Mapping[str, Any], step: str) -> int:
-    return sum(found.get("funnel", {}).get(step, {}).values())
-
-
 def _row(item: Mapping[str, Any]) -> Sequence[object]:
     return (
         item["id"],
@@ -236,10 +298,10 @@ def _row(item: Mapping[str, Any]) -> Sequence[object]:
 
 
 def _read_ladder(path: Path) -> list[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:
         raise UsageError("bad_ladder", f"{path}: {error}") from error
     steps = document.get("step") if isinstance(document, dict) else document
     if not isinstance(steps, list) or not steps:

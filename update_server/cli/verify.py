@@ -28,7 +28,7 @@ def verify_server(console: Console, root: bytes, url: str, now: datetime) -> int
     pool = urllib3.PoolManager(retries=False)
 
     def open_file(path: str) -> BinaryIO | None:
-        return _download(pool, f"{base}/{path}")
+        return _download(console, pool, f"{base}/{path}")
 
     def fetch(path: str, most: int) -> bytes | None:
         handle = open_file(path)
@@ -63,7 +63,7 @@ def verify_server(console: Console, root: bytes, url: str, now: datetime) -> int
     return REFUSED if report.findings else DONE
 
 
-def _download(pool: urllib3.PoolManager, url: str) -> BinaryIO | None:
+def _download(console: Console, pool: urllib3.PoolManager, url: str) -> BinaryIO | None:
     handle = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
     try:
         with pool.request("GET", url, preload_content=False) as response:
@@ -71,8 +71,13 @@ def _download(pool: urllib3.PoolManager, url: str) -> BinaryIO | None:
                 return None
             if response.status != 200:  # noqa: PLR2004 - anything else is no file
                 raise CliError("unexpected_answer", f"{url} answers {response.status}")
-            for chunk in response.stream(_READ_BYTES):
-                handle.write(chunk)
+            length = response.headers.get("Content-Length", "")
+            total = int(length) if length.isdecimal() else None
+            name = url.rpartition("/")[2]
+            with console.progress(f"check {name}", total) as advance:
+                for chunk in response.stream(_READ_BYTES):
+                    handle.write(chunk)
+                    advance(handle.tell())
     except urllib3.exceptions.HTTPError as error:
         raise CliError("unreachable", f"{url} cannot be read ({type(error).__name__})") from error
     handle.seek(0)

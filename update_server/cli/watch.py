@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from update_server.cli.api import app_path
 from update_server.cli.command import Session
+from update_server.cli.errors import CliError
 from update_server.clock import SystemClock
 
 _POLL_SECONDS = 0.5  # what happens is to be seen within two seconds
+LIVE = ("active", "paused")
+"""States of rollouts in which something is still to happen."""
+
+_PASSING = ("unreachable", "unavailable", "internal")  # a server that is started again
 _SHOWN = ("state", "ring", "exposure_bp", "holdback_bp", "paused_by", "replacement", "published")
 
 
@@ -21,20 +27,50 @@ def watch(session: Session, which: str | None, seconds: float | None) -> int:
     """
     clock = SystemClock()
     until = None if seconds is None else clock.monotonic() + seconds
-    pause = threading.Event()
     known: dict[str, dict[str, Any]] = {}
-    while until is None or clock.monotonic() < until:
-        now = clock.now()
-        seen = dict(_things(session, which))
-        for name, thing in seen.items():
-            for change in _changes(known.get(name), thing):
-                stamp = now.strftime("%H:%M:%S")
-                document = {"at": now.isoformat(timespec="milliseconds"), "what": name, **change}
-                words = " ".join(f"{key}={value}" for key, value in change.items())
-                session.console.line(document, f"{stamp} {name}: {words}")
-        known = seen
-        pause.wait(_POLL_SECONDS)
+    looked = away = False
+    with session.console.shares() as show, contextlib.suppress(KeyboardInterrupt):
+        while until is None or clock.monotonic() < until:
+            try:
+                seen = dict(_things(session, which))
+            except CliError as error:
+                if error.code not in _PASSING or not looked:
+                    raise
+                if not away:
+                    session.console.say(f"{error.detail}; waiting for it")
+                away = True
+            else:
+                _tell(session, clock.now(), known, seen)
+                for name, thing in seen.items():
+                    if thing.get("state") in LIVE:
+                        show(name, f"{name}: ring {thing['ring']}", thing["exposure_bp"])
+                known, looked, away = seen, True, False
+            clock.sleep(_POLL_SECONDS)
     return 0
+
+
+def _tell(
+    session: Session,
+    now: datetime,
+    known: Mapping[str, dict[str, Any]],
+    seen: Mapping[str, dict[str, Any]],
+) -> None:
+    for name, thing in seen.items():
+        before = known.get(name, {})
+        change = {key: value for key, value in thing.items() if before.get(key) != value}
+        if change:
+            document = {"at": now.isoformat(timespec="milliseconds"), "what": name, **change}
+            words = " ".join(f"{key}={_word(value)}" for key, value in change.items())
+            session.console.line(document, f"{now:%H:%M:%S} {name}: {words}")
+
+
+def _word(value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ",".join(str(each) for each in value)
+    return str(value)
 
 
 def _things(session: Session, which: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -51,11 +87,3 @@ def _things(session: Session, which: str | None) -> Iterator[tuple[str, dict[str
             }
             shown = {key: item[key] for key in _SHOWN if item.get(key) is not None}
             yield f"rollout {item['version']} {item['channel']}", shown | counts
-
-
-def _changes(
-    before: Mapping[str, Any] | None, after: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    changed = {key: value for key, value in after.items() if (before or {}).get(key) != value}
-    if changed:
-        yield changed

@@ -16,6 +16,7 @@ from typing import Any
 from update_server.cli.errors import UsageError
 
 FILE = "serinus.toml"
+ROOT_FILE = "root.json"
 TOKEN_FILE = "admin.token"  # noqa: S105 - a file's name
 DEFAULT_SERVER = "http://127.0.0.1:8081"
 
@@ -43,6 +44,10 @@ class Workspace:
     def token_file(self) -> Path:
         """Where the workspace keeps its admin token."""
         return self.folder / TOKEN_FILE
+
+    def root_file(self, app: str) -> Path:
+        """Return where the workspace keeps the root that builds of *app* compile in."""
+        return self.folder / (ROOT_FILE if app == self.app else f"root-{app}.json")
 
     def key_uri(self, role: str) -> str:
         """Return the URI of the key that signs for *role*, with an absolute path.
