@@ -336,16 +336,7 @@ class Agent:
     # --- inside ----------------------------------------------------------------------
 
     def _work(self) -> None:
-        """Run the loop; after a fault of ours wait and run it again, three times at most."""
-        for pause in (*RESTARTS_AFTER_SECONDS, None):
-            try:
-                self._loop.run()
-            except Stopped:
-                return
-            except Exception as error:  # noqa: BLE001 - the app must not notice
-                self._note(error)
-            if pause is None or self._parts.clock.wait(self._loop.stop, pause):
-                return
+        keep_running(self._loop, self._loop.run)
 
     @_never_raises
     def _last_look(self) -> None:
@@ -365,12 +356,29 @@ class Agent:
             )
 
     def _note(self, error: BaseException) -> None:
-        """Report a fault of ours; if even that fails, there is nobody left to tell."""
-        try:
-            self._loop.performer.crashed(error)
-        except Exception:  # noqa: BLE001 - see above
-            return
+        _note(self._loop, error)
 
 
 def _default_root(app: str) -> Path:
     return user_data_path(app, appauthor=False) / "serinus"
+
+
+def keep_running(loop: Loop, run: Callable[[], None]) -> None:
+    """Run *run* until the loop ends; after a fault of ours wait and run it again, three times."""
+    for pause in (*RESTARTS_AFTER_SECONDS, None):
+        try:
+            run()
+        except Stopped:
+            return
+        except Exception as error:  # noqa: BLE001 - the app must not notice
+            _note(loop, error)
+        if loop.stop.is_set() or pause is None or loop.parts.clock.wait(loop.stop, pause):
+            return
+
+
+def _note(loop: Loop, error: BaseException) -> None:
+    """Report a fault of ours; if even that fails, there is nobody left to tell."""
+    try:
+        loop.performer.crashed(error)
+    except Exception:  # noqa: BLE001 - see above
+        return

@@ -119,10 +119,10 @@ class Settings:
     unsafe_speed: float = 1.0
 
 
-def load(path: Path) -> Settings:
+def load(path: Path, *, confirm: ConfirmBy = ConfirmBy.APP) -> Settings:
     """Return the settings of the ``agent.toml`` at *path*, ``[app]`` included.
 
-    Relative paths in it start at its folder.
+    Relative paths in it start at its folder. *confirm* holds where it says nothing else.
 
     Raises:
         ConfigError: It cannot be read, or a key is missing, unknown or out of bounds.
@@ -138,7 +138,7 @@ def load(path: Path) -> Settings:
         root_metadata=_root_metadata(folder / table.text("root_metadata", "root.json")),
     )
     table.done()
-    return with_document(Settings(app=app, root=folder), document, folder)
+    return with_document(Settings(app=app, root=folder, confirm=confirm), document, folder)
 
 
 def with_file(settings: Settings, path: Path) -> Settings:

@@ -69,6 +69,8 @@ class Code(StrEnum):
     CRASHED = "crashed"
     NOT_HEALTHY = "not_healthy"
     TRIES_USED_UP = "tries_used_up"
+    # policy
+    BAD_CODE = "bad_code"  # an enrolment code that the server does not take
     # state
     BUSY = "busy"  # another agent holds the lock
     RECOVERED = "recovered"
@@ -123,6 +125,12 @@ class PayloadError(AgentError):
     """A signed payload or a finished directory is not what its manifest says."""
 
     category = Category.PAYLOAD
+
+
+class PolicyError(AgentError):
+    """What was asked is not allowed, or not now."""
+
+    category = Category.POLICY
 
 
 class LaunchError(AgentError):

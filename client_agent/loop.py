@@ -49,6 +49,9 @@ class Loop:
     ) -> None:
         self.parts = parts
         self.stop = threading.Event()
+        self.begun = threading.Event()
+        """Set once ROOT was looked at and the machine stands somewhere."""
+
         self._wake = threading.Event()
         self._posted: queue.SimpleQueue[on.Event] = queue.SimpleQueue()
         self._mutex = threading.RLock()
@@ -65,6 +68,9 @@ class Loop:
             own_version=own_version,
             launch_id=launch_id,
         )
+        self.trouble: AgentError | None = None
+        """Why ROOT can only be looked at, if so."""
+
         self._trial_launch: str | None = None
         self._trial_since = 0.0
         self._last_check = float("-inf")
@@ -83,6 +89,12 @@ class Loop:
 
     def begin(self) -> None:
         """Find out what is on the disk, and start the machine from there."""
+        try:
+            self._begin()
+        finally:
+            self.begun.set()
+
+    def _begin(self) -> None:
         installation = self.parts.installation
         try:
             Installation.create_root(self.parts.settings.root)
@@ -90,6 +102,7 @@ class Loop:
             self._know_oneself()
             started = self._started()
         except DiskError as error:
+            self.trouble = error
             self.handle(on.NotWritable(reason=passive_reason(error), fault=fault_of(error)))
             return
         self.handle(started)
@@ -99,8 +112,12 @@ class Loop:
         self.begin()
         while not self.stop.is_set():
             self.tick()
-            self.parts.clock.wait(self._wake, self.seconds_to_wait())
-            self._wake.clear()
+            self.sleep()
+
+    def sleep(self) -> None:
+        """Wait until something may be due, or is posted."""
+        self.parts.clock.wait(self._wake, self.seconds_to_wait())
+        self._wake.clear()
 
     def post(self, event: on.Event) -> None:
         """Let the loop's thread handle *event* soon. From any thread."""
@@ -173,7 +190,7 @@ class Loop:
         """
         with self._mutex:
             old, parts = self.visits.identity, self.parts
-            self._wish_to_be_forgotten()
+            self.wish_to_be_forgotten()
             fresh = parts.identities.draw(parts.clock.now(), volatile=old.volatile)
             if not fresh.volatile:
                 parts.identities.store(fresh)
@@ -189,10 +206,15 @@ class Loop:
         with self._mutex:
             before, self.parts.reporter.level = self.parts.reporter.level, level
             if level is Telemetry.OFF and before is not Telemetry.OFF:
-                self._wish_to_be_forgotten()
+                self.wish_to_be_forgotten()
                 self.parts.spool.clear("off")
 
-    def _wish_to_be_forgotten(self) -> None:
+    def wish_to_be_forgotten(self) -> None:
+        """Ask the server, now or later, to delete what it knows of this install.
+
+        Raises:
+            DiskError, StateError: It could not be written down.
+        """
         tokens = [*self.parts.installation.state.read().tokens.values()]
         if tokens:  # without one the server has never heard of this install
             self.visits.forgetting.wish(self.visits.identity.install_id, tokens[-1])

@@ -101,13 +101,13 @@ class Metadata:
 
 def refresh(
     folder: Path,
-    base: str,
+    url: str,
     root_metadata: bytes,
     transport: Transport,
     floor: Floor,
     now: datetime,
 ) -> tuple[Metadata, Floor]:
-    """Bring the cache in *folder* up to date from *base*, and return what holds now.
+    """Bring the cache in *folder* up to date from *url*, and return what holds now.
 
     Returns:
         The verified metadata, and *floor* with what was seen; storing it is the caller's.
@@ -119,9 +119,7 @@ def refresh(
     """
     fetcher = Fetcher(transport)
     try:
-        updater = Updater(
-            str(folder), f"{base}/tuf/", fetcher=fetcher, config=CONFIG, bootstrap=root_metadata
-        )
+        updater = Updater(str(folder), url, fetcher=fetcher, config=CONFIG, bootstrap=root_metadata)
     except RepositoryError as error:
         raise TrustError(Code.BAD_DOCUMENT, f"compiled-in root: {error}") from error
     except OSError as error:

@@ -21,7 +21,7 @@ from client_agent.errors import AgentError, Code, DiskError, InternalError, Payl
 from client_agent.machine import effects as do
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Building, Downloading, Idle, Staged, State, Trial
-from client_agent.machine.values import Edition, PassiveReason, Phase, Trigger
+from client_agent.machine.values import Edition, Fault, PassiveReason, Phase, Trigger
 from client_agent.parts import Parts, UpdateInfo
 from client_agent.status import Status, StatusFile
 from client_agent.telling import Telling, fault_of
@@ -73,6 +73,9 @@ class Performer:
         self.ignored: Counter[tuple[str, str]] = Counter()
         self.assignment: Assignment | None = None
         self.last_error: AgentError | None = None
+        self.failed = False
+        """Whether the last visit ended with an error instead of a decision carried out."""
+
         self._table: dict[type[Any], Callable[[Any], on.Event | None]] = {
             do.Check: self._check,
             do.Look: self._look,
@@ -143,7 +146,7 @@ class Performer:
             return self._check_failed(error)
         if looked.decision is None:
             return self._check_failed(looked.error or StateError(Code.LOST))
-        self.last_error = looked.api_error
+        self.last_error, self.failed = looked.api_error, False
         self._timers.checked()
         for problem in looked.decision.problems:
             self._telling.once(problem)
@@ -165,12 +168,15 @@ class Performer:
         return on.Decided(assignment=assignment, goal=None, at=now, not_after=now)
 
     def _check_failed(self, error: AgentError) -> on.Event:
-        self.last_error = error
         return on.CheckFailed(
-            fault=fault_of(error),
+            fault=self._failed(error),
             at=self._parts.clock.now(),
             retry_after_seconds=getattr(error, "retry_after_seconds", None),
         )
+
+    def _failed(self, error: AgentError) -> Fault:
+        self.last_error, self.failed = error, True
+        return fault_of(error)
 
     def _standing(self, trigger: Trigger) -> Standing:
         state = self.state
@@ -231,8 +237,7 @@ class Performer:
                 self._progress,
             )
         except AgentError as error:
-            self.last_error = error
-            return on.DownloadFailed(fault=fault_of(error))
+            return on.DownloadFailed(fault=self._failed(error))
         seconds = int(parts.clock.monotonic() - started)
         self._download = _Download(part, missing, seconds)
         return on.Downloaded()
@@ -245,8 +250,7 @@ class Performer:
             with download.part as part:
                 self._parts.installation.build(part, effect.goal, _no_progress)
         except AgentError as error:
-            self.last_error = error
-            return on.BuildFailed(fault=fault_of(error))
+            return on.BuildFailed(fault=self._failed(error))
         return on.Built()
 
     def _drop_part(self, effect: do.DropPart) -> None:
@@ -298,8 +302,7 @@ class Performer:
             now = parts.clock.now()
             parts.installation.state.arm(goal, installed, now=now, not_after=effect.not_after)
         except AgentError as error:
-            self.last_error = error
-            return on.ArmFailed(fault=fault_of(error))
+            return on.ArmFailed(fault=self._failed(error))
         return None
 
     def _disarm(self, _: do.Disarm) -> None:

@@ -209,7 +209,7 @@ class Trust:
             try:
                 folder, root = self._folder / CACHE, self._app.root_metadata
                 folder.mkdir(mode=0o700, exist_ok=True)
-                return refresh(folder, base, root, transport, floor, now)
+                return refresh(folder, f"{base}/tuf/", root, transport, floor, now)
             except (NetworkError, TrustError) as error:
                 first = first or error
         raise first or TrustError(Code.BAD_DOCUMENT, "nowhere to refresh from")

@@ -220,6 +220,8 @@ def _armed(state: Armed, event: on.Event) -> Outcome:
         case on.ArmingExpired():
             asked = do.AskPolicy(edition=state.edition)
             return Staged(edition=state.edition), (do.Disarm(), asked)
+        case on.FellBack():  # the launcher would not even try it, or could not
+            return _fell_back()
         case on.Launched():
             trial = Trial(edition=state.edition, launch_id=event.launch_id, confirm=event.confirm)
             return trial, (do.Report(phase=Phase.LAUNCHED, edition=state.edition),)
@@ -262,6 +264,7 @@ def _trial(state: Trial, event: on.Event) -> Outcome:
             when = When.SOON if state.passed_over else When.SUCCESS
             return Idle(trouble=state.trouble), (
                 do.Report(phase=Phase.HEALTHY, edition=state.edition),
+                do.ReportMarkers(),
                 do.CollectGarbage(),
                 do.Schedule(when=when),
             )
@@ -276,8 +279,7 @@ def _trial(state: Trial, event: on.Event) -> Outcome:
             again = Trial(edition=state.edition, launch_id=event.launch_id, confirm=event.confirm)
             return again, (do.ReportMarkers(),)
         case on.FellBack():
-            ended = (do.ReportMarkers(), do.ReportLastResult())
-            return Idle(), (*ended, do.Schedule(when=When.SOON))
+            return _fell_back()
         case _:
             return _trial_checks(state, event)
 
@@ -370,6 +372,11 @@ def _give_up(goal: Goal, fault: Fault) -> Outcome:
         do.RememberFailure(edition=goal.edition, fault=fault),
         do.Schedule(when=When.SUCCESS),
     )
+
+
+def _fell_back() -> Outcome:
+    ended = (do.ReportMarkers(), do.ReportLastResult())
+    return Idle(), (*ended, do.Schedule(when=When.SOON))
 
 
 def _lost() -> Outcome:

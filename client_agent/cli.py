@@ -1,0 +1,333 @@
+"""The ``serinus-agent`` command, for apps in any language and for people.
+
+Terminal rules: answers on stdout, everything else on stderr; ``--json`` prints one document on
+stdout and nothing else there, failures included. Exit codes: 0 done, 1 refused or failed, 2 usage,
+3 nothing to do; ``run`` and ``launch`` return the app's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tuf.api.exceptions import DownloadError, RepositoryError
+
+from client_agent import conformance
+from client_agent.agent import LAUNCH
+from client_agent.config import Apply, ConfirmBy, Settings, load
+from client_agent.download import Stopped
+from client_agent.enrol import enrol
+from client_agent.errors import AgentError, Code, ConfigError, StateError
+from client_agent.loop import Loop
+from client_agent.machine import events as on
+from client_agent.machine.states import Armed, Passive, Staged
+from client_agent.parts import Hooks, Parts, assemble
+from client_agent.status import describe, render_assignment
+from client_agent.supervise import Supervisor, Wanted
+
+DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
+_SEPARATOR = "--"
+
+Answer = tuple[int, dict[str, Any]]
+Command = Callable[[argparse.Namespace, list[str]], Answer]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in *argv* and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    rest: list[str] = []
+    if _SEPARATOR in words:
+        at = words.index(_SEPARATOR)
+        words, rest = words[:at], words[at + 1 :]
+    try:
+        options = _parser().parse_args(words)
+    except SystemExit as ended:  # argparse said what is wrong; --help is no error
+        return DONE if ended.code in {None, 0} else USAGE
+    try:
+        code, answer = COMMANDS[options.command](options, rest)
+    except ConfigError as error:
+        code, answer = USAGE, _problem(error)
+    except AgentError as error:
+        code, answer = NOTHING if error.code is Code.BUSY else FAILED, _problem(error)
+    except (OSError, RepositoryError, DownloadError) as error:
+        code, answer = FAILED, {"error": {"category": "agent", "code": "io", "detail": str(error)}}
+    except (KeyboardInterrupt, Stopped):
+        code, answer = FAILED, {"error": {"category": "agent", "code": "interrupted"}}
+    _print(options, code, answer)
+    return code
+
+
+# --- the commands ------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace, rest: list[str]) -> Answer:
+    settings = load(options.config, confirm=ConfirmBy.UPTIME)
+    wanted = Wanted()
+    loop = Loop(assemble(settings, hooks=Hooks(on_restart_wanted=wanted.note)))
+    supervisor = Supervisor(loop, wanted, _say)
+
+    def ended(_number: int, _frame: FrameType | None) -> None:
+        loop.end()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ended)
+    if rest:
+        return supervisor.run_app(_arguments(rest)), {}
+    supervisor.run_alone()
+    return DONE, {}
+
+
+def _launch(options: argparse.Namespace, rest: list[str]) -> Answer:
+    parts = assemble(load(options.config))
+    command = parts.installation.launcher_command(_arguments(rest) if rest else [])
+    if not (parts.installation.root / "launcher.py").exists():
+        raise StateError(Code.LOST, "nothing is installed here yet: run serinus-agent check")
+    return parts.platform.start(command, os.environ), {}
+
+
+def _check(options: argparse.Namespace, _: list[str]) -> Answer:
+    loop = _visit(load(options.config), scheduled=options.scheduled)
+    return _outcome(loop)
+
+
+def _apply(options: argparse.Namespace, _: list[str]) -> Answer:
+    loop = _visit(load(options.config), apply=Apply.ON_QUIT, force=options.force)
+    return _outcome(loop)
+
+
+def _report(options: argparse.Namespace, _: list[str]) -> Answer:
+    loop = _begun(load(options.config))
+    if options.healthy:
+        return _report_healthy(loop.parts)
+    if options.metric:
+        return _report_metric(loop, options.metric)
+    if options.forget:
+        loop.wish_to_be_forgotten()
+    with loop.parts.installation.lock():
+        loop.visits.report(loop.performer.running())
+    loop.visits.end()
+    return DONE, {"waiting_bytes": loop.parts.spool.waiting()}
+
+
+def _status(options: argparse.Namespace, _: list[str]) -> Answer:
+    parts = assemble(load(options.config))
+    return DONE, describe(parts.installation, parts.spool)
+
+
+def _enrol(options: argparse.Namespace, _: list[str]) -> Answer:
+    loop = _begun(load(options.config))
+    if options.reset:
+        return DONE, {"install_id": loop.reset_identity().install_id}
+    group = enrol(loop.parts, loop.identity, options.code)
+    return DONE, {"group": group, "install_id": loop.identity.install_id}
+
+
+def _conformance(options: argparse.Namespace, _: list[str]) -> Answer:
+    folder = Path(options.metadata_dir)
+    if options.verb == "init":
+        conformance.init(folder, Path(options.root))
+    elif options.verb == "refresh":
+        conformance.run_refresh(folder, options.metadata_url)
+    else:
+        conformance.run_download(
+            folder,
+            options.metadata_url,
+            options.target_name,
+            options.target_base_url,
+            Path(options.target_dir),
+        )
+    return DONE, {}
+
+
+COMMANDS: dict[str, Command] = {
+    "run": _run,
+    "check": _check,
+    "apply": _apply,
+    "launch": _launch,
+    "report": _report,
+    "status": _status,
+    "enrol": _enrol,
+    "tuf-conformance": _conformance,
+}
+
+
+# --- parts of them -----------------------------------------------------------------------
+
+
+def _begun(settings: Settings) -> Loop:
+    loop = Loop(assemble(settings))
+    loop.begin()
+    if isinstance(loop.state, Passive):
+        raise loop.trouble or StateError(Code.BUSY)
+    return loop
+
+
+def _visit(
+    settings: Settings, *, scheduled: bool = True, apply: Apply | None = None, force: bool = False
+) -> Loop:
+    loop = _begun(settings)
+    loop.performer.apply = apply or settings.apply
+    loop.performer.ignore_bans = force
+    loop.handle(on.TimerFired() if scheduled else on.CheckRequested())
+    loop.quit()
+    return loop
+
+
+def _outcome(loop: Loop) -> Answer:
+    """Return what a visit led to. Nothing new is no failure; an error is."""
+    state, error = loop.state, loop.performer.last_error
+    answer: dict[str, Any] = {
+        "state": type(state).__name__.lower(),
+        "assignment": render_assignment(loop.performer.assignment),
+        "version": str(state.edition.version) if isinstance(state, Staged | Armed) else None,
+    }
+    if isinstance(state, Passive):
+        return NOTHING, {**answer, **_problem(StateError(Code.BUSY, "another agent is at work"))}
+    if isinstance(state, Staged | Armed):
+        return DONE, answer
+    if error is not None and loop.performer.failed:
+        return FAILED, {**answer, **_problem(error)}
+    return NOTHING, answer
+
+
+def _report_healthy(parts: Parts) -> Answer:
+    """Say for a program in any language that it is healthy, and confirm its trial in time."""
+    launch_id = os.environ.get(LAUNCH, "")
+    marker = parts.installation.marker(launch_id) if launch_id else None
+    if marker is None:
+        raise StateError(Code.LOST, f"{LAUNCH} names no start of this app")
+    parts.installation.mark_healthy(launch_id)
+    if not marker.trial:
+        return DONE, {"confirmed": True}
+    up = (parts.clock.now() - marker.started).total_seconds()
+    needed = parts.schedule.scaled(parts.settings.health.uptime_seconds)
+    pending = parts.installation.state.read().pending
+    if pending is None or pending.installed.version != marker.version:
+        return DONE, {"confirmed": pending is None}
+    if up < needed:
+        # serinus-agent run sees the mark; others call again.
+        return NOTHING, {"confirmed": False, "seconds_left": int(needed - up) + 1}
+    parts.installation.state.confirm(parts.clock.now())
+    parts.reporter.step("healthy", running=marker.version, to=marker.version)
+    parts.spool.seal()
+    return DONE, {"confirmed": True}
+
+
+def _report_metric(loop: Loop, metric: str) -> Answer:
+    name, _, value = metric.partition("=")
+    running = loop.performer.running()
+    if running is None:
+        raise StateError(Code.LOST, "nothing is installed here yet")
+    try:
+        loop.parts.reporter.metric(name, float(value), running)
+    except ValueError as error:
+        raise ConfigError("--metric", "is not NAME=NUMBER") from error
+    loop.parts.spool.seal()
+    return DONE, {"name": name, "value": float(value)}
+
+
+def _arguments(rest: list[str]) -> list[str]:
+    """Return the app's arguments. A first word that is no option is the program's name.
+
+    ``-- notes --port 80`` and ``-- --port 80`` mean the same: which program it is, the manifest
+    of the version says.
+    """
+    return rest if rest[0].startswith("-") else rest[1:]
+
+
+def _problem(error: AgentError) -> dict[str, Any]:
+    return {
+        "error": {
+            "category": error.category.value,
+            "code": error.code.value,
+            "detail": getattr(error, "detail", ""),
+        }
+    }
+
+
+def _print(options: argparse.Namespace, code: int, answer: dict[str, Any]) -> None:
+    if getattr(options, "json", False):
+        print(json.dumps(answer, indent=1))
+        return
+    error = answer.get("error")
+    if error:
+        detail = f": {error['detail']}" if error.get("detail") else ""
+        _say(f"{error['category']}/{error['code']}{detail}")
+    elif options.command in {"run", "launch", "tuf-conformance"}:
+        return
+    elif options.command == "status":
+        print(json.dumps(answer, indent=1))
+    else:
+        shown = [f"{name} {value}" for name, value in answer.items() if _is_plain(value)]
+        reason = (answer.get("assignment") or {}).get("reason")
+        print(", ".join([*shown, *([f"reason {reason}"] if reason else [])]) or f"exit {code}")
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float) and value != ""
+
+
+def _say(text: str) -> None:
+    print(f"serinus-agent: {text}", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="serinus-agent",
+        description="Keep an app up to date with what its publisher signed.",
+        epilog="example: serinus-agent run --config agent.toml -- notes --port 8000",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        if name != "tuf-conformance":
+            command.add_argument(
+                "--config",
+                type=Path,
+                default=Path("agent.toml"),
+                metavar="F",
+                help="settings (default: agent.toml)",
+            )
+        command.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        return command
+
+    add("run", "run in the foreground; with -- CMD supervise the app through its launcher")
+    check = add("check", "visit the server once, and do what it leads to")
+    check.add_argument("--scheduled", action="store_true", help="by a timer, not by a person")
+    applied = add("apply", "arm what is staged: the next start has it")
+    applied.add_argument("--force", action="store_true", help="ignore policy and bans, never trust")
+    add("launch", "start the app through its launcher; its arguments follow --")
+    report = add("report", "send what waits, or say one thing")
+    one = report.add_mutually_exclusive_group()
+    one.add_argument("--healthy", action="store_true", help="this start works")
+    one.add_argument("--metric", metavar="N=V", help="a number, such as startup_ms=812")
+    one.add_argument("--forget", action="store_true", help="have the server forget this install")
+    add("status", "what is installed, what is armed, and why")
+    enrolled = add("enrol", "join a group, or become another install")
+    what = enrolled.add_mutually_exclusive_group(required=True)
+    what.add_argument("code", nargs="?", metavar="CODE", help="from serinus enrolment")
+    what.add_argument("--reset", action="store_true", help="draw a new install ID")
+    _add_conformance(add("tuf-conformance", "adapter for the TUF client conformance suite"))
+    return parser
+
+
+def _add_conformance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--metadata-dir", required=True)
+    parser.add_argument("--metadata-url", default="")
+    parser.add_argument("--target-name", action="append", default=[])
+    parser.add_argument("--target-base-url", default="")
+    parser.add_argument("--target-dir", default="")
+    parser.add_argument("verb", choices=["init", "refresh", "download"])
+    parser.add_argument("root", nargs="?")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""``serinus-agent run``: the loop in the foreground, and the app as its child.
+
+Without an app an armed version is tried by its health command: the program is started through the
+launcher with the arguments of ``[health] command``, and one that ends with 0 in time is
+confirmed. With an app, the app runs through the launcher and is started again when an update
+wants it.
+
+Not here: which version starts (``launcher.py`` in ROOT decides that alone).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from client_agent.agent import LAUNCH, ROOT, keep_running
+from client_agent.errors import Code
+from client_agent.loop import Loop
+from client_agent.machine import events as on
+from client_agent.machine.states import Armed, Trial
+from client_agent.machine.values import ConfirmRule
+from client_agent.parts import UpdateInfo
+from client_agent.values import Outcome
+
+POLL_SECONDS = 0.2
+RESTART_PAUSE_SECONDS = 1.0
+_BEGIN_SECONDS = 10.0
+_LEAVE_SECONDS = 2.0
+NOTHING_STARTS = 70  # what the launcher returns then
+_OWN = {LAUNCH, ROOT, f"{LAUNCH}_FD"}
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Wanted:
+    """Whether an update waits for the app to be started again. Set by a hook, from the loop."""
+
+    restart: bool = False
+
+    def note(self, _info: UpdateInfo) -> None:
+        """Note that it does."""
+        self.restart = True
+
+
+class Supervisor:
+    """Runs one loop, and the app if there is one."""
+
+    def __init__(self, loop: Loop, wanted: Wanted, say: Say) -> None:
+        self._loop = loop
+        self._parts = loop.parts
+        self._wanted = wanted
+        self._say = say
+        self._shown = ""
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def _start(self, run: Callable[[], None]) -> threading.Thread:
+        """Run the loop in a thread of its own: a hanging server must not delay our end."""
+        thread = threading.Thread(
+            target=keep_running, args=(self._loop, run), name="serinus-agent", daemon=True
+        )
+        thread.start()
+        return thread
+
+    def _leave(self, thread: threading.Thread) -> None:
+        self._loop.end()
+        self._loop.quit()
+        thread.join(_LEAVE_SECONDS)
+
+    # --- without an app --------------------------------------------------------------
+
+    def run_alone(self) -> None:
+        """Keep ROOT up to date until the loop is ended, and then return within seconds."""
+        thread = self._start(self._alone)
+        self._loop.stop.wait()
+        self._leave(thread)
+        child = self._child
+        if child is not None and child.poll() is None:
+            _end_group(child)
+
+    def _alone(self) -> None:
+        loop = self._loop
+        loop.begin()
+        while not loop.stop.is_set():
+            loop.tick()
+            if self._wanted.restart and isinstance(loop.state, Armed):
+                self._wanted.restart = False
+                self.try_armed()
+            self._show()
+            loop.sleep()
+
+    def try_armed(self) -> None:
+        """Start the armed version on trial, until it is confirmed or its tries are used up."""
+        parts = self._parts
+        command = parts.settings.health.command
+        if not command:
+            return
+        while isinstance(self._loop.state, Armed | Trial) and not self._loop.stop.is_set():
+            launch_id, passed = self._try_once(command)
+            if launch_id is None:
+                self._give_up_if_the_launcher_did()
+                return
+            rule = ConfirmRule.COMMAND
+            self._loop.handle(on.Launched(launch_id=launch_id, confirm=rule))
+            if passed:
+                self._loop.handle(on.CommandPassed())
+                return
+            pending = parts.installation.state.read().pending
+            if pending is not None and pending.tries_left <= 0:
+                parts.installation.state.ban_pending(Code.TRIES_USED_UP, parts.clock.now())
+                self._loop.handle(on.FellBack())
+
+    def _try_once(self, command: Sequence[str]) -> tuple[str | None, bool]:
+        """Start it once; return the counted start, if it was one, and whether it went well."""
+        state = self._parts.installation.state
+        before = state.read().pending
+        status = self._run_health_command(command)
+        after = state.read().pending
+        if after is None or before is None or after.launch_id in {None, before.launch_id}:
+            return None, False
+        return after.launch_id, status == 0
+
+    def _run_health_command(self, command: Sequence[str]) -> int | None:
+        """Return the command's status, or None when it took too long or did not start."""
+        seconds = self._parts.settings.health.command_seconds
+        arguments = self._parts.installation.launcher_command(command, wait=True)
+        try:
+            child = subprocess.Popen(
+                arguments,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # so that all it starts can be ended with it
+            )
+        except OSError:
+            return None
+        self._child = child
+        try:
+            return child.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            _end_group(child)
+            return None
+
+    def _give_up_if_the_launcher_did(self) -> None:
+        """Take note that the launcher dropped what was armed: damaged, or it cannot start."""
+        state = self._parts.installation.state.read()
+        result = state.last_result
+        if state.pending is None and result and result.outcome is not Outcome.CONFIRMED:
+            self._loop.handle(on.FellBack())
+
+    # --- with an app -----------------------------------------------------------------
+
+    def run_app(self, arguments: Sequence[str]) -> int:
+        """Run the app through the launcher until it ends by itself; return its status."""
+        thread = self._start(self._loop.run)
+        self._loop.begun.wait(_BEGIN_SECONDS)
+        try:
+            return self._keep_app(arguments)
+        finally:
+            self._leave(thread)
+
+    def _keep_app(self, arguments: Sequence[str]) -> int:
+        while True:
+            self._wanted.restart = False
+            child = subprocess.Popen(
+                self._parts.installation.launcher_command(arguments, wait=True),
+                env=_environment(),
+            )
+            status = self._watch(child)
+            if self._loop.stop.is_set():
+                return status
+            if status == NOTHING_STARTS and self._nothing_left():
+                return status
+            if not self._again(status):
+                return status
+            self._parts.clock.wait(self._loop.stop, RESTART_PAUSE_SECONDS)
+
+    def _watch(self, child: subprocess.Popen[bytes]) -> int:
+        """Return the app's status: when it ended by itself, or was ended for an update."""
+        launch_id: str | None = None
+        told = False
+        while child.poll() is None:
+            if self._loop.stop.is_set() or self._wanted.restart or self._is_late(launch_id):
+                self._end(child)
+                break
+            launch_id = launch_id or self._trial_of(child)
+            told = told or self._tell_healthy(launch_id)
+            self._show()
+            try:
+                child.wait(POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+        return child.wait()
+
+    def _trial_of(self, child: subprocess.Popen[bytes]) -> str | None:
+        """Return the launch of this start if it is on trial, having told the loop of it."""
+        pending = self._parts.installation.state.read().pending
+        if pending is None or pending.launch_id is None:
+            return None
+        marker = self._parts.installation.marker(pending.launch_id)
+        if marker is None or not marker.alive or child.poll() is not None:
+            return None
+        rule = self._loop.confirm_rule()
+        self._loop.post(on.Launched(launch_id=marker.launch_id, confirm=rule))
+        return marker.launch_id
+
+    def _tell_healthy(self, launch_id: str | None) -> bool:
+        """Pass on that the app called ``serinus-agent report --healthy``."""
+        marker = self._parts.installation.marker(launch_id) if launch_id else None
+        if marker is None or not marker.healthy:
+            return False
+        self._loop.post(on.AppHealthy())
+        return True
+
+    def _is_late(self, launch_id: str | None) -> bool:
+        state = self._loop.state
+        return isinstance(state, Trial) and state.late and state.launch_id == launch_id
+
+    def _again(self, status: int) -> bool:
+        """Return whether the app is to be started again after it ended with *status*."""
+        state = self._parts.installation.state.read()
+        result = state.last_result
+        if result is not None and result.outcome is not Outcome.CONFIRMED:
+            self._loop.post(on.FellBack())
+            return True
+        on_trial = state.pending is not None and isinstance(self._loop.state, Trial)
+        return self._wanted.restart or (on_trial and status != 0)
+
+    def _nothing_left(self) -> bool:
+        return self._parts.installation.current() is None
+
+    def _end(self, child: subprocess.Popen[bytes]) -> None:
+        """Ask the app to quit; the launcher passes the signal on. After the grace, kill it."""
+        child.terminate()
+        try:
+            child.wait(self._parts.settings.grace_seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+    def _show(self) -> None:
+        assignment = self._loop.performer.assignment
+        reason = "" if assignment is None else f" ({assignment.reason})"
+        shown = f"{type(self._loop.state).__name__.lower()}{reason}"
+        if shown != self._shown:
+            self._shown = shown
+            self._say(shown)
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment without what an outer launcher put there."""
+    return {name: text for name, text in os.environ.items() if name not in _OWN}
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    if hasattr(os, "killpg"):
+        import signal  # noqa: PLC0415 - SIGKILL is POSIX's
+
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+    else:  # pragma: no cover - Windows: the launcher's job object ends the app with it
+        child.kill()
+    child.wait()
