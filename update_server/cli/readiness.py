@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import urllib3
 
-from update_server import wiring
 from update_server.cli.console import Console
 from update_server.config import Config
 from update_server.processes import ROLES
@@ -19,15 +18,27 @@ _PATIENCE_SECONDS = 15.0  # then people are told what they wait for
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
 
 
-def announce(console: Console, config: Config, role: str, stop: threading.Event) -> None:
+def announce(
+    console: Console,
+    config: Config,
+    role: str,
+    stop: threading.Event,
+    signer_answers: Callable[[], bool],
+) -> None:
     """Print ``ready`` once every process of *role* answers, from a thread of its own."""
+    checks = _checks(config, role, signer_answers)
     threading.Thread(
-        target=_wait, args=(console, config, role, stop), name="readiness", daemon=True
+        target=_wait, args=(console, config, role, stop, checks), name="readiness", daemon=True
     ).start()
 
 
-def _wait(console: Console, config: Config, role: str, stop: threading.Event) -> None:
-    checks = checks_of(config, role)
+def _wait(
+    console: Console,
+    config: Config,
+    role: str,
+    stop: threading.Event,
+    checks: Mapping[str, Callable[[], bool]],
+) -> None:
     waited, told = 0.0, False
     while waiting := [name for name, answers in checks.items() if not answers()]:
         if stop.wait(_POLL_SECONDS):
@@ -43,13 +54,15 @@ def _wait(console: Console, config: Config, role: str, stop: threading.Event) ->
     console.say("ready")
 
 
-def checks_of(config: Config, role: str) -> dict[str, Callable[[], bool]]:
+def _checks(
+    config: Config, role: str, signer_answers: Callable[[], bool]
+) -> dict[str, Callable[[], bool]]:
     """Return what tells of each process of *role* whether it answers.
 
     A controller has nobody to answer to.
     """
     checks: dict[str, Callable[[], bool]] = {
-        "signer": lambda: wiring.signer_answers(config),
+        "signer": signer_answers,
         "public": lambda: _answers(config.public_address, "/readyz"),
         "admin": lambda: _answers(config.admin_address, "/"),
     }

@@ -54,7 +54,7 @@ def serve(session: Session, *, role: str, config_file: Path | None, once: bool) 
     session.console.say(f"data in {config.data}")
     if role in {"all", "web"}:
         session.console.say(f"agents: http://{config.public}  people: http://{config.admin}")
-    announce(session.console, config, role, stop)
+    announce(session.console, config, role, stop, lambda: wiring.signer_answers(config))
     Supervisor(config.path, role, log=session.console.say).run(stop)
     session.console.say("stopped")
     return 0
