@@ -49,8 +49,6 @@ class Desired:
     @property
     def in_force(self) -> bool:
         """Whether what is signed says what is wanted, whenever it was issued."""
-        if self.signed is None:
-            return not self.wanted.entries
         return say_the_same(self.signed, self.wanted)
 
     def judge(self, before: Desired, now: datetime) -> Change:

@@ -88,7 +88,7 @@ class Publisher:
         with self._database.reading() as stores:
             app = stores.apps.get(name)
         keys = self._signer.new_app(name)
-        state = self._states.signed(name)
+        state = self._signer.status(name)
         return SigningView(
             app=app, online_keys=keys, versions=_versions(state), metadata=state.metadata
         )

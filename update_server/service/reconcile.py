@@ -32,9 +32,9 @@ from update_server.service.rollout_changes import is_soaked, record_change
 from update_server.service.states import SignedStates
 from update_server.service.take_back import take_back
 
-# The signer looked at the wish itself and said no. Whatever else it may say (no key, no
-# policy, metadata that expired) will pass, and the wish stands.
-_JUDGED: Final = frozenset({"approvals_missing", "bad_document", "never", "not_automatic"})
+# The signer looked at the wish itself and said no. Whatever else it may say (no key, a clock
+# that is wrong, metadata that expired) will pass, and the wish stands.
+_JUDGED: Final = frozenset({"approvals_missing", "never", "not_automatic"})
 
 
 class Widening:

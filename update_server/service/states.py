@@ -32,7 +32,6 @@ from update_server.service.ports import (
     NotFoundError,
     SignedState,
     Signer,
-    SignerRefusedError,
     StoredRelease,
     Stores,
 )
@@ -62,7 +61,7 @@ class SignedStates:
             BrokenStateError: Storage holds other bytes than were signed.
         """
         self.publish_recorded(lease)
-        state = self.signed(lease.app)
+        state = self._signer.status(lease.app)
         if state.timestamp_version > self._newest_version(lease.app):
             self.take_in(lease, state, submitted_by=AUTOMATIC.name)
         return state
@@ -109,15 +108,6 @@ class SignedStates:
             self._publish(row)
             with self._database.transaction() as stores:
                 stores.journal.mark_published(row.id, self._clock.now())
-
-    def signed(self, app: str) -> SignedState:
-        """Return the newest state that the signer has signed; an empty one before the first."""
-        try:
-            return self._signer.status(app)
-        except SignerRefusedError as refusal:
-            if refusal.code != "not_registered":
-                raise
-            return SignedState(app=app, timestamp_version=0, journal=b"", metadata={})
 
     def _publish(self, row: JournalRow) -> None:
         try:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from rollout.model import Arm
 from tests.admin_world import World
 from tests.web.admin.conftest import Ask
-from update_server.service.ports import Role
+from update_server.service.ports import Contact, Role
 
 APP = "/v1/admin/apps/demo"
 HOLD = {
@@ -173,8 +174,34 @@ def test_the_policy_is_told_as_it_was_signed(ask: Ask) -> None:
     assert ask("GET", f"{APP}/policy?channel=moon").status_code == 400
 
 
-def test_running_versions_are_counted(ask: Ask) -> None:
-    assert body_of(ask("GET", f"{APP}/versions")) == {"items": [], "next_cursor": None}
+def test_installs_are_counted_where_they_are(ask: Ask, world: World) -> None:
+    rollout = world.start("2.1.0")
+    contact = Contact(
+        app="demo",
+        install_key=b"k" * 32,
+        at=world.clock.now(),
+        channel="stable",
+        platform="linux-x86_64",
+        version="2.0.0",
+        action="update",
+        reason="in_ring",
+        offered="2.1.0",
+        rollout=rollout.id,
+        ring="internal",
+        arm=Arm.INTERNAL,
+    )
+    with world.database.transaction() as stores:
+        stores.telemetry.absorb([contact], [])
+
+    shown = body_of(ask("GET", f"{APP}/rollouts/{rollout.id}"))
+    versions = body_of(ask("GET", f"{APP}/versions"))
+
+    assert shown["funnel"]["offered"] == {"candidate": 0, "control": 0, "internal": 1}
+    cell = {"ring": "internal", "arm": "internal", "step": "offered", "installs": 1}
+    assert cell in shown["cells"]
+    assert versions["items"] == [
+        {"channel": "stable", "platform": "linux-x86_64", "version": "2.0.0", "installs": 1}
+    ]
 
 
 def test_the_log_tells_who_did_what(ask: Ask) -> None:
