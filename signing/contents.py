@@ -162,7 +162,8 @@ def _release(
     if missing := named - listed:
         raise TrustError("bad_document", min(missing), "the release names it, the role does not")
     # Nothing is signed that no document explains, so nothing can hide beside a release.
-    if unnamed := {path for path in listed if path.removesuffix(PIECES_SUFFIX) not in named}:
+    explained = named | {f"{path}{PIECES_SUFFIX}" for path in named}
+    if unnamed := listed - explained:
         raise TrustError("bad_document", min(unnamed), "the release does not name it")
     return release
 

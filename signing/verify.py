@@ -151,13 +151,12 @@ def verify_bytes(handle: BinaryIO, file: SignedFile) -> None:
     handle.seek(0)
     digest = hashlib.sha256()
     left = file.length_bytes
-    while chunk := handle.read(min(_CHUNK_BYTES, left + 1)):
+    while left >= 0 and (chunk := handle.read(min(_CHUNK_BYTES, left + 1))):
         left -= len(chunk)
-        if left < 0:
-            raise TrustError("length_mismatch", file.path, "it is longer than signed")
         digest.update(chunk)
     if left:
-        raise TrustError("length_mismatch", file.path, f"{left} bytes are missing")
+        detail = "it is longer than signed" if left < 0 else f"{left} bytes are missing"
+        raise TrustError("length_mismatch", file.path, detail)
     if digest.hexdigest() != file.sha256:
         raise TrustError("hash_mismatch", file.path, "it has another hash")
     handle.seek(0)

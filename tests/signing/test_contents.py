@@ -188,9 +188,12 @@ def test_a_file_that_no_release_names_is_refused() -> None:
 
 
 def test_two_names_that_differ_only_in_case_are_refused() -> None:
-    files = release_files(a_release("1.0"))
+    """Pieces need no naming, so they could stand beside a file that differs in case alone."""
+    other = SideFile(path=f"{FOLDER}/DEMO-1.0.srn.pieces", kind="msi")
+    files = [*release_files(a_release("1.0", others=(other,))), a_file(other.path)]
 
-    assert refused(RELEASES, *files, a_file(f"{FOLDER}/DEMO-1.0.srn")) == "bad_document"
+    assert contents_of(APP, RELEASES, targets_of(*files)).releases
+    assert refused(RELEASES, *files, a_file(f"{FOLDER}/demo-1.0.srn.pieces")) == "bad_document"
 
 
 def test_a_release_document_at_another_versions_path_is_refused() -> None:

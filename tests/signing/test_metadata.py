@@ -77,7 +77,7 @@ OUTSIDE: list[Callable[[dict[str, Any]], object]] = [
     lambda fields: fields.update(signatures={}),
     lambda fields: fields.update(signatures=["a"]),
     lambda fields: fields["signatures"][0].update(extra=1),
-    lambda fields: fields.update(signatures=fields["signatures"] * 33),
+    lambda fields: fields.update(signatures=[{"keyid": f"k{n}", "sig": ""} for n in range(33)]),
 ]
 
 

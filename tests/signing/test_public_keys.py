@@ -77,6 +77,23 @@ def test_what_is_no_key_of_ours_is_refused(value: dict[str, Any]) -> None:
         parse_key(value)
 
 
+@pytest.mark.parametrize(
+    ("keytype", "scheme", "like"),
+    [
+        ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", P256),
+        ("ecdsa", "ecdsa-sha2-nistp521", P256),
+        ("rsa", "rsa-pkcs1v15-sha256", RSA),
+        ("rsa", "pgp+rsa-pkcsv1.5", RSA),
+        ("sigstore-oidc", "Fulcio", P256),
+    ],
+)
+def test_a_kind_that_is_not_in_the_table_is_refused(
+    keytype: str, scheme: str, like: SSlibKey
+) -> None:
+    with pytest.raises(UnsupportedKeyError):
+        public_half(SSlibKey("id", keytype, scheme, dict(like.keyval)))
+
+
 def test_a_key_without_a_public_half_is_refused() -> None:
     broken = SSlibKey("id", "ed25519", "ed25519", {"public": "ab"})
     broken.keyval = {}
