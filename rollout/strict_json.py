@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Any, NoReturn
 
 from rollout.errors import DocumentError
@@ -18,8 +19,8 @@ MAX_DOCUMENT_BYTES = 65_536
 MAX_INTEGER = 2**53 - 1
 """The largest integer that every JSON reader holds exactly."""
 
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-_BRACKETS = re.compile(rb"[\[{\]}]")
+# One at a time: a pattern for whole strings would keep a state for each of their characters.
+_MARKS = re.compile(rb'\\.|["\[{\]}]', re.DOTALL)
 _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
 _MAX_DIGITS = len(str(MAX_INTEGER))
 
@@ -83,9 +84,14 @@ def render_canonical(value: Any) -> bytes:
 
 def _depth(data: bytes) -> int:
     depth = deepest = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", data)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
+    in_string = False
+    for match in _MARKS.finditer(data):
+        mark = match[0]
+        if mark == b'"':
+            in_string = not in_string
+        elif not in_string and len(mark) == 1:  # else it is an escape
+            depth += 1 if mark in b"[{" else -1
+            deepest = max(deepest, depth)
     return deepest
 
 
@@ -102,8 +108,7 @@ def _integer(text: str) -> int:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         raise DocumentError(f"the key {twice[:40]!r} stands twice")
     return value
 

@@ -376,6 +376,23 @@ def test_a_sweep_takes_what_was_given_up_and_nothing_under_way(
     assert blobs.list("") == ["kept"]
 
 
+def test_an_upload_that_is_a_blob_already_is_never_written_to(
+    blobs: LocalBlobs, root: Path
+) -> None:
+    data = b"published"
+    sha256 = hashlib.sha256(data).hexdigest()
+    blobs.append(sha256, 0, len(data), io.BytesIO(data))
+    blobs.copy(f"blobs/{sha256}", "private/demo/app.srn")
+    # Its process died between the two names, and the blob was tidied away since.
+    (root / "blobs" / sha256).rename(root / "uploads" / f"{sha256}.part")
+
+    with pytest.raises(UnavailableError):
+        blobs.append(sha256, len(data), len(data) + 1, io.BytesIO(b"!"))
+
+    assert blobs.read("private/demo/app.srn") == data
+    assert blobs.append(sha256, 0, len(data), io.BytesIO(data)) == len(data)
+
+
 def test_an_upload_finished_twice_leaves_one_blob(blobs: LocalBlobs, root: Path) -> None:
     blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA))
 

@@ -88,6 +88,11 @@ class LocalUploads:
                 # Whoever held the lock finished the upload after we opened its file, which
                 # is a blob by now: nobody may write to it.
                 raise UnavailableError("this upload has just ended elsewhere")
+            if os.fstat(file.fileno()).st_nlink > 1:
+                # Whoever finished it died before this name was gone. The file is a blob, and
+                # perhaps published: nobody may write to it, whatever became of the blob.
+                part.unlink()
+                raise UnavailableError("this upload had ended already")
             yield file
 
     def _part(self, sha256: str) -> Path:

@@ -22,12 +22,12 @@ from typing import Any
 from securesystemslib.signer import Signer as KeySigner
 
 from rollout.changes import Act, Change, ChangeKind, happens_by_itself, judge_change
-from rollout.documents import parse_rollout
+from rollout.documents import parse_rollout, render_rollout
 from rollout.errors import RolloutError
 from rollout.history import History, history_after
 from rollout.model import Policy, RolloutDocument
 from rollout.names import check_app
-from signing.admit import Admission, check_submission
+from signing.admit import CLOCK_SKEW, Admission, check_submission
 from signing.errors import BadStateError, PlanError, SigningError, SubmissionError
 from signing.journal import dump_journal
 from signing.keys import load_signer, new_plain_key
@@ -112,7 +112,7 @@ class OnlineSigner:
         with self._lock:
             memory = self._recall(app)
             now = self._clock.now()
-            wanted = _parse(app, channel, document)
+            wanted = _parse(app, channel, document, now)
             signed = SignedDocuments.read(memory.state)
             before, policy = signed.rollout(channel), signed.policy(channel)
             history = memory.histories.get(channel, History())
@@ -219,13 +219,18 @@ class OnlineSigner:
             raise SignerRefusedError("bad_memory", str(error)) from error
 
 
-def _parse(app: str, channel: str, document: bytes) -> RolloutDocument:
+def _parse(app: str, channel: str, document: bytes, now: datetime) -> RolloutDocument:
     try:
         wanted = parse_rollout(document)
     except RolloutError as error:
         raise SignerRefusedError("bad_document", str(error)) from error
     if (wanted.app, wanted.channel) != (app, channel):
         raise SignerRefusedError("bad_document", f"it is of {wanted.app}/{wanted.channel}")
+    # What is not understood here might mean something to an agent of tomorrow.
+    if render_rollout(wanted) != document:
+        raise SignerRefusedError("bad_document", "it says more than is known here")
+    if wanted.issued > now + CLOCK_SKEW:
+        raise SignerRefusedError("bad_document", f"issued {wanted.issued} is in the future")
     return wanted
 
 

@@ -120,7 +120,7 @@ class MetricIn(msgspec.Struct, tag_field="kind", tag="metric"):
     id: Uuid
     at: Instant
     version: VersionText
-    name: Annotated[str, msgspec.Meta(max_length=64, pattern="^[a-z][a-z0-9_]{0,63}$")]
+    name: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[a-z][a-z0-9_]{0,63}$(?!\n)")]
     value: float
     source: Source | None = None
 

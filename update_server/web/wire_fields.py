@@ -14,8 +14,10 @@ from rollout.names import check_install_id
 from rollout.versions import parse_version
 from update_server.web.errors import BadFieldError
 
+# Alone, "$" also matches before a line feed at the end.
+_END: Final = r"$(?!\n)"
 # No control characters: what is stored and shown is text.
-_PLAIN: Final = r"^[^\x00-\x1f\x7f]*$"
+_PLAIN: Final = rf"^[^\x00-\x1f\x7f]*{_END}"
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=_PLAIN)]
 Text = Annotated[str, msgspec.Meta(max_length=256, pattern=_PLAIN)]
 Uuid = Annotated[
@@ -31,7 +33,7 @@ VersionText = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-Sha256 = Annotated[str, msgspec.Meta(max_length=64, pattern="^([0-9a-f]{64})?$")]
+Sha256 = Annotated[str, msgspec.Meta(max_length=64, pattern=rf"^([0-9a-f]{{64}})?{_END}")]
 
 
 def install_id_of(text: str) -> InstallId:

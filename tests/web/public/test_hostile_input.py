@@ -169,3 +169,17 @@ def test_any_headers_of_a_download(headers: dict[str, str]) -> None:
     response = CLIENT.get(f"/v1/apps/demo/targets/{name}", headers=headers)
 
     assert response.status_code in {200, 206, 304, 416}
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("check-in", {**_CHECK_IN, "agent": "a\n"}),
+        ("check-in", {**_CHECK_IN, "attributes": {"os_version\n": "12"}}),
+        ("check-in", {**_CHECK_IN, "state": {"snapshot_sha256": "\n"}}),
+    ],
+)
+def test_a_line_feed_at_the_end_is_a_control_character_too(route: str, body: Any) -> None:
+    answer = CLIENT.post(f"/v1/apps/demo/{route}", data=json.dumps(body))
+
+    assert (answer.status_code, answer.json["type"]) == (400, "about:blank#bad_field")  # type: ignore[index]
