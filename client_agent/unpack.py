@@ -43,32 +43,25 @@ class Payload:
     file: BinaryIO
     manifest: Manifest
     content_xz_bytes: int
-    content_raw_bytes: int
 
 
 class XzStream:
-    """One xz stream of known length, packed and unpacked, read from the start to the end.
+    """One xz stream of *packed_bytes*, read from the start to the end.
 
     Raises:
         PayloadError: ``bad_payload``, from any method: the stream is not exactly that.
     """
 
-    def __init__(self, file: BinaryIO, packed_bytes: int, raw_bytes: int) -> None:
+    def __init__(self, file: BinaryIO, packed_bytes: int) -> None:
         self._file = file
         self._packed_left = packed_bytes
-        self._raw_left = raw_bytes
         self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
 
     def read(self, size: int) -> Iterator[bytes]:
         """Return the next *size* unpacked bytes in steps of at most 64 KiB."""
-        if size > self._raw_left:
-            raise PayloadError(Code.BAD_PAYLOAD, "more content than declared")
         while size:
             step = self._step(min(size, STEP_BYTES))
-            if not step and self._decoder.eof:
-                raise PayloadError(Code.BAD_PAYLOAD, "less content than declared")
             size -= len(step)
-            self._raw_left -= len(step)
             yield step
 
     def finish(self) -> None:
@@ -76,16 +69,13 @@ class XzStream:
         while not self._decoder.eof:
             if self._step(1):
                 raise PayloadError(Code.BAD_PAYLOAD, "more content than declared")
-        if self._raw_left or self._packed_left or self._decoder.unused_data:
+        if self._packed_left or self._decoder.unused_data:
             raise PayloadError(Code.BAD_PAYLOAD, "bytes that belong to nothing")
         if self._decoder.check not in {lzma.CHECK_CRC32, lzma.CHECK_CRC64, lzma.CHECK_SHA256}:
             raise PayloadError(Code.BAD_PAYLOAD, "no integrity check")
 
     def _step(self, most: int) -> bytes:
-        """Return some bytes, at most *most*; none when the decoder needs more input, or at the end.
-
-        Never called after the end of the stream.
-        """
+        """Return some bytes, at most *most*; none when the decoder needs more input."""
         packed = b""
         if self._decoder.needs_input:
             packed = self._file.read(min(self._packed_left, STEP_BYTES))
@@ -94,8 +84,10 @@ class XzStream:
             self._packed_left -= len(packed)
         try:
             return self._decoder.decompress(packed, max_length=most)
-        except (lzma.LZMAError, EOFError) as error:  # also: over the limit of memory
+        except lzma.LZMAError as error:  # also: over the limit of memory
             raise PayloadError(Code.BAD_PAYLOAD, "no xz stream within the limits") from error
+        except EOFError as error:  # its end was reached before
+            raise PayloadError(Code.BAD_PAYLOAD, "less content than declared") from error
 
 
 def open_payload(file: BinaryIO, *, manifest_sha256: str) -> Payload:
@@ -119,7 +111,7 @@ def open_payload(file: BinaryIO, *, manifest_sha256: str) -> Payload:
         raise PayloadError(Code.BAD_PAYLOAD, "not as long as declared")
     if manifest_raw > MAX_MANIFEST_BYTES or content_raw > MAX_TREE_BYTES:
         raise PayloadError(Code.OVER_CAP, "manifest or contents too long")
-    stream = XzStream(file, manifest_xz, manifest_raw)
+    stream = XzStream(file, manifest_xz)
     spelled = b"".join(stream.read(manifest_raw))
     stream.finish()
     if hashlib.sha256(spelled).hexdigest() != manifest_sha256:  # 2
@@ -130,9 +122,7 @@ def open_payload(file: BinaryIO, *, manifest_sha256: str) -> Payload:
         raise PayloadError(Code(error.code), str(error)) from error
     if manifest.content_bytes != content_raw:  # 4
         raise PayloadError(Code.BAD_PAYLOAD, "contents and manifest disagree")
-    return Payload(
-        file=file, manifest=manifest, content_xz_bytes=content_xz, content_raw_bytes=content_raw
-    )
+    return Payload(file=file, manifest=manifest, content_xz_bytes=content_xz)
 
 
 def unpack(payload: Payload, writer: TreeWriter, progress: Progress) -> None:
@@ -142,7 +132,7 @@ def unpack(payload: Payload, writer: TreeWriter, progress: Progress) -> None:
         PayloadError: the contents are not what the manifest says.
         OSError: the tree could not be written.
     """
-    stream = XzStream(payload.file, payload.content_xz_bytes, payload.content_raw_bytes)
+    stream = XzStream(payload.file, payload.content_xz_bytes)
     total = payload.manifest.tree_bytes
     written = 0
     first_with: dict[str, ManifestEntry] = {}
