@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import lzma
 import os
 import random
@@ -19,6 +20,8 @@ from rollout.manifest import manifest_for, parse_manifest, render_manifest
 from tests.agent.trees import Packed, an_installation, build, goal_for, listing
 from tests.cli.sources import APP, PACKERS, TREE, a_folder, a_member, a_zip, make, tar_bytes
 from update_server.cli.payload import MadePayload, PayloadError
+
+VECTORS = Path(__file__).parents[1] / "vectors/payload"
 
 
 def packed(made: MadePayload, data: bytes) -> Packed:
@@ -227,3 +230,21 @@ def test_a_manifest_of_a_made_payload_parses(tmp_path: Path) -> None:
     manifest_xz = struct.unpack("<I", data[8:12])[0]
 
     assert parse_manifest(lzma.decompress(data[32 : 32 + manifest_xz])) == made.manifest
+
+
+def test_the_published_example_is_unpacked_to_its_manifest(tmp_path: Path) -> None:
+    """``small.srn`` and what is in it, for whoever writes an agent in another language."""
+    described = json.loads((VECTORS / "small.json").read_bytes())
+    data = (VECTORS / "small.srn").read_bytes()
+    made = make(a_folder(tmp_path / "tree"))
+
+    payload = open_payload(io.BytesIO(data), manifest_sha256=described["manifest_sha256"])
+
+    assert payload.manifest == made.manifest
+    assert described["manifest"] == render_manifest(made.manifest).decode()
+    assert described["sha256"] == hashlib.sha256(data).hexdigest()
+    assert (described["length_bytes"], described["tree_bytes"], described["files"]) == (
+        len(data),
+        made.tree_bytes,
+        made.files,
+    )
