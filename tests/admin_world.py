@@ -152,7 +152,7 @@ class World:
     def upload(self, data: bytes) -> str:
         """Upload bytes; return their digest."""
         sha256 = hashlib.sha256(data).hexdigest()
-        if not self.blobs.upload_done(sha256):
+        if not self.blobs.upload_done(APP, sha256):
             self.services().uploads.append(APP, sha256, 0, len(data), io.BytesIO(data))
         return sha256
 

@@ -34,7 +34,9 @@ _STOP_SECONDS = 10.0  # a web worker may be sending a large file
 _RESTART_SECONDS = (0.2, 1.0, 5.0)  # after a first, a second and every further quick death
 _QUICK_DEATH_SECONDS = 10.0
 _POLL_SECONDS = 0.1
-_BLOCKING_THREADS = 8  # requests that one web worker handles at once
+# Requests that one web worker handles at once. A client that sends or reads slowly holds one
+# all the while, so there are many; a proxy in front that buffers is the real cure.
+_BLOCKING_THREADS = 64
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -117,7 +117,7 @@ def test_blobs_are_listed_by_prefix_in_order(blobs: Blobs) -> None:
     keys = ["apps/a/x", "apps/ab/y", "apps/a/b/c", "blobs/z", "top"]
     for key in keys:
         blobs.create(key, b"")
-    blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA[:10]))
+    blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA[:10]))
 
     assert blobs.list("") == sorted(keys)
     assert blobs.list("apps/a") == ["apps/a/b/c", "apps/a/x", "apps/ab/y"]
@@ -214,89 +214,89 @@ def test_a_prefix_that_could_lead_elsewhere_is_refused(blobs: Blobs, prefix: str
 
 
 def test_an_upload_in_one_piece_becomes_a_blob(blobs: Blobs) -> None:
-    assert (blobs.upload_offset(SHA), blobs.upload_done(SHA)) == (0, False)
+    assert (blobs.upload_offset("demo", SHA), blobs.upload_done("demo", SHA)) == (0, False)
 
-    assert blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA)) == len(DATA)
+    assert blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA)) == len(DATA)
 
-    assert (blobs.upload_offset(SHA), blobs.upload_done(SHA)) == (len(DATA), True)
-    assert blobs.read(f"blobs/{SHA}") == DATA
+    assert (blobs.upload_offset("demo", SHA), blobs.upload_done("demo", SHA)) == (len(DATA), True)
+    assert blobs.read(f"blobs/demo/{SHA}") == DATA
 
 
 def test_an_upload_goes_on_where_it_broke_off(blobs: Blobs) -> None:
     with pytest.raises(ConnectionResetError):
-        blobs.append(SHA, 0, len(DATA), BrokenStream(DATA[:1000]))
-    assert (blobs.upload_offset(SHA), blobs.upload_done(SHA)) == (1000, False)
+        blobs.append("demo", SHA, 0, len(DATA), BrokenStream(DATA[:1000]))
+    assert (blobs.upload_offset("demo", SHA), blobs.upload_done("demo", SHA)) == (1000, False)
 
-    assert blobs.append(SHA, 1000, len(DATA), io.BytesIO(DATA[1000:2000])) == 2000
-    assert blobs.append(SHA, 2000, len(DATA), io.BytesIO(DATA[2000:])) == len(DATA)
+    assert blobs.append("demo", SHA, 1000, len(DATA), io.BytesIO(DATA[1000:2000])) == 2000
+    assert blobs.append("demo", SHA, 2000, len(DATA), io.BytesIO(DATA[2000:])) == len(DATA)
 
-    assert blobs.read(f"blobs/{SHA}") == DATA
+    assert blobs.read(f"blobs/demo/{SHA}") == DATA
 
 
 @pytest.mark.parametrize("offset", [0, 999, 1001, 10**9])
 def test_an_upload_goes_on_nowhere_else(blobs: Blobs, offset: int) -> None:
-    blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA[:1000]))
+    blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA[:1000]))
 
     with pytest.raises(OffsetMismatchError) as caught:
-        blobs.append(SHA, offset, len(DATA), io.BytesIO(DATA))
+        blobs.append("demo", SHA, offset, len(DATA), io.BytesIO(DATA))
 
-    assert caught.value.expected_bytes == blobs.upload_offset(SHA) == 1000
+    assert caught.value.expected_bytes == blobs.upload_offset("demo", SHA) == 1000
 
 
 def test_bytes_other_than_announced_are_gone(blobs: Blobs) -> None:
     forged = b"x" * len(DATA)
 
     with pytest.raises(DigestMismatchError) as caught:
-        blobs.append(SHA, 0, len(DATA), io.BytesIO(forged))
+        blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(forged))
 
     assert (caught.value.expected, caught.value.found) == (SHA, hashlib.sha256(forged).hexdigest())
-    assert (blobs.upload_offset(SHA), blobs.upload_done(SHA)) == (0, False)
+    assert (blobs.upload_offset("demo", SHA), blobs.upload_done("demo", SHA)) == (0, False)
     assert blobs.list("") == []
 
 
 def test_a_shorter_total_than_what_is_here_is_a_mismatch(blobs: Blobs) -> None:
-    blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA[:1000]))
+    blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA[:1000]))
 
     with pytest.raises(DigestMismatchError):
-        blobs.append(SHA, 1000, 500, io.BytesIO())
+        blobs.append("demo", SHA, 1000, 500, io.BytesIO())
 
-    assert blobs.upload_offset(SHA) == 0
+    assert blobs.upload_offset("demo", SHA) == 0
 
 
 def test_bytes_beyond_the_total_are_not_taken(blobs: Blobs) -> None:
     stream = io.BytesIO(DATA + b"more")
 
-    blobs.append(SHA, 0, len(DATA), stream)
+    blobs.append("demo", SHA, 0, len(DATA), stream)
 
-    assert blobs.read(f"blobs/{SHA}") == DATA
+    assert blobs.read(f"blobs/demo/{SHA}") == DATA
     assert stream.read() == b"more"
 
 
 def test_a_finished_upload_takes_nothing_more(blobs: Blobs) -> None:
-    blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA))
+    blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA))
 
-    assert blobs.append(SHA, len(DATA), len(DATA), io.BytesIO(b"x")) == len(DATA)
+    assert blobs.append("demo", SHA, len(DATA), len(DATA), io.BytesIO(b"x")) == len(DATA)
     with pytest.raises(OffsetMismatchError) as caught:
-        blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA))
+        blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA))
 
     assert caught.value.expected_bytes == len(DATA)
-    assert blobs.read(f"blobs/{SHA}") == DATA
+    assert blobs.read(f"blobs/demo/{SHA}") == DATA
 
 
 def test_no_bytes_at_all_are_a_blob_too(blobs: Blobs) -> None:
     nothing = hashlib.sha256(b"").hexdigest()
 
-    assert blobs.append(nothing, 0, 0, io.BytesIO()) == 0
+    assert blobs.append("demo", nothing, 0, 0, io.BytesIO()) == 0
 
-    assert blobs.upload_done(nothing)
+    assert blobs.upload_done("demo", nothing)
 
 
 @pytest.mark.parametrize("sha256", ["", "ab", "A" * 64, "../" + "a" * 61, "a" * 63 + "/"])
 def test_what_is_no_digest_is_no_upload(blobs: Blobs, sha256: str) -> None:
     calls: list[Callable[[], object]] = [
-        lambda: blobs.upload_offset(sha256),
-        lambda: blobs.upload_done(sha256),
-        lambda: blobs.append(sha256, 0, 1, io.BytesIO(b"x")),
+        lambda: blobs.upload_offset("demo", sha256),
+        lambda: blobs.upload_done("demo", sha256),
+        lambda: blobs.append("demo", sha256, 0, 1, io.BytesIO(b"x")),
     ]
     for call in calls:
         with pytest.raises(NotFoundError):
@@ -312,3 +312,17 @@ def test_whatever_the_key_a_local_blob_stays_below_its_root(key: str) -> None:
         return
     assert path.is_relative_to(root)
     assert ".." not in path.parts
+
+
+def test_what_one_app_uploaded_is_not_there_for_another(blobs: Blobs) -> None:
+    blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA))
+
+    assert (blobs.upload_offset("paint", SHA), blobs.upload_done("paint", SHA)) == (0, False)
+    with pytest.raises(NotFoundError):
+        blobs.read(f"blobs/paint/{SHA}")
+
+
+@pytest.mark.parametrize("app", ["..", "a/b", "a.b", "", ".x"])
+def test_an_app_is_one_segment_of_an_upload_s_key(blobs: Blobs, app: str) -> None:
+    with pytest.raises(NotFoundError):
+        blobs.append(app, SHA, 0, len(DATA), io.BytesIO(DATA))

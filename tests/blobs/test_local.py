@@ -47,22 +47,22 @@ def test_what_is_published_is_readable_by_a_file_server(blobs: LocalBlobs, root:
     try:
         blobs.create("a/created", DATA)
         blobs.swap("a/swapped", DATA, None)
-        blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA))
+        blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA))
     finally:
         os.umask(before)
 
-    for key in ("a/created", "a/swapped", f"blobs/{SHA}"):
+    for key in ("a/created", "a/swapped", f"blobs/demo/{SHA}"):
         assert (root / key).stat().st_mode & 0o777 == 0o644
 
 
 def test_a_second_process_finds_what_the_first_wrote(blobs: LocalBlobs, root: Path) -> None:
     blobs.create("a/b", DATA)
-    blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA[:4]))
+    blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA[:4]))
 
     other = LocalBlobs(root)
 
     assert other.read("a/b") == DATA
-    assert other.upload_offset(SHA) == 4
+    assert other.upload_offset("demo", SHA) == 4
 
 
 def test_nothing_is_left_behind_by_success_or_refusal(blobs: LocalBlobs, root: Path) -> None:
@@ -71,7 +71,7 @@ def test_nothing_is_left_behind_by_success_or_refusal(blobs: LocalBlobs, root: P
         blobs.create("a", b"other")
     with pytest.raises(ChangedError):
         blobs.swap("a", b"other", None)
-    blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA))
+    blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA))
 
     assert leftovers(root) == []
 
@@ -279,7 +279,7 @@ class NestedUpload(io.BytesIO):
 
     def read(self, size: int | None = -1) -> bytes:
         try:
-            self.blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA))
+            self.blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA))
         except UnavailableError:
             self.refused = True
         return super().read(size)
@@ -288,10 +288,10 @@ class NestedUpload(io.BytesIO):
 def test_one_upload_of_the_same_bytes_goes_on_at_a_time(blobs: LocalBlobs) -> None:
     stream = NestedUpload(blobs)
 
-    blobs.append(SHA, 0, len(DATA), stream)
+    blobs.append("demo", SHA, 0, len(DATA), stream)
 
     assert stream.refused
-    assert blobs.read(f"blobs/{SHA}") == DATA
+    assert blobs.read(f"blobs/demo/{SHA}") == DATA
 
 
 def test_an_upload_finished_by_another_between_open_and_lock_is_told(
@@ -301,26 +301,26 @@ def test_an_upload_finished_by_another_between_open_and_lock_is_told(
 
     def after_another_finished(file: io.FileIO, operation: int) -> None:
         monkeypatch.setattr(fcntl, "flock", flock)
-        LocalBlobs(root).append(SHA, 0, len(DATA), io.BytesIO(DATA))
+        LocalBlobs(root).append("demo", SHA, 0, len(DATA), io.BytesIO(DATA))
         flock(file, operation)
 
     monkeypatch.setattr(fcntl, "flock", after_another_finished)
     with pytest.raises(UnavailableError):
-        blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA))
+        blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA))
 
-    assert blobs.read(f"blobs/{SHA}") == DATA
+    assert blobs.read(f"blobs/demo/{SHA}") == DATA
     assert leftovers(root) == []
 
 
 def test_an_upload_interrupted_just_before_its_end_is_finished(
     blobs: LocalBlobs, root: Path
 ) -> None:
-    (root / "uploads" / f"{SHA}.part").write_bytes(DATA)
+    (root / "uploads" / f"demo.{SHA}.part").write_bytes(DATA)
 
-    assert (blobs.upload_offset(SHA), blobs.upload_done(SHA)) == (len(DATA), False)
-    assert blobs.append(SHA, len(DATA), len(DATA), io.BytesIO()) == len(DATA)
+    assert (blobs.upload_offset("demo", SHA), blobs.upload_done("demo", SHA)) == (len(DATA), False)
+    assert blobs.append("demo", SHA, len(DATA), len(DATA), io.BytesIO()) == len(DATA)
 
-    assert blobs.upload_done(SHA)
+    assert blobs.upload_done("demo", SHA)
     assert leftovers(root) == []
 
 
@@ -338,14 +338,14 @@ sha256 = hashlib.sha256(data).hexdigest()
 for write in (
     lambda: blobs.create("a", data),
     lambda: blobs.swap("a", data, None),
-    lambda: blobs.append(sha256, 0, len(data), io.BytesIO(data)),
+    lambda: blobs.append("demo", sha256, 0, len(data), io.BytesIO(data)),
 ):
     try:
         write()
     except UnavailableError:
         continue
     sys.exit("not refused")
-assert blobs.upload_offset(sha256) == 1000
+assert blobs.upload_offset("demo", sha256) == 1000
 resource.setrlimit(resource.RLIMIT_FSIZE, without_limit)
 """
 
@@ -358,6 +358,24 @@ def test_a_full_disk_is_unavailable_and_leaves_nothing_half(blobs: LocalBlobs, r
     assert (done.returncode, done.stderr) == (0, "")
     assert blobs.list("") == []
     assert [path.name for path in (root / ".tmp").iterdir()] == []
+
+
+def test_a_sweep_takes_finished_uploads_that_nobody_handed_in(
+    blobs: LocalBlobs, root: Path
+) -> None:
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    for app in ("handed-in", "forgotten", "new"):
+        blobs.append(app, SHA, 0, len(DATA), io.BytesIO(DATA))
+        age = timedelta(days=6 if app == "new" else 8)
+        os.utime(root / "blobs" / app / SHA, ((now - age).timestamp(),) * 2)
+    blobs.copy(f"blobs/handed-in/{SHA}", "private/handed-in/app.srn")
+
+    assert blobs.sweep(now, timedelta(days=7)) == 1
+
+    assert [app for app in ("handed-in", "forgotten", "new") if blobs.upload_done(app, SHA)] == [
+        "handed-in",
+        "new",
+    ]
 
 
 def test_a_sweep_takes_what_was_given_up_and_nothing_under_way(
@@ -381,22 +399,22 @@ def test_an_upload_that_is_a_blob_already_is_never_written_to(
 ) -> None:
     data = b"published"
     sha256 = hashlib.sha256(data).hexdigest()
-    blobs.append(sha256, 0, len(data), io.BytesIO(data))
-    blobs.copy(f"blobs/{sha256}", "private/demo/app.srn")
+    blobs.append("demo", sha256, 0, len(data), io.BytesIO(data))
+    blobs.copy(f"blobs/demo/{sha256}", "private/demo/app.srn")
     # Its process died between the two names, and the blob was tidied away since.
-    (root / "blobs" / sha256).rename(root / "uploads" / f"{sha256}.part")
+    (root / "blobs" / "demo" / sha256).rename(root / "uploads" / f"demo.{sha256}.part")
 
     with pytest.raises(UnavailableError):
-        blobs.append(sha256, len(data), len(data) + 1, io.BytesIO(b"!"))
+        blobs.append("demo", sha256, len(data), len(data) + 1, io.BytesIO(b"!"))
 
     assert blobs.read("private/demo/app.srn") == data
-    assert blobs.append(sha256, 0, len(data), io.BytesIO(data)) == len(data)
+    assert blobs.append("demo", sha256, 0, len(data), io.BytesIO(data)) == len(data)
 
 
 def test_an_upload_finished_twice_leaves_one_blob(blobs: LocalBlobs, root: Path) -> None:
-    blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA))
+    blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA))
 
-    assert blobs.append(SHA, len(DATA), len(DATA), io.BytesIO()) == len(DATA)
+    assert blobs.append("demo", SHA, len(DATA), len(DATA), io.BytesIO()) == len(DATA)
 
     assert leftovers(root) == []
 
@@ -412,7 +430,7 @@ def test_other_errors_of_the_disk_are_told(
     with pytest.raises(OSError, match="descriptor"):
         blobs.create("a", DATA)
     with pytest.raises(OSError, match="descriptor"):
-        blobs.append(SHA, 0, len(DATA), io.BytesIO(DATA))
+        blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA))
     assert blobs.list("") == []
 
 

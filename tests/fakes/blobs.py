@@ -61,24 +61,27 @@ class FakeBlobs:
     def copy(self, source: str, target: str) -> None:
         self.create(target, self.read(source))
 
-    def upload_offset(self, sha256: str) -> int:
-        key = blob_key(sha256)
-        return len(self.blobs.get(key, self._uploads.get(sha256, b"")))
+    def upload_offset(self, app: str, sha256: str) -> int:
+        key = blob_key(app, sha256)
+        return len(self.blobs.get(key, self._uploads.get(key, b"")))
 
-    def upload_done(self, sha256: str) -> bool:
-        return blob_key(sha256) in self.blobs
+    def upload_done(self, app: str, sha256: str) -> bool:
+        return blob_key(app, sha256) in self.blobs
 
     def sweep(self, now: datetime, older_than: timedelta) -> int:  # noqa: ARG002 - nothing ages here
         return 0
 
-    def append(self, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO) -> int:
+    def append(
+        self, app: str, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO
+    ) -> int:
+        key = blob_key(app, sha256)
         with self._lock:
-            here = self.upload_offset(sha256)
+            here = self.upload_offset(app, sha256)
             if offset_bytes != here:
                 raise OffsetMismatchError(here)
-            if self.upload_done(sha256):
+            if self.upload_done(app, sha256):
                 return here
-            data = bytearray(self._uploads.get(sha256, b""))
+            data = bytearray(self._uploads.get(key, b""))
             try:
                 while len(data) < total_bytes:
                     some = stream.read(total_bytes - len(data))
@@ -86,14 +89,14 @@ class FakeBlobs:
                         break
                     data += some
             finally:
-                self._uploads[sha256] = bytes(data)
+                self._uploads[key] = bytes(data)
             if len(data) >= total_bytes:
-                self._finish(sha256)
+                self._finish(key, sha256)
             return len(data)
 
-    def _finish(self, sha256: str) -> None:
-        data = self._uploads.pop(sha256)
+    def _finish(self, key: str, sha256: str) -> None:
+        data = self._uploads.pop(key)
         found = hashlib.sha256(data).hexdigest()
         if found != sha256:
             raise DigestMismatchError(sha256, found)
-        self.create(blob_key(sha256), data)
+        self.create(key, data)

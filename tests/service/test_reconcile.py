@@ -371,7 +371,7 @@ def placed_targets(world: World, metadata: dict[str, bytes]) -> list[StoredTarge
         if not is_document(target) and target.path not in known
     ]
     for target in targets:
-        world.blobs.copy(upload_key(target.sha256), private_key(APP, stored_path(target)))
+        world.blobs.copy(upload_key(APP, target.sha256), private_key(APP, stored_path(target)))
     return targets
 
 

@@ -9,6 +9,9 @@ from update_server.service.ports import NotFoundError
 UPLOADS = "uploads"
 """The first segment of what is not yet a blob. No key may begin with it."""
 
+BLOBS = "blobs"
+"""The first segment of finished uploads."""
+
 # No segment begins with a dot, so "." and ".." are no segments, nor are our own hidden folders.
 # 255 bytes is what file systems take for a name.
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,254}", re.ASCII)
@@ -42,6 +45,13 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
+def check_app_segment(app: str) -> str:
+    """Return *app* if it can be one segment without a dot, else raise BadKeyError."""
+    if not _SEGMENT.fullmatch(app) or "." in app:
+        raise BadKeyError("upload", app)
+    return app
+
+
 def check_sha256(sha256: str) -> str:
     """Return *sha256* if it is a digest in lower-case hex, else raise BadKeyError."""
     if not _SHA256.fullmatch(sha256):
@@ -49,6 +59,10 @@ def check_sha256(sha256: str) -> str:
     return sha256
 
 
-def blob_key(sha256: str) -> str:
-    """Return the key of the finished upload of these bytes."""
-    return f"blobs/{check_sha256(sha256)}"
+def blob_key(app: str, sha256: str) -> str:
+    """Return the key of an app's finished upload of these bytes.
+
+    Uploads are each app's own: who knows a digest from another app's public metadata must
+    not come by the bytes, nor learn that they are here.
+    """
+    return f"{BLOBS}/{check_app_segment(app)}/{check_sha256(sha256)}"

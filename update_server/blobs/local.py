@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from update_server.blobs import files
-from update_server.blobs.keys import UPLOADS, blob_key, check_key, check_prefix
+from update_server.blobs.keys import BLOBS, UPLOADS, blob_key, check_key, check_prefix
 from update_server.blobs.uploads import LocalUploads
 from update_server.service.ports import ChangedError, ExistsError, NotFoundError
 
@@ -137,20 +137,23 @@ class LocalBlobs:
 
     # --- uploads ---
 
-    def upload_offset(self, sha256: str) -> int:
+    def upload_offset(self, app: str, sha256: str) -> int:
         """Return how many bytes of an upload are here; its whole size when it is done."""
-        key = blob_key(sha256)
-        return self.size(key) if self.upload_done(sha256) else self._uploads.offset(sha256)
+        key = blob_key(app, sha256)
+        done = self.upload_done(app, sha256)
+        return self.size(key) if done else self._uploads.offset(app, sha256)
 
-    def upload_done(self, sha256: str) -> bool:
+    def upload_done(self, app: str, sha256: str) -> bool:
         """Return whether the upload is finished, hence a blob."""
-        return self._path(blob_key(sha256)).is_file()
+        return self._path(blob_key(app, sha256)).is_file()
 
-    def append(self, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO) -> int:
+    def append(
+        self, app: str, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO
+    ) -> int:
         """Take more bytes of an upload, and return the new offset. Durable on return.
 
         Reads *stream* to its end, or until *total_bytes* are here; then their digest is
-        checked and they become the blob ``blobs/<sha256>``. What arrived before an error of
+        checked and they become the blob ``blobs/<app>/<sha256>``. What arrived before an error of
         the stream is kept.
 
         Raises:
@@ -158,10 +161,12 @@ class LocalBlobs:
             OffsetMismatchError: The upload goes on elsewhere.
             UnavailableError: The disk is full, or somebody else is uploading this.
         """
-        return self._uploads.append(sha256, offset_bytes, total_bytes, stream)
+        return self._uploads.append(app, sha256, offset_bytes, total_bytes, stream)
 
     def sweep(self, now: datetime, older_than: timedelta) -> int:
         """Remove what dead processes and given-up uploads left; return how many files.
+
+        Finished uploads that no submission took up go as well.
 
         Nothing younger than *older_than* goes: it may be under way.
         """
@@ -169,6 +174,12 @@ class LocalBlobs:
         removed = 0
         for path in (*self._tmp.iterdir(), *(self._root / UPLOADS).iterdir()):
             if path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
+                removed += 1
+        for path in (self._root / BLOBS).glob("*/*"):
+            # A second link is the file's signed name: without one nobody handed it in.
+            found = path.stat()
+            if found.st_mtime < before and found.st_nlink == 1:
                 path.unlink(missing_ok=True)
                 removed += 1
         return removed

@@ -41,9 +41,14 @@ class Enrol:
         now = self._clock.now()
         key = install_key(self._tables.secrets.pepper, app, install_id)
         credential = self._ids.secret("enr_")
+        wanted = hash_of_secret(code)
+        with self._database.reading() as stores:
+            # Anybody may ask. Writers take turns, and a wrong code must not cost one.
+            if not any(known.sha256 == wanted for known in stores.access.codes(app)):
+                raise BadCodeError
         with self._database.transaction() as stores:
             try:
-                used = stores.access.use_code(app, hash_of_secret(code), now)
+                used = stores.access.use_code(app, wanted, now)
             except NotFoundError as error:
                 raise BadCodeError from error
             stores.access.add_enrolment(

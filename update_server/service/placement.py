@@ -40,9 +40,9 @@ def private_key(app: str, path: str) -> str:
     return f"private/{app}/{path}"
 
 
-def upload_key(sha256: str) -> str:
-    """Return the key of a finished upload."""
-    return f"blobs/{sha256}"
+def upload_key(app: str, sha256: str) -> str:
+    """Return the key of an app's finished upload."""
+    return f"blobs/{app}/{sha256}"
 
 
 def stored_path(target: StoredTarget) -> str:

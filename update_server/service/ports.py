@@ -504,12 +504,16 @@ class Blobs(Protocol):
     def list(self, prefix: str) -> Sequence[str]: ...
     def delete(self, key: str) -> None: ...
     def copy(self, source: str, target: str) -> None: ...  # create-only; a link where possible
-    def upload_offset(self, sha256: str) -> int: ...  # bytes taken so far; whole size when done
-    def upload_done(self, sha256: str) -> bool: ...
-    def append(self, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO) -> int: ...
+    def upload_offset(
+        self, app: str, sha256: str
+    ) -> int: ...  # bytes here; all, when done
+    def upload_done(self, app: str, sha256: str) -> bool: ...
+    def append(
+        self, app: str, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO
+    ) -> int: ...
 
     # append: returns the new offset; OffsetMismatchError, DigestMismatchError, UnavailableError
-    # a finished upload is readable as key "blobs/<sha256>"
+    # a finished upload is readable as key "blobs/<app>/<sha256>"
     def sweep(self, now: datetime, older_than: timedelta) -> int: ...  # abandoned uploads
 
 

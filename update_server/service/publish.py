@@ -146,7 +146,7 @@ class Publisher:
 
     def _is_present(self, app: str, path: str, sha256: str, length_bytes: int) -> bool:
         stored = _stored_path(path, sha256, length_bytes)
-        keys = (upload_key(sha256), private_key(app, stored), public_key(app, stored))
+        keys = (upload_key(app, sha256), private_key(app, stored), public_key(app, stored))
         # An upload is readable under its digest only once the digest was checked.
         return any(has(self._blobs, key, length_bytes) for key in keys)
 
@@ -156,7 +156,7 @@ class Publisher:
             stored = _stored_path(path, sha256, length_bytes)
             placed = (private_key(app, stored), public_key(app, stored))
             if not any(has(self._blobs, key, length_bytes) for key in placed):
-                self._blobs.copy(upload_key(sha256), private_key(app, stored))
+                self._blobs.copy(upload_key(app, sha256), private_key(app, stored))
 
     def _audit(
         self,

@@ -21,7 +21,7 @@ class Uploads:
         """Return how many bytes were taken, and whether that is all."""
         with self._database.reading() as stores:
             stores.apps.get(app)
-        return self._blobs.upload_offset(sha256), self._blobs.upload_done(sha256)
+        return self._blobs.upload_offset(app, sha256), self._blobs.upload_done(app, sha256)
 
     def append(
         self, app: str, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO
@@ -35,5 +35,5 @@ class Uploads:
         """
         with self._database.reading() as stores:
             stores.apps.get(app)
-        offset_bytes = self._blobs.append(sha256, offset_bytes, total_bytes, stream)
-        return offset_bytes, self._blobs.upload_done(sha256)
+        offset_bytes = self._blobs.append(app, sha256, offset_bytes, total_bytes, stream)
+        return offset_bytes, self._blobs.upload_done(app, sha256)
