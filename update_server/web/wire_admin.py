@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 MAX_SIGNING_BODY_BYTES: Final = 6 * 1024 * 1024  # targets (5 MB cap) and what goes with it
 
-_LINE: Final = r"^[^\x00-\x1f\x7f]*\Z"
-_PARAGRAPH: Final = r"^[^\x00-\x08\x0b-\x1f\x7f]*\Z"
+_LINE: Final = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+_PARAGRAPH: Final = r"^[^\x00-\x08\x0b-\x1f\x7f]*$(?!\n)"
 _TEN_YEARS_SECONDS: Final = 315_360_000
 
 Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_LINE)]
