@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -54,24 +55,32 @@ def a_server(answer: Answer) -> Iterator[str]:
         thread.join()
 
 
-def a_command(code: str) -> tuple[str, ...]:
-    return (sys.executable, "-c", code)
+def nothing() -> None:
+    pass
+
+
+def run(code: str, what: str = "x", idle: Callable[[], None] = nothing) -> dict[str, Any]:
+    return run_command(what, (sys.executable, "-c", code), {}, idle)
+
+
+def a_publisher(folder: Path) -> Publisher:
+    return Publisher(workspace=folder, passphrase=folder / "passphrase", idle=nothing)
 
 
 def test_a_command_gives_its_document() -> None:
-    assert run_command("x", a_command("print('{\"id\": 7}')"), {}) == {"id": 7}
+    assert run("print('{\"id\": 7}')") == {"id": 7}
 
 
 @pytest.mark.parametrize("printed", ["", "[1]", "done"])
 def test_a_command_that_prints_no_object_gives_an_empty_one(printed: str) -> None:
-    assert run_command("x", a_command(f"print({printed!r})"), {}) == {}
+    assert run(f"print({printed!r})") == {}
 
 
 def test_a_refused_command_says_why_in_its_own_words() -> None:
     code = 'print(\'{"detail": "no such ring"}\'); raise SystemExit(1)'
 
     with pytest.raises(CliError) as caught:
-        run_command("serinus rollout promote", a_command(code), {})
+        run(code, "serinus rollout promote")
 
     assert caught.value.detail == "serinus rollout promote: no such ring"
 
@@ -87,32 +96,44 @@ def test_a_command_that_fails_without_a_document_is_told_by_its_last_line(
     code: str, words: str
 ) -> None:
     with pytest.raises(CliError) as caught:
-        run_command("serinus init", a_command(code), {})
+        run(code, "serinus init")
 
     assert caught.value.detail == f"serinus init: {words}"
 
 
 def test_a_command_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("update_server.cli.demo.roads._MAX_COMMAND_SECONDS", 0.1)
+    monkeypatch.setattr("update_server.cli.demo.roads._MAX_TICKS", 1)
 
     with pytest.raises(CliError) as caught:
-        run_command("x", a_command("import time; time.sleep(60)"), {})
+        run("import time; time.sleep(60)")
 
     assert caught.value.code == "command_failed"
+
+
+def test_others_are_looked_after_while_a_command_runs(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def let_go() -> None:
+        with suppress(OSError):  # it does not listen yet
+            os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+
+    # The command ends only because something else was done meanwhile.
+    assert run(f"open({str(pipe)!r}).read()", idle=let_go) == {}
 
 
 def test_a_persons_own_settings_do_not_reach_the_demos_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERINUS_TOKEN", "srn_mine")
-    publisher = Publisher(workspace=tmp_path, passphrase=tmp_path / "passphrase")
+    publisher = a_publisher(tmp_path)
 
     assert "SERINUS_TOKEN" not in publisher.environment
     assert publisher.environment["SERINUS_WORKSPACE"] == str(tmp_path)
 
 
 def test_a_publishers_refusal_names_the_command(tmp_path: Path) -> None:
-    publisher = Publisher(workspace=tmp_path / "nowhere", passphrase=tmp_path / "passphrase")
+    publisher = a_publisher(tmp_path / "nowhere")
 
     with pytest.raises(CliError) as caught:
         publisher.run("rollout", "list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import pytest
 from packaging.version import Version
@@ -10,37 +11,58 @@ from rich.console import Console as RichConsole
 
 from tests.fakes import FakeClock
 from update_server.cli.console import Console
-from update_server.cli.demo.screen import Counts, Screen
+from update_server.cli.demo.screen import Counts, RingCounts, Screen
 
 V1, V2 = Version("1.0.0"), Version("1.1.0")
 
 
+def a_ring(
+    on: Mapping[Version | None, int],
+    *,
+    trying: Sequence[Version] = (),
+    barred: Sequence[Version] = (),
+) -> RingCounts:
+    return RingCounts(on=Counter(on), trying=Counter(trying), barred=Counter(barred))
+
+
 def some_counts(newer: int = 3) -> Counts:
-    rings: dict[str, Counter[Version | None]] = {
-        "internal": Counter({V2: newer, V1: 1}),
-        "all": Counter({V1: 5, None: 2}),
-    }
+    rings = {"internal": a_ring({V2: newer, V1: 1}), "all": a_ring({V1: 5, None: 2})}
     return Counts(versions=(V1, V2), rings=rings)
 
 
+def test_installs_are_counted_by_what_they_run_try_and_bar() -> None:
+    ring = RingCounts()
+
+    ring.add(V1, V2, ())
+    ring.add(V1, None, [V2])
+    ring.add(None, None, ())
+
+    assert ring == a_ring({V1: 2, None: 1}, trying=[V2], barred=[V2])
+
+
 def test_the_table_has_a_row_for_each_ring_and_a_column_for_each_version() -> None:
+    rings = {
+        "internal": a_ring({V1: 4}, trying=[V2, V2], barred=[V2]),
+        "all": a_ring({V2: 5, None: 2}),
+    }
     console = RichConsole(width=80)
 
     with console.capture() as captured:
-        console.print(some_counts().table())
+        console.print(Counts(versions=(V1, V2), rings=rings).table())
 
     lines = [line.split() for line in captured.get().splitlines()]
     assert lines == [
-        ["ring", "installs", "none", "1.0.0", "1.1.0"],
-        ["internal", "4", "0", "1", "3"],
-        ["all", "7", "2", "5", "0"],
+        ["ring", "installs", "none", "1.0.0", "1.1.0", "on", "trial", "barred"],
+        ["internal", "4", "0", "4", "0", "1.1.0", "(2)", "1.1.0", "(1)"],
+        ["all", "7", "2", "0", "5"],
     ]
 
 
 def test_a_line_leaves_out_what_nobody_is_on() -> None:
-    counts = Counts(versions=(V1,), rings={"internal": Counter({V1: 4}), "1%": Counter()})
+    rings = {"internal": a_ring({V1: 4}, trying=[V2, V2], barred=[V2]), "1%": RingCounts()}
+    counts = Counts(versions=(V1,), rings=rings)
 
-    assert counts.line() == "internal: 4 on 1.0.0 | 1%: nobody"
+    assert counts.line() == "internal: 4 on 1.0.0, 2 try 1.1.0, 1 bar 1.1.0 | 1%: nobody"
     assert some_counts().line() == "internal: 1 on 1.0.0, 3 on 1.1.0 | all: 2 on none, 5 on 1.0.0"
 
 

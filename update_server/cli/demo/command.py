@@ -66,6 +66,8 @@ def demo(
     session.console.document(document)
     if failure is not None:
         screen.say(f"the demo failed: {failure.detail}")
+        if not keep:
+            screen.say("try again with --keep, to look at what it left")
         return REFUSED
     session.console.print(_summary(document))
     if keep:

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,14 @@ from update_server.cli.api import AdminApi, HttpTransport, app_path
 from update_server.cli.demo.programs import variables_without_ours
 from update_server.cli.errors import CliError
 
-_MAX_COMMAND_SECONDS = 120.0
+_TICK_SECONDS = 0.2
+_MAX_TICKS = 600  # two minutes, for what takes seconds
 _MAX_ANSWER_SECONDS = 10.0
 _OK = 200
+
+
+Idle = Callable[[], None]
+"""What is done again and again while a command runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,7 @@ class Publisher:
 
     workspace: Path
     passphrase: Path
+    idle: Idle
 
     @property
     def environment(self) -> dict[str, str]:
@@ -50,38 +56,54 @@ class Publisher:
             CliError: It failed, as its own document tells.
         """
         what = " ".join(["serinus", *arguments[:2]])
-        return run_command(what, self.command(*arguments, "--json"), self.environment)
+        command = self.command(*arguments, "--json")
+        return run_command(what, command, self.environment, self.idle)
 
 
 def run_command(
-    what: str, command: Sequence[str], environment: Mapping[str, str]
+    what: str, command: Sequence[str], environment: Mapping[str, str], idle: Idle
 ) -> dict[str, Any]:
     """Run *command* and return the JSON object it prints; anything else is an empty one.
 
     Raises:
         CliError: It failed or took too long; *what* names it (arguments may be secret).
     """
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env=dict(environment),
-            timeout=_MAX_COMMAND_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CliError("command_failed", f"{what} does not end") from error
-    try:
-        printed = json.loads(done.stdout)
-    except ValueError:
-        printed = None
-    document: dict[str, Any] = printed if isinstance(printed, dict) else {}
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        raise CliError("command_failed", f"{what}: {document.get('detail') or said[-1]}")
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(environment),
+    ) as process:
+        try:
+            printed, said = _talk(process, idle)
+        except subprocess.TimeoutExpired as error:
+            raise CliError("command_failed", f"{what} does not end") from error
+        finally:
+            process.kill()  # nothing happens to one that has ended
+    document = _object(printed)
+    if process.returncode:
+        words = said.strip().splitlines() or [f"it ended with {process.returncode}"]
+        raise CliError("command_failed", f"{what}: {document.get('detail') or words[-1]}")
     return document
+
+
+def _talk(process: subprocess.Popen[str], idle: Idle) -> tuple[str, str]:
+    for _ in range(_MAX_TICKS):
+        try:
+            return process.communicate(timeout=_TICK_SECONDS)
+        except subprocess.TimeoutExpired:
+            idle()
+    return process.communicate(timeout=0)
+
+
+def _object(printed: str) -> dict[str, Any]:
+    try:
+        document = json.loads(printed)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 class Outsider:

@@ -7,7 +7,7 @@ On a terminal the table stays below the lines and changes in place. Elsewhere, a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,34 +20,63 @@ _LINE_SECONDS = 2.0  # between two lines of counts in a log
 _NOTHING = "none"
 
 
+@dataclass(slots=True)
+class RingCounts:
+    """The installs of one ring: by version (None: on none yet), on trial, and barring one."""
+
+    on: Counter[Version | None] = field(default_factory=Counter)
+    trying: Counter[Version] = field(default_factory=Counter)
+    barred: Counter[Version] = field(default_factory=Counter)
+
+    def add(
+        self, version: Version | None, trying: Version | None, barred: Iterable[Version]
+    ) -> None:
+        """Count one install more."""
+        self.on[version] += 1
+        self.trying.update([trying] if trying else [])
+        self.barred.update(barred)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many installs of each ring are on each version (None: on none yet)."""
+    """Where the installs of each ring are. *versions* are those to be shown, in order."""
 
     versions: Sequence[Version]
-    rings: Mapping[str, Counter[Version | None]] = field(default_factory=dict)
+    rings: Mapping[str, RingCounts]
 
     def table(self) -> Table:
         """Return the table for a terminal."""
         shown: list[Version | None] = [None, *self.versions]
-        heads = ("ring", "installs", *(str(version or _NOTHING) for version in shown))
+        names = [str(version or _NOTHING) for version in shown]
         rows = [
-            (ring, found.total(), *(found[version] for version in shown))
-            for ring, found in self.rings.items()
+            (
+                ring,
+                counts.on.total(),
+                *(counts.on[version] for version in shown),
+                _listed(counts.trying),
+                _listed(counts.barred),
+            )
+            for ring, counts in self.rings.items()
         ]
-        return make_table(heads, rows)
+        return make_table(("ring", "installs", *names, "on trial", "barred"), rows)
 
     def line(self) -> str:
         """Return the same as one line for a log."""
         parts = []
-        for ring, found in self.rings.items():
-            on = [
-                f"{found[version]} on {version or _NOTHING}"
+        for ring, counts in self.rings.items():
+            words = [
+                f"{counts.on[version]} on {version or _NOTHING}"
                 for version in (None, *self.versions)
-                if found[version]
+                if counts.on[version]
             ]
-            parts.append(f"{ring}: {', '.join(on) or 'nobody'}")
+            words += [f"{number} try {version}" for version, number in counts.trying.items()]
+            words += [f"{number} bar {version}" for version, number in counts.barred.items()]
+            parts.append(f"{ring}: {', '.join(words) or 'nobody'}")
         return " | ".join(parts)
+
+
+def _listed(counts: Counter[Version]) -> str:
+    return ", ".join(f"{version} ({number})" for version, number in counts.items())
 
 
 class Screen:

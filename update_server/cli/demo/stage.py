@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from update_server.cli.demo.fleet import (
 )
 from update_server.cli.demo.programs import variables_without_ours
 from update_server.cli.demo.roads import Observer, Outsider, Publisher, free_ports, run_command
-from update_server.cli.demo.screen import Counts, Screen
+from update_server.cli.demo.screen import Counts, RingCounts, Screen
 from update_server.cli.demo.signed import Source, ring_of, signed_releases
 from update_server.cli.errors import CliError
 from update_server.clock import SystemClock
@@ -75,9 +74,10 @@ class Stage:
         self.witnessed: dict[int, set[Launch]] = {}
         self.versions: list[Version] = []
         self._release: Release | None = None
-        self._looks: Looks = {}
         passphrase = settings.folder / "passphrase"
-        self.publisher = Publisher(workspace=settings.folder / "workspace", passphrase=passphrase)
+        self.publisher = Publisher(
+            workspace=settings.folder / "workspace", passphrase=passphrase, idle=self.glance
+        )
         public, admin = free_ports(2)
         self.public_url = f"http://127.0.0.1:{public}"
         self.admin_url = f"http://127.0.0.1:{admin}"
@@ -142,9 +142,8 @@ class Stage:
         code = self.publisher.run("enrolment", "new", GROUP, "--uses", uses)["code"]
         for install in self.installs:
             if install.internal:
-                run_command(
-                    f"{install.name} enrol", install.agent("enrol", code), self._agent_environment
-                )
+                what, command = f"{install.name} enrol", install.agent("enrol", code)
+                run_command(what, command, self._agent_environment, self.glance)
 
     @property
     def _agent_environment(self) -> dict[str, str]:
@@ -216,22 +215,23 @@ class Stage:
     # --- watching ------------------------------------------------------------------------
 
     def look(self) -> Looks:
-        """Look into every folder, remember starts that are on record, and show the counts."""
+        """Look into every folder, and remember the starts that are on record."""
         looks = {install.number: install.look() for install in self.installs}
         for number, look in looks.items():
             self.witnessed.setdefault(number, set()).update(look.starts)
-        self._looks = looks
         return looks
 
-    def counts(self, looks: Looks) -> Counts:
-        """Return how many installs of each ring are on each version."""
-        rings: dict[str, Counter[Version | None]] = {
-            title: Counter() for title in map(ladder.title, ladder.RINGS)
-        }
+    def glance(self) -> None:
+        """Look, and show what is seen: for whenever something else takes its time."""
+        if self.installs:
+            self.screen.show(self._counts(self.look()))
+
+    def _counts(self, looks: Looks) -> Counts:
+        rings = {ladder.title(ring): RingCounts() for ring in ladder.RINGS}
         for install in self.installs:
             look = looks[install.number]
-            ring = self.ring(install, look) or ladder.GENERAL[-1][0]
-            rings[ladder.title(ring)][look.version] += 1
+            ring = self.ring(install, look) or ladder.RINGS[-1]
+            rings[ladder.title(ring)].add(look.version, look.pending, look.banned)
         return Counts(versions=tuple(self.versions), rings=rings)
 
     def wait(self, what: str, reached: Callable[[Looks], bool], seconds: float) -> Looks:
@@ -245,7 +245,7 @@ class Stage:
             self.children.check()
             looks = self.look()
             done = reached(looks)
-            self.screen.show(self.counts(looks), last=done)
+            self.screen.show(self._counts(looks), last=done)
             if done:
                 return looks
             if self.clock.monotonic() > deadline:

@@ -179,7 +179,7 @@ class Story:
         )  # fmt: skip
         for install in stage.installs:
             stage.start_agent(install)
-            stage.screen.show(stage.counts(stage.look()))
+            stage.glance()
             stage.clock.sleep(_START_EVERY_SECONDS)
         stage.wait(f"every install on {version}", _all_on(program.version), _INSTALL_SECONDS)
         return f"{len(stage.installs)} installs run {version}"
@@ -227,8 +227,8 @@ class Story:
             if start.version == str(bad) and start.signal
         ]
         return (
-            f"{stage.settings.internal} installs tried it, fell back to {cast.newer.version} by"
-            f" themselves and barred it; {len(seen)} deaths by signal were seen on the way"
+            f"installs that tried it, fell back to {cast.newer.version} by themselves and barred"
+            f" it: {stage.settings.internal}; deaths by signal that were seen: {len(seen)}"
         )
 
     def _pause(self, cast: Cast) -> str:
@@ -261,7 +261,8 @@ class Story:
             for install in stage.installs:
                 asked += 1
                 offered += outsider.check_in(self._request(install)) == str(cast.bad.version)
-            stage.wait("agents at work", lambda _: True, 0)
+            stage.children.check()
+            stage.glance()
             stage.clock.sleep(_PAUSE_SECONDS)
         after = observer.reached(rollout, "offered")
         self.offered_after_pull = offered + max(0, after - before)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.cli_world import (
+    Cli,
+    a_short_folder,
+    an_outsider,
+    copy_of,
+    init,
+    make_cheap,
+    serving_admin,
+)
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A workspace as `serinus init` leaves it; tests take copies."""
+    cli = an_outsider(tmp_path_factory.mktemp("ws"))
+    init(cli)
+    make_cheap(cli)
+    return cli
+
+
+@pytest.fixture(scope="session")
+def pristine_released(pristine: Cli, tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """The same, after two releases; tests take copies."""
+    cli = copy_of(pristine, tmp_path_factory.mktemp("rel"))
+    with serving_admin(cli):
+        cli.publish("1.0.0")
+        cli.start("1.0.0", "all")
+        cli.publish("1.1.0", "--rollback-to", "1.0.0")
+        cli.start("1.1.0")
+    return cli
+
+
+@pytest.fixture
+def outsider(tmp_path: Path) -> Cli:
+    """The command line in a folder that is no workspace."""
+    return an_outsider(tmp_path)
+
+
+@pytest.fixture
+def workspace(pristine: Cli) -> Iterator[Cli]:
+    """A workspace without a server."""
+    with a_short_folder() as folder:
+        yield copy_of(pristine, folder / "w")
+
+
+@pytest.fixture
+def cli(workspace: Cli) -> Iterator[Cli]:
+    """A workspace with a server behind it."""
+    with serving_admin(workspace):
+        yield workspace
+
+
+@pytest.fixture
+def released(pristine_released: Cli) -> Iterator[Cli]:
+    """An app whose 1.0.0 was for everybody, and whose 1.1.0 is at its first ring."""
+    with a_short_folder() as folder:
+        cli = copy_of(pristine_released, folder / "w")
+        with serving_admin(cli):
+            yield cli
