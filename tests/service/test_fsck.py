@@ -376,7 +376,9 @@ def test_a_ring_of_groups_that_are_none_comes_back_as_nothing_open(tmp_path: Pat
 
 def test_an_unsigned_repository_is_not_taken_for_truth(released: World) -> None:
     policy = key(released, "apps/demo/tuf/", "policy.json")
-    released.blobs.blobs[policy] = released.blobs.blobs[policy].replace(b'"sig"', b'"gis"')
+    signed = released.blobs.blobs[policy]
+    released.blobs.blobs[policy] = signed.replace(b'"sig":"', b'"sig":"0')
+    assert released.blobs.blobs[policy] != signed
     lose_database(released)
 
     with pytest.raises(TrustError):

@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from tests.admin_world import (
     World,
     a_registered_world,
     a_world,
-    payload_of,
 )
 from tests.builders import a_policy, a_release
 from update_server.service.ports import (
@@ -187,22 +185,18 @@ def test_a_role_that_people_do_not_sign_is_refused(role: str, registered: World)
     assert raised.value.code == "path_scope"
 
 
-def test_a_file_that_was_released_before_never_changes(registered: World) -> None:
+def test_a_release_never_changes_though_it_left_the_metadata(registered: World) -> None:
     registered.publish("2.0.0")
-    release = a_release(version="2.0.0", released_at=registered.clock.now(), salt=b"x" * 32)
-    state = registered.state()
     role = "releases.stable.linux-x86_64"
-    emptied = Metadata[Targets].from_bytes(state.metadata[role])
-    emptied.signed.targets = {}
-    base = replace(state, metadata={**state.metadata, role: emptied.to_bytes()})
-
-    data = payload_of(release)
-    files = {release.artifact.path: (registered.upload(data), len(data))}
-    draft = Draft(document=render_release(release), files=files)
-    metadata = sign_releases(base, [draft], [PUBLISHER], registered.clock.now())
+    pruned = Metadata[Targets].from_bytes(registered.state().metadata[role])
+    pruned.signed.targets = {}
+    pruned.signed.version += 1
+    pruned.sign(PUBLISHER)
+    registered.submit({role: pruned.to_bytes()})
+    another = registered.signed_release("2.0.0", platforms=[PLATFORMS[0]], rollback_to=["1.0.0"])
 
     with pytest.raises(SubmissionError) as raised:
-        registered.submit(metadata)
+        registered.submit(another)
 
     assert raised.value.code == "not_immutable"
 
