@@ -138,6 +138,27 @@ def test_a_folder_moves_only_to_a_free_name(platform: Platform, tmp_path: Path) 
         platform.move_dir(tmp_path / "b" / "y", tmp_path / "a")  # empty, and still not replaced
 
 
+def test_new_names_are_synced_in_the_folders_that_changed(tmp_path: Path) -> None:
+    class Recording(Linux):
+        def __init__(self) -> None:
+            super().__init__()
+            self.synced: list[str] = []
+
+        def sync_dir(self, folder: Path) -> None:
+            self.synced.append(folder.name)
+            super().sync_dir(folder)
+
+    (tmp_path / "a/x").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/new").touch()
+    linux = Recording()
+
+    linux.move_dir(tmp_path / "a/x", tmp_path / "b/x")
+    linux.replace(tmp_path / "b/new", tmp_path / "b/old")
+
+    assert linux.synced == ["b", "a", "b"]
+
+
 @each_platform
 def test_files_and_folders_are_synced(platform: Platform, tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
