@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -415,6 +416,17 @@ def test_a_timestamp_that_is_newer_than_the_journals_is_left_alone(released: Wor
     released.services().reconciler.reconcile(APP)
 
     assert released.blobs.blobs["apps/demo/tuf/timestamp.json"] == timestamp
+
+
+def test_a_timestamp_that_this_server_did_not_sign_raises_an_alarm(released: World) -> None:
+    rollout = released.start("2.1.0")
+    key = "apps/demo/tuf/timestamp.json"
+    foreign = json.loads(released.blobs.blobs[key])
+    foreign["signed"]["version"] += 10
+    released.blobs.blobs[key] = json.dumps(foreign).encode()
+
+    with pytest.raises(BrokenStateError):
+        released.services().control.pull(released.caller(), APP, rollout.id, reason="bad")
 
 
 def test_a_state_that_says_what_its_role_may_not_is_never_recorded(released: World) -> None:

@@ -112,9 +112,11 @@ class SignedStates:
     def _publish(self, row: JournalRow) -> None:
         try:
             publish(load_journal(row.body), _Published(self._blobs), public_key(row.app, ""))
-        except OvertakenError:
-            # All files of this state are in place, and a newer timestamp names them already.
-            return
+        except OvertakenError as error:
+            # All files of this state are in place. If the newer timestamp is one of ours, it
+            # names them already; if not, nobody will ever see them.
+            if error.found > self._newest_version(row.app):
+                raise BrokenStateError(row.app, str(error)) from error
         except PublishError as error:
             raise BrokenStateError(row.app, str(error)) from error
 
