@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ def test_every_verb_is_seen_by_who_watches_within_two_seconds(server: Server) ->
     ) as watcher:
         assert watcher.stdout is not None
         try:
-            acts = [
+            acts: list[tuple[Callable[[], object], str, dict[str, object]]] = [
                 (lambda: server.publish("1.1.0"), "release 1.1.0 stable", {"platforms": [LINUX]}),
                 (
                     lambda: server.serinus("rollout", "start", "1.1.0"),

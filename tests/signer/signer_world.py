@@ -20,7 +20,8 @@ from rollout.model import (
     RolloutState,
     Step,
 )
-from signing.ceremony import Draft, first_repository, sign_releases
+from signing.ceremony import first_repository, sign_releases
+from signing.drafts import Draft
 from signing.public_keys import parse_key
 from signing.roles import Layout, rollout_role
 from signing.state import RepositoryState
@@ -122,7 +123,7 @@ def a_world(folder: Path, **policy: object) -> SignerWorld:
         Layout(app=APP, channels=("stable",), platforms=(LINUX,)),
         SOLO,
         online,
-        {"stable": a_policy(**{**defaults, **policy})},
+        {"stable": a_policy("stable", **{**defaults, **policy})},
         clock.now(),
     )
     signer.admit(APP, first, {})

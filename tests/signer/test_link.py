@@ -65,7 +65,7 @@ def test_a_refusal_arrives_with_its_code_and_data(world: SignerWorld, path: Path
 
     assert refused.value.code == "approvals_missing"
     assert refused.value.data == {"needed": 1, "given": 0}
-    assert world.signer.status(APP)
+    assert world.signer.status(APP).timestamp_version > 0
 
 
 @pytest.mark.usefixtures("world")
@@ -93,7 +93,7 @@ def test_a_second_signer_does_not_take_the_socket_away(path: Path, world: Signer
     with pytest.raises(OSError, match="another signer"):
         link.serve(path, world.signer, threading.Event(), print)
 
-    assert SocketSigner(path).status(APP)
+    assert SocketSigner(path).status(APP).timestamp_version > 0
 
 
 def test_a_socket_that_a_killed_signer_left_is_taken_over(tmp_path: Path, path: Path) -> None:

@@ -12,7 +12,8 @@ from packaging.version import Version
 
 from rollout.documents import render_release, render_rollout
 from rollout.model import Automatic, Entry, RolloutState
-from signing.ceremony import Draft, sign_releases
+from signing.ceremony import sign_releases
+from signing.drafts import Draft
 from signing.journal import load_journal
 from tests.signer.signer_world import SignerWorld, a_document, a_world, an_entry
 from tests.signing.world import APP, PUBLISHER, a_release, files_of, key

@@ -504,9 +504,7 @@ class Blobs(Protocol):
     def list(self, prefix: str) -> Sequence[str]: ...
     def delete(self, key: str) -> None: ...
     def copy(self, source: str, target: str) -> None: ...  # create-only; a link where possible
-    def upload_offset(
-        self, app: str, sha256: str
-    ) -> int: ...  # bytes here; all, when done
+    def upload_offset(self, app: str, sha256: str) -> int: ...  # bytes here; all, when done
     def upload_done(self, app: str, sha256: str) -> bool: ...
     def append(
         self, app: str, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO
