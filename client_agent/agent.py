@@ -53,7 +53,7 @@ from rollout.errors import RolloutError
 from rollout.names import check_app, check_channel, check_platform
 from rollout.versions import parse_version
 
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 0.5
 LAST_LOOK_SECONDS = 3.0
 RESTARTS_AFTER_SECONDS = (60.0, 300.0, 1_800.0)
 """Pauses before the thread starts again after a fault of ours; then it rests until next start."""
@@ -217,7 +217,7 @@ class Agent:
 
     @_never_raises
     def close(self) -> None:
-        """Say that the app quits cleanly. Takes two seconds at most, or five with an update."""
+        """Say that the app quits cleanly. Takes two seconds at most, three more if an update is armed."""
         if self._closed:
             return
         self._closed = True

@@ -32,7 +32,7 @@ from client_agent.values import InstalledVersion, Marker, MarkerStatus, Outcome
 from client_agent.visit import Visits
 
 URGENT_SECONDS = 60.0
-QUIT_SECONDS = 2.0
+QUIT_SECONDS = 1.5
 OLD_DECISION = timedelta(minutes=15)
 _FAR = 3_600.0
 
@@ -144,7 +144,7 @@ class Loop:
             self.handle(on.CheckRequested())
 
     def quit(self) -> None:
-        """Seal the marker and flush the spool, within two seconds whatever the loop does."""
+        """Seal the marker and flush the spool, within 1.5 seconds whatever the loop does."""
         if self._mutex.acquire(timeout=QUIT_SECONDS):
             try:
                 self.handle(on.Quit())

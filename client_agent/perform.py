@@ -127,10 +127,14 @@ class Performer:
 
     def trial_elsewhere(self) -> bool:
         """Return whether another process runs a version on trial: hands off what is armed."""
-        if isinstance(self.state, Trial):
+        pending = self._parts.installation.pending()
+        if isinstance(self.state, Trial) or pending is None:  # ours, or confirmed meanwhile
             return False
         return any(
-            marker.trial and marker.alive and marker.launch_id != self._launch_id
+            marker.trial
+            and marker.alive
+            and marker.version == pending.version
+            and marker.launch_id != self._launch_id
             for marker in self._parts.installation.markers()
         )
 
