@@ -57,6 +57,7 @@ def _number(header: str) -> int:
 
 def _progress(status: int, offset_bytes: int, *, done: bool) -> Response:
     response = Response(status=status)
+    del response.headers["Content-Type"]  # there is no content
     response.headers["Cache-Control"] = NO_STORE
     response.headers["Upload-Offset"] = str(offset_bytes)
     # A boolean of RFC 9651, as in the IETF's draft of resumable uploads.
