@@ -103,5 +103,7 @@ def test_an_interrupted_demo_stops_and_says_so(tmp_path: Path, number: int) -> N
 
     printed, _ = demo.communicate(timeout=60)
     assert demo.returncode == 1
-    assert json.loads(printed)["ok"] is False
+    document = json.loads(printed)
+    assert document["ok"] is False
+    assert document["steps"][-1]["text"] == "interrupted"
     assert not data.exists()

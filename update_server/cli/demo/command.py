@@ -20,6 +20,9 @@ from update_server.cli.demo.story import Story
 from update_server.cli.errors import DONE, REFUSED, CliError
 from update_server.clock import SystemClock
 
+_INTERRUPTED = "interrupted"
+_LAST_LINES = 5
+
 
 @click.command()
 @option("--speed", type=click.FloatRange(1, 1_000), default=100, show_default=True,
@@ -58,6 +61,8 @@ def demo(
         stage = Stage(settings, screen, clock)
         story = Story(stage, programs)
         failure = _tell(story, stage, screen, live=not headless and sys.stderr.isatty())
+        if failure is not None:
+            _explain(screen, failure, stage.server_log, keep=keep)
         document = _document(story, stage, failure) | {
             "seconds": round(clock.monotonic() - began, 1),
             "disk_bytes": disk_bytes(folder),
@@ -65,9 +70,6 @@ def demo(
         }
     session.console.document(document)
     if failure is not None:
-        screen.say(f"the demo failed: {failure.detail}")
-        if not keep:
-            screen.say("try again with --keep, to look at what it left")
         return REFUSED
     session.console.print(_summary(document))
     if keep:
@@ -84,7 +86,7 @@ def _tell(story: Story, stage: Stage, screen: Screen, *, live: bool) -> CliError
     except CliError as error:
         return error
     except KeyboardInterrupt:
-        return CliError("interrupted", "interrupted")
+        return CliError(_INTERRUPTED, "interrupted")
     finally:
         # From here on nothing may interrupt: what was started must be stopped.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -107,6 +109,19 @@ def _stoppable() -> Iterator[None]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+def _explain(screen: Screen, failure: CliError, server_log: Path, *, keep: bool) -> None:
+    """Say what failed, and what the server said last."""
+    screen.say(f"the demo failed: {failure.detail}")
+    if failure.code == _INTERRUPTED:
+        return
+    if server_log.exists():
+        words = server_log.read_text(encoding="utf-8", errors="replace").splitlines()
+        for line in words[-_LAST_LINES:]:
+            screen.say(f"  the server said: {line}")
+    if not keep:
+        screen.say("try again with --keep, to look at what it leaves")
 
 
 def _document(story: Story, stage: Stage, failure: CliError | None) -> dict[str, Any]:

@@ -83,6 +83,11 @@ class Stage:
         self.admin_url = f"http://127.0.0.1:{admin}"
         self.platform = ""
 
+    @property
+    def server_log(self) -> Path:
+        """What the server says."""
+        return self.settings.folder / "server.log"
+
     # --- the parts -----------------------------------------------------------------------
 
     def make_workspace(self) -> None:
@@ -110,7 +115,7 @@ class Stage:
             "serinus serve",
             self.publisher.command("serve"),
             cwd=self.settings.folder,
-            log=self.settings.folder / "server.log",
+            log=self.server_log,
             environment=self.publisher.environment,
         )
         outsider, observer = self.outsider(), self.observer()

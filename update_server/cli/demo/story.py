@@ -21,6 +21,7 @@ from update_server.cli.errors import CliError
 _INSTALL_SECONDS = 120.0  # for every install to be on a version; usually ten times less
 _SETTLE_SECONDS = 30.0  # for reports that are under way
 _PAUSE_SECONDS = 0.2
+_ACTS = 12 + len(ladder.RINGS)
 _START_EVERY_SECONDS = 0.2  # forty Pythons that start at once would stall the server
 
 
@@ -71,7 +72,7 @@ class Story:
         Raises:
             CliError: An act did not end as it must; it is the last of ``steps``.
         """
-        cast = self._find_cast()
+        cast = self._find_cast()  # the titles of the other acts name its versions
         count, stage = self._stage.settings.installs, self._stage
         older, newer, bad = (str(version) for version in cast.versions)
         acts: list[tuple[str, str, Callable[[], str]]] = [
@@ -107,21 +108,22 @@ class Story:
             ("after_pull", f"ask for {bad} as every install", lambda: self._after_pull(cast)),
             ("verdict", "look into every install's folder", lambda: self._judge(cast)),
         ]
-        for number, (name, title, play) in enumerate(acts, start=2):
-            stage.screen.say(f"[{number}/{len(acts) + 1}] {title}")
-            self._act(name, play)
+        for name, title, play in acts:
+            self._act(name, title, play)
 
-    def _act(self, name: str, play: Callable[[], str]) -> None:
+    def _act(self, name: str, title: str, play: Callable[[], str]) -> None:
         clock = self._stage.clock
         began = clock.monotonic()
+        text, ok = "interrupted", False
         try:
-            text = play()
+            self._stage.screen.say(f"[{len(self.steps) + 1}/{_ACTS}] {title}")
+            text, ok = play(), True
         except CliError as error:
-            seconds = clock.monotonic() - began
-            self.steps.append(Step(name=name, text=error.detail, seconds=seconds, ok=False))
+            text = error.detail
             raise
-        seconds = clock.monotonic() - began
-        self.steps.append(Step(name=name, text=text, seconds=seconds, ok=True))
+        finally:
+            seconds = clock.monotonic() - began
+            self.steps.append(Step(name=name, text=text, seconds=seconds, ok=ok))
         self._stage.screen.say(f"      {text} ({seconds:.1f} s)")
 
     # --- the acts ------------------------------------------------------------------------
@@ -146,8 +148,7 @@ class Story:
                 f" {third} is {newer.version} damaged, and dies by {signal}"
             )
 
-        self._stage.screen.say("[1] find two versions of a real program, and damage one")
-        self._act("programs", find)
+        self._act("programs", "find two versions of a real program, and damage one", find)
         return found[0]
 
     def _make_workspace(self) -> str:
