@@ -81,8 +81,8 @@ def enrolment() -> None:
 
 @enrolment.command("new")
 @click.argument("group_name", metavar="GROUP")
-@option("--uses", type=click.IntRange(1, 100_000), default=1, show_default=True)
-@option("--days", type=click.IntRange(1, 365), default=7, show_default=True)
+@option("--uses", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Installs.")
+@option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="Its life.")
 @remote
 def new_enrolment(session: Session, group_name: str, *, uses: int, days: int) -> int:
     """Make a code that USES installs can trade for membership of GROUP.
@@ -209,6 +209,7 @@ def token() -> None:
     "--role",
     type=click.Choice(["viewer", "publisher", "operator", "admin"]),
     required=True,
+    help="What it may do; each role may do what those before it may.",
 )
 @option("--all-apps", is_flag=True, help="Not only for the app.")
 @option("--days", type=click.IntRange(1, 3650), help="How long it lives; for ever without.")

@@ -27,7 +27,14 @@ def app() -> None:
 
 
 @app.command("add")
-@option("--channel", "channels", multiple=True, default=("stable",), show_default=True)
+@option(
+    "--channel",
+    "channels",
+    multiple=True,
+    default=("stable",),
+    show_default=True,
+    help="A channel of the app; once per channel.",
+)
 @option("--platform", "platforms", multiple=True, help="Such as linux-x86_64; else this one.")
 @option("--policy", type=click.Path(path_type=Path, exists=True), help="TOML or JSON overrides.")
 @remote

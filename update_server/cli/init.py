@@ -52,7 +52,14 @@ _BEGUN = f".{FILE}.begun"
 @click.command(cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
 @option("--app", "app_name", help="Name of the first app, such as notes; else it is asked for.")
-@option("--channel", "channels", multiple=True, default=("stable",), show_default=True)
+@option(
+    "--channel",
+    "channels",
+    multiple=True,
+    default=("stable",),
+    show_default=True,
+    help="A channel of the app; once per channel.",
+)
 @option("--platform", "platforms", multiple=True, help="Such as linux-x86_64; else this one.")
 @option("--solo/--team", default=True, help="One person, or thresholds of two.")
 @option("--separate-keys", is_flag=True, help="One key file per offline role.")

@@ -91,6 +91,9 @@ def publish(
         data_schema=data_schema,
         reads_schema_max=reads_schema_max,
     )
+    for back in source.rollback_to:
+        if back >= source.version:
+            raise UsageError("bad_version", f"--rollback-to {back} does not lead back")
     if not rollback_to:
         _warn_without_way_back(session, source)
     with tempfile.TemporaryDirectory(prefix="serinus-") as folder:

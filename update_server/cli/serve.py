@@ -22,7 +22,13 @@ from update_server.processes import ROLES, Supervisor
 
 
 @click.command(cls=Command)
-@option("--role", type=click.Choice(list(ROLES)), default="all", show_default=True)
+@option(
+    "--role",
+    type=click.Choice(list(ROLES)),
+    default="all",
+    show_default=True,
+    help="Which of the server's processes run here.",
+)
 @option("--config", "config_file", type=click.Path(path_type=Path), help="serinus.toml.")
 @option("--once", is_flag=True, help="With --role signer: refresh what is due, then stop.")
 @local

@@ -11,6 +11,7 @@ from update_server.cli.errors import CliError, ProblemError
 from update_server.clock import SystemClock
 
 _PIECE_BYTES = 4 * 1024 * 1024  # what is sent again when a connection breaks
+_PASSING = ("unreachable", "unavailable")  # the latter: somebody else's piece of it is written
 _BREAKS = 3  # in a row, without a byte that came through
 _PAUSE_SECONDS = 1.0
 
@@ -35,7 +36,7 @@ def upload(
             try:
                 offset = _send_piece(api, where, handle, offset, total, advance)
             except CliError as error:
-                if error.code != "unreachable" or breaks == _BREAKS:
+                if error.code not in _PASSING or breaks == _BREAKS:
                     raise
                 breaks += 1
                 SystemClock().sleep(_PAUSE_SECONDS)
