@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from rollout.changes import Act, Change, ChangeKind, happens_by_itself, judge_change
 from rollout.compose import PlacedHold, document_for
-from rollout.history import History
+from rollout.history import History, history_after
 from rollout.model import (
     Approvals,
     Audience,
@@ -26,6 +26,7 @@ from rollout.model import (
     RolloutState,
     Step,
 )
+from rollout.widening import shape_of
 from tests.builders import (
     LADDER,
     NEW,
@@ -216,26 +217,124 @@ def test_a_soak_of_unknown_age_is_not_over() -> None:
     assert change.kind is ChangeKind.ESCALATION
 
 
-def test_completing_is_covered() -> None:
-    last = len(LADDER) - 1
-    old = of(a_rollout(position=last))
+def test_a_version_under_another_rollout_has_not_soaked() -> None:
+    swapped = history_after(
+        LONG_AGO,
+        document(an_entry(version=OLD, rings=FIRST.entries[0].rings)),
+        FIRST,
+        NOW,
+        automatic=False,
+    )
 
-    change = judged(old, of(a_rollout(position=last, state=RolloutState.COMPLETED)))
+    assert judged(FIRST, of(a_rollout(position=2)), history=swapped).kind is ChangeKind.ESCALATION
+
+
+# --- completed, and back again -----------------------------------------------------------
+
+LAST = len(LADDER) - 1
+DONE = RolloutState.COMPLETED
+
+
+@pytest.mark.parametrize("ladder", [LADDER, (Step(ring="half", exposure_bp=10_000),)])
+def test_completing_is_covered_once_everybody_is_reached(ladder: tuple[Step, ...]) -> None:
+    rollout = a_rollout(ladder=ladder, position=len(ladder) - 1)
+
+    change = judged(of(rollout), of(replace(rollout, state=DONE)))
 
     assert (change.kind, change.approvals_needed) == (ChangeKind.COVERED, 0)
 
 
-def test_the_last_good_release_comes_back_with_a_pull() -> None:
-    last = len(LADDER) - 1
-    completed = a_rollout(id=OTHER, version=OLD, state=RolloutState.COMPLETED, position=last)
-    newer = a_rollout(position=last, state=RolloutState.COMPLETED)
-    new = of(completed, replace(newer, state=RolloutState.PULLED))
+@pytest.mark.parametrize("position", range(LAST))
+def test_nothing_completes_that_has_not_reached_everybody(position: int) -> None:
+    rollout = a_rollout(position=position)
+    done = of(replace(rollout, state=DONE))
 
-    remembered = judged(of(completed, newer), new, history=History(completed=frozenset({OLD})))
-    unheard_of = judged(of(completed, newer), new, history=History())
+    assert kind_of(of(rollout), done) is ChangeKind.NEVER
+    assert kind_of(document(), done) is ChangeKind.NEVER
 
-    assert (remembered.kind, remembered.approvals_needed) == (ChangeKind.COVERED, 0)
-    assert unheard_of.kind is ChangeKind.ESCALATION
+
+def test_nothing_completes_while_it_is_paused() -> None:
+    paused = of(a_rollout(position=LAST, state=RolloutState.PAUSED))
+
+    assert kind_of(paused, of(a_rollout(position=LAST, state=DONE))) is ChangeKind.NEVER
+
+
+def test_completing_on_the_way_takes_all_that_the_way_takes() -> None:
+    ramp = (Step(ring="1%", exposure_bp=100), Step(ring="all", exposure_bp=10_000, approvals=2))
+    policy = replace(POLICY, ramp=ramp)
+    old = of(a_rollout(ladder=ramp, position=0))
+    new = of(a_rollout(ladder=ramp, position=1, state=DONE))
+
+    change = judged(old, new, policy=policy)
+    skipping = judged(of(a_rollout(position=1)), of(a_rollout(position=LAST, state=DONE)))
+
+    assert (change.kind, change.approvals_needed) == (ChangeKind.COVERED, 2)
+    assert (skipping.kind, skipping.approvals_needed) == (ChangeKind.ESCALATION, 1)
+
+
+def test_what_is_completed_may_be_called_active_again() -> None:
+    done = of(a_rollout(position=LAST, state=DONE))
+
+    assert kind_of(done, of(a_rollout(position=LAST))) is ChangeKind.COVERED
+
+
+def returning(entry: Entry, left_as: Entry | None, policy: Policy = POLICY) -> Change:
+    """Return how the return of *entry* is judged, when a newer one is pulled."""
+    newer = an_entry(version="3.0.0", state=DONE, rollout=OTHER)
+    completed = {} if left_as is None else {left_as.version: shape_of(left_as)}
+    new = document(replace(newer, state=RolloutState.PULLED), entry)
+    history = History(completed=MappingProxyType(completed))
+    return judged(document(newer), new, policy=policy, history=history)
+
+
+GOOD = an_entry(state=DONE, holdback_bp=100)
+PRESS = a_ring(name="press", audience=Audience(groups=("press",)))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        GOOD,
+        replace(GOOD, holds=(a_hold(),)),
+        replace(GOOD, holdback_bp=200),
+        an_entry(state=DONE, exposure_bp=100, holdback_bp=100),
+    ],
+)
+def test_the_last_good_release_comes_back_with_a_pull(entry: Entry) -> None:
+    change = returning(entry, GOOD)
+
+    assert (change.kind, change.approvals_needed) == (ChangeKind.COVERED, 0)
+
+
+def test_a_changed_ramp_does_not_stand_in_the_way_of_a_pull() -> None:
+    other = replace(POLICY, ramp=(Step(ring="all", exposure_bp=500),), internal_groups=("crew",))
+
+    assert returning(GOOD, GOOD, other).kind is ChangeKind.COVERED
+
+
+@pytest.mark.parametrize(
+    ("entry", "left_as"),
+    [
+        (GOOD, None),
+        (replace(GOOD, holdback_bp=99), GOOD),
+        (GOOD, an_entry(state=DONE, exposure_bp=9_999, holdback_bp=100)),
+        (replace(GOOD, rings=(PRESS, *GOOD.rings)), GOOD),
+    ],
+)
+def test_nothing_comes_back_wider_than_it_left(entry: Entry, left_as: Entry | None) -> None:
+    change = returning(entry, left_as, replace(POLICY, approvals=Approvals(outside_ramp=0)))
+
+    assert (change.kind, change.approvals_needed) == (ChangeKind.ESCALATION, 1)
+
+
+def test_what_left_paused_automatically_does_not_come_back_by_itself() -> None:
+    history = History(
+        paused_automatically=frozenset({NEW}), completed=MappingProxyType({NEW: shape_of(GOOD)})
+    )
+
+    change = judged(document(), document(GOOD), history=history)
+
+    assert (change.kind, change.approvals_needed) == (ChangeKind.RESUME, 2)
 
 
 # --- other escalation --------------------------------------------------------------------
@@ -323,12 +422,42 @@ def test_one_operator_resumes_after_a_persons_pause() -> None:
     assert (change.kind, change.approvals_needed) == (ChangeKind.RESUME, 1)
 
 
-def test_more_operators_resume_after_an_automatic_pause() -> None:
-    history = History(paused_automatically=frozenset({ROLLOUT_ID}))
+AUTOMATIC = History(since=LONG_AGO.since, paused_automatically=frozenset({NEW}))
 
-    change = judged(PAUSED, FIRST, history=history)
+
+def test_more_operators_resume_after_an_automatic_pause() -> None:
+    change = judged(PAUSED, FIRST, history=AUTOMATIC)
 
     assert (change.kind, change.approvals_needed) == (ChangeKind.RESUME, 2)
+
+
+@pytest.mark.parametrize("rollout", [a_rollout(), a_rollout(id=OTHER)])
+def test_leaving_the_document_does_not_end_an_automatic_pause(rollout: Rollout) -> None:
+    change = judged(document(), of(rollout), history=AUTOMATIC)
+
+    assert (change.kind, change.approvals_needed) == (ChangeKind.RESUME, 2)
+
+
+def test_a_start_outside_the_ramp_ends_no_automatic_pause_either() -> None:
+    change = judged(document(), of(a_rollout(position=2)), history=AUTOMATIC)
+
+    assert (change.kind, change.approvals_needed) == (ChangeKind.ESCALATION, 2)
+
+
+def test_what_starts_paused_ends_no_pause() -> None:
+    change = judged(document(), of(a_rollout(state=RolloutState.PAUSED)), history=AUTOMATIC)
+
+    assert (change.kind, change.approvals_needed) == (ChangeKind.COVERED, 1)
+
+
+def test_every_start_and_every_resume_needs_somebody() -> None:
+    policy = replace(POLICY, approvals=Approvals(outside_ramp=0, resume_after_auto_pause=0))
+
+    start = judged(None, of(a_rollout(position=LAST)), policy=policy)
+    resume = judged(PAUSED, FIRST, policy=policy, history=AUTOMATIC)
+
+    assert (start.kind, start.approvals_needed) == (ChangeKind.ESCALATION, 1)
+    assert (resume.kind, resume.approvals_needed) == (ChangeKind.RESUME, 1)
 
 
 def test_resuming_wider_than_before_is_an_escalation() -> None:
@@ -339,7 +468,8 @@ def test_a_paused_rollback_is_resumed_by_a_person() -> None:
     rollback = REPLACED.entries[0]
     paused = document(replace(rollback, state=RolloutState.PAUSED), REPLACED.entries[1])
 
-    assert kind_of(paused, REPLACED) is ChangeKind.RESUME
+    resumed = judged(paused, REPLACED, history=History(paused_automatically=frozenset({OLD})))
+    assert (resumed.kind, resumed.approvals_needed) == (ChangeKind.RESUME, 1)
     assert kind_of(REPLACED, paused) is ChangeKind.DE_ESCALATION
 
 
@@ -385,6 +515,12 @@ def test_nothing_raises_a_version_that_the_policy_bars(
     policy: Policy, old: RolloutDocument, new: RolloutDocument
 ) -> None:
     assert judged(old, new, policy=policy).kind is ChangeKind.NEVER
+
+
+def test_the_floor_itself_may_be_offered() -> None:
+    assert judged(None, of(a_rollout()), policy=replace(POLICY, floor=NEW)).kind is (
+        ChangeKind.COVERED
+    )
 
 
 def test_nothing_starts_that_is_not_signed() -> None:
@@ -438,6 +574,15 @@ def test_a_rollback_needs_a_signed_edge_and_a_signed_target(
     releases: Mapping[Version, Release],
 ) -> None:
     assert judged(FIRST, REPLACED, releases=releases).kind is ChangeKind.NEVER
+
+
+def test_an_edge_on_one_platform_is_enough_since_agents_of_others_refuse() -> None:
+    without = {OLD: RELEASES[OLD], NEW: a_release(platform="windows-x86_64")}
+    both = {"windows-x86_64": without, PLATFORM: RELEASES}
+
+    change = judge_change(FIRST, REPLACED, POLICY, both, NOW, history=LONG_AGO)
+
+    assert change.kind is ChangeKind.DE_ESCALATION
 
 
 def test_a_rollback_below_the_floor_is_never_signed() -> None:
