@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from packaging.version import Version
 
@@ -27,7 +28,6 @@ from update_server.cli.demo.roads import Observer, Outsider, Publisher, free_por
 from update_server.cli.demo.screen import Counts, RingCounts, Screen
 from update_server.cli.demo.signed import Source, ring_of, signed_releases
 from update_server.cli.errors import CliError
-from update_server.clock import SystemClock
 
 APP = "demo"
 CHANNEL = "stable"
@@ -37,6 +37,15 @@ SERVER_CHECK_IN_SECONDS = 300
 _TICK_SECONDS = 0.2
 _START_SECONDS = 60.0
 _NICE_AGENTS = 10  # the server and the person who watches come first
+
+
+class Clock(Protocol):
+    """What the demo asks of a clock. ``SystemClock`` satisfies it."""
+
+    def monotonic(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
 
 Looks = Mapping[int, Look]
 """What each install's folder says, by the install's number."""
@@ -64,7 +73,7 @@ class Settings:
 class Stage:
     """Everything that runs. Make it, ``set_up``, and ``strike`` it at the end."""
 
-    def __init__(self, settings: Settings, screen: Screen, clock: SystemClock) -> None:
+    def __init__(self, settings: Settings, screen: Screen, clock: Clock) -> None:
         self.settings = settings
         self.screen = screen
         self.clock = clock

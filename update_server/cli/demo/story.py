@@ -10,8 +10,8 @@ from typing import Any
 from packaging.version import Version
 
 from rollout.model import Release
-from update_server.cli.demo import ladder, programs, verdict
-from update_server.cli.demo.damage import write_damaged
+from update_server.cli.demo import ladder, verdict
+from update_server.cli.demo.cast import Cast, find_cast
 from update_server.cli.demo.fleet import InstallFolder, Look
 from update_server.cli.demo.programs import Program
 from update_server.cli.demo.stage import CHANNEL, Looks, Stage
@@ -40,21 +40,6 @@ class Step:
         return {"name": self.name, "ok": self.ok, "text": self.text, "seconds": seconds}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cast:
-    """The program's versions. ``bad`` really crashes; ``dies_by`` is the signal's name."""
-
-    older: Program
-    newer: Program
-    bad: Program
-    dies_by: str
-
-    @property
-    def versions(self) -> tuple[Version, ...]:
-        """All versions, in order."""
-        return (self.older.version, self.newer.version, self.bad.version)
-
-
 class Story:
     """The demo's story. ``tell`` it; what happened is in ``steps`` even when it failed."""
 
@@ -73,9 +58,14 @@ class Story:
             CliError: An act did not end as it must; it is the last of ``steps``.
         """
         cast = self._find_cast()  # the titles of the other acts name its versions
-        count, stage = self._stage.settings.installs, self._stage
+        for name, title, play in self._acts(cast):
+            self._act(name, title, play)
+
+    def _acts(self, cast: Cast) -> list[tuple[str, str, Callable[[], str]]]:
+        """Return the acts after the first: name, title, and what plays it."""
+        count = self._stage.settings.installs
         older, newer, bad = (str(version) for version in cast.versions)
-        acts: list[tuple[str, str, Callable[[], str]]] = [
+        return [
             ("workspace", "make a workspace: trust root, keys, policy", self._make_workspace),
             ("server", "start the server's processes", self._start_server),
             ("publish_older", f"sign and publish {older}", lambda: self._publish(cast.older)),
@@ -108,8 +98,6 @@ class Story:
             ("after_pull", f"ask for {bad} as every install", lambda: self._after_pull(cast)),
             ("verdict", "look into every install's folder", lambda: self._judge(cast)),
         ]
-        for name, title, play in acts:
-            self._act(name, title, play)
 
     def _act(self, name: str, title: str, play: Callable[[], str]) -> None:
         clock = self._stage.clock
@@ -132,20 +120,12 @@ class Story:
         found: list[Cast] = []
 
         def find() -> str:
-            folder = self._stage.settings.folder / "programs"
-            if self._folder is None:
-                older, newer = programs.from_index(folder)
-            else:
-                older, newer = programs.from_folder(self._folder.absolute())
-            third = programs.next_version(newer.version)
-            path = folder / str(third) / newer.name
-            path.parent.mkdir(parents=True)
-            signal = write_damaged(newer.path, path)
-            bad = Program(version=third, path=path, says="")
-            found.append(Cast(older=older, newer=newer, bad=bad, dies_by=signal))
+            cast = find_cast(self._folder, self._stage.settings.folder / "programs")
+            found.append(cast)
+            older, newer, bad = cast.versions
+            name = cast.newer.name
             return (
-                f"{newer.name} {older.version} and {newer.version};"
-                f" {third} is {newer.version} damaged, and dies by {signal}"
+                f"{name} {older} and {newer}; {bad} is {newer} damaged, and dies by {cast.dies_by}"
             )
 
         self._act("programs", "find two versions of a real program, and damage one", find)
