@@ -22,14 +22,20 @@ from rollout.compose import shape_at
 from rollout.documents import check_against_policy
 from rollout.errors import DocumentError
 from rollout.history import History
-from rollout.model import Entry, Policy, Release, RolloutDocument, RolloutState
+from rollout.model import (
+    FULL_EXPOSURE_BP,
+    OFFERED,
+    Entry,
+    Policy,
+    Release,
+    RolloutDocument,
+    RolloutState,
+)
 from rollout.rings import ceiling_at, is_internal
 from rollout.widening import is_no_wider, lost_holds, next_ramp_position, shape_of
 
 Releases = Mapping[str, Mapping[Version, Release]]
 """The signed releases of one channel: platform -> version -> release."""
-
-_OFFERED = frozenset({RolloutState.ACTIVE, RolloutState.COMPLETED})
 
 
 class ChangeKind(StrEnum):
@@ -175,19 +181,27 @@ class _Judge:
     def started(self, entry: Entry) -> list[Change]:
         if entry.state is RolloutState.PULLED:
             return [_narrowing(entry, "pulled", Act.PULL)]
-        ramp = self.policy.ramp
-        if entry.state is RolloutState.COMPLETED and entry.version in self.history.completed:
-            start = self._covered(entry, "is the last-good one again", 0)
-        elif ramp and shape_of(entry) == shape_at(ramp, 0, self.policy.internal_groups):
-            # A start is always asked for by an operator.
-            start = self._covered(entry, "starts", max(1, ramp[0].approvals))
-        else:
-            start = self._outside(entry, "starts outside the ramp")
-        return [start, *self._bounds(entry)]
+        parts = [*self._start(entry), *self._bounds(entry)]
+        if entry.state in OFFERED and entry.version in self.history.paused_automatically:
+            parts.append(self._resumed(entry))  # what left the document paused stays so
+        return parts
+
+    def _start(self, entry: Entry) -> list[Change]:
+        ramp, shape = self.policy.ramp, shape_of(entry)
+        if entry.state is RolloutState.COMPLETED:
+            # Not compared with the ramp, which may have changed since, or with holds, which
+            # may have been lifted: either would stand in the way of the pull that brings it.
+            left_as = self.history.completed.get(entry.version)
+            if left_as is not None and is_no_wider(left_as, shape, self.policy):
+                return [self._covered(entry, "is the last-good one again", 0)]
+            return [self._completed(entry), self._outside(entry, "starts as completed", 1)]
+        if ramp and shape == shape_at(ramp, 0, self.policy.internal_groups):
+            return [self._covered(entry, "starts", max(1, ramp[0].approvals))]
+        return [self._outside(entry, "starts outside the ramp", 1)]
 
     def rollback(self, entry: Entry, new: RolloutDocument) -> list[Change]:
         found = [*self._signed(entry)]
-        offered = {e.version for e in new.entries if e.state in _OFFERED and not e.rollback}
+        offered = {e.version for e in new.entries if e.state in OFFERED and not e.rollback}
         for version in sorted(entry.from_versions):
             if not any(
                 version in by_version and entry.version in by_version[version].rollback_to
@@ -220,17 +234,31 @@ class _Judge:
             return []
         if entry.state is RolloutState.PAUSED:
             return [_narrowing(entry, "paused", Act.PAUSE)]
-        if was.state is not RolloutState.PAUSED:  # active and completed decide alike
-            return [self._covered(entry, f"is {entry.state}", 0)]
-        automatic = entry.rollout in self.history.paused_automatically
+        if was.state is RolloutState.PAUSED:
+            if entry.state is RolloutState.COMPLETED:
+                return [_never(f"{entry.version}: completed while it was paused")]
+            return [self._resumed(entry)]
+        if entry.state is RolloutState.COMPLETED:
+            return [self._completed(entry)]
+        return [self._covered(entry, "is active", 0)]
+
+    def _resumed(self, entry: Entry) -> Change:
+        automatic = not entry.rollback and entry.version in self.history.paused_automatically
         needed = self.policy.approvals.resume_after_auto_pause if automatic else 1
         why = f"{entry.version}: resumed after {'an automatic' if automatic else 'a'} pause"
-        return [Change(kind=ChangeKind.RESUME, why=(why,), approvals_needed=needed)]
+        return Change(kind=ChangeKind.RESUME, why=(why,), approvals_needed=max(1, needed))
+
+    def _completed(self, entry: Entry) -> Change:
+        # A completed version may come back by itself, so it must have reached everybody. What
+        # it widens by on the way is judged as any widening.
+        if entry.exposure_bp != FULL_EXPOSURE_BP:
+            return _never(f"{entry.version}: completed at {entry.exposure_bp} bp")
+        return self._covered(entry, "is completed", 0)
 
     def _exposure(self, was: Entry, entry: Entry) -> list[Change]:
         if shape_of(was) == shape_of(entry):
             return []
-        if is_no_wider(was, entry, self.policy):
+        if is_no_wider(shape_of(was), shape_of(entry), self.policy):
             return [_narrowing(entry, "narrower")]
         position = next_ramp_position(was, entry, self.policy)
         if position is None:
@@ -264,11 +292,11 @@ class _Judge:
             kind=ChangeKind.COVERED, why=(f"{entry.version}: {why}",), approvals_needed=approvals
         )
 
-    def _outside(self, entry: Entry, why: str) -> Change:
+    def _outside(self, entry: Entry, why: str, at_least: int = 0) -> Change:
         return Change(
             kind=ChangeKind.ESCALATION,
             why=(f"{entry.version}: {why}",),
-            approvals_needed=self.policy.approvals.outside_ramp,
+            approvals_needed=max(at_least, self.policy.approvals.outside_ramp),
         )
 
     def _signed(self, entry: Entry) -> list[Change]:

@@ -74,6 +74,10 @@ class RolloutState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+OFFERED = frozenset({RolloutState.ACTIVE, RolloutState.COMPLETED})
+"""The states in which a release is offered; the two decide alike."""
+
+
 class Arm(StrEnum):
     """Which side of the comparison an install is on, for one rollout.
 
@@ -355,7 +359,8 @@ class Rollout:
 
     ``position`` indexes ``ladder``: the step reached. ``revision`` grows by one with each
     change. ``replacement`` is where a pulled release's installs are sent, if anywhere.
-    ``position_reached_at`` is when the present step was opened.
+    ``position_reached_at`` is when the present step was opened, or opened again by a resume.
+    ``paused_by`` outlasts the pause of a rollout that was superseded.
     """
 
     id: RolloutId

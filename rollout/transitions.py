@@ -94,11 +94,19 @@ def pause(rollout: Rollout, now: datetime, by: Actor, reason: str) -> Rollout:
 
 
 def resume(rollout: Rollout, now: datetime, reason: str = "") -> Rollout:
-    """Return *rollout* offered again where it was paused."""
+    """Return *rollout* offered again where it was paused. Its step soaks anew."""
     if rollout.state is RolloutState.ACTIVE:
         return rollout
     _check(rollout, "resume")
-    return _changed(rollout, now, state=RolloutState.ACTIVE, paused_by=None, reason=reason)
+    # Nobody was offered it while it was paused, so nothing was seen that could count as soak.
+    return _changed(
+        rollout,
+        now,
+        state=RolloutState.ACTIVE,
+        paused_by=None,
+        position_reached_at=now,
+        reason=reason,
+    )
 
 
 def pull(
@@ -129,11 +137,14 @@ def pull(
 
 
 def supersede(rollout: Rollout, now: datetime, reason: str = "") -> Rollout:
-    """Return *rollout* given up in favour of a newer one; it leaves the document."""
+    """Return *rollout* given up in favour of a newer one; it leaves the document.
+
+    Who paused it stays known: starting its version again would end that pause.
+    """
     if rollout.state is RolloutState.SUPERSEDED:
         return rollout
     _check(rollout, "supersede")
-    return _changed(rollout, now, state=RolloutState.SUPERSEDED, paused_by=None, reason=reason)
+    return _changed(rollout, now, state=RolloutState.SUPERSEDED, reason=reason)
 
 
 def complete(rollout: Rollout, now: datetime, reason: str = "") -> Rollout:

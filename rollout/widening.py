@@ -29,10 +29,10 @@ def next_ramp_position(was: Entry, entry: Entry, policy: Policy) -> int | None:
     return None
 
 
-def is_no_wider(was: Entry, entry: Entry, policy: Policy) -> bool:
-    """Whether *entry* takes no install that *was* does not take."""
-    return entry.holdback_bp >= was.holdback_bp and all(
-        any(_contains(old, ring, policy) for old in rings_of(was)) for ring in rings_of(entry)
+def is_no_wider(was: Shape, now: Shape, policy: Policy) -> bool:
+    """Whether an entry of the shape *now* takes no install that one of *was* does not take."""
+    return now.holdback_bp >= was.holdback_bp and all(
+        any(_contains(old, ring, policy) for old in was.rings) for ring in now.rings
     )
 
 

@@ -100,7 +100,7 @@ def _entry(fields: Fields) -> Entry:
         else fields.basis_points("holdback_bp"),
         rings=()
         if rollback and "rings" not in fields.names()
-        else fields.objects("rings", _ring, at_most=MAX_RINGS),
+        else fields.objects("rings", read_ring, at_most=MAX_RINGS),
         holds=()
         if rollback and "holds" not in fields.names()
         else fields.objects("holds", _hold, at_most=MAX_HOLDS),
@@ -130,12 +130,22 @@ def _check_entry(fields: Fields, entry: Entry) -> None:
         raise fields.refuse("exposure_bp", "not that of the widest general ring")
 
 
-def _ring(fields: Fields) -> OpenRing:
+def read_ring(fields: Fields) -> OpenRing:
+    """Return the open ring in *fields*; raise DocumentError if it is none."""
     return OpenRing(
         name=fields.checked("name", check_ring),
         exposure_bp=fields.basis_points("exposure_bp"),
         audience=read_audience(fields.object("audience")),
     )
+
+
+def render_ring(ring: OpenRing) -> dict[str, Any]:
+    """Return *ring* as a document says it."""
+    return {
+        "name": ring.name,
+        "exposure_bp": ring.exposure_bp,
+        "audience": render_audience(ring.audience),
+    }
 
 
 def _hold(fields: Fields) -> Hold:
@@ -166,14 +176,7 @@ def _render_entry(entry: Entry) -> dict[str, Any]:
     if entry.rollout is not None:
         rendered["rollout"] = entry.rollout
     if entry.rings or not entry.rollback:
-        rendered["rings"] = [
-            {
-                "name": ring.name,
-                "exposure_bp": ring.exposure_bp,
-                "audience": render_audience(ring.audience),
-            }
-            for ring in entry.rings
-        ]
+        rendered["rings"] = [render_ring(ring) for ring in entry.rings]
     if not entry.rollback:
         rendered["holdback_bp"] = entry.holdback_bp
         rendered["holds"] = [_render_hold(hold) for hold in entry.holds]

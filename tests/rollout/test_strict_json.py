@@ -1,9 +1,11 @@
 """What the documents' vectors do not reach: other caps, and rendering."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
 
+from rollout import strict_json
 from rollout.errors import DocumentError
 from rollout.strict_json import MAX_INTEGER, parse_strict, render_canonical
 
@@ -76,3 +78,40 @@ def test_a_value_that_never_ends_is_not_rendered() -> None:
 
     with pytest.raises(DocumentError):
         render_canonical(value)
+
+
+class _Counted(str):
+    """A key that counts how often it is compared."""
+
+    __slots__ = ()
+    comparisons = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        _Counted.comparisons += 1
+        return str.__eq__(self, other)
+
+
+def test_a_key_that_stands_twice_is_found_in_linear_time() -> None:
+    count = 2_000
+    pairs = [(_Counted(number), None) for number in range(count)]
+
+    with pytest.raises(DocumentError, match="stands twice"):
+        strict_json._object([*pairs, (_Counted(count - 1), None)])
+
+    assert _Counted.comparisons < 20 * count  # each against each would be 1,000 times that
+
+
+@pytest.mark.parametrize(
+    "text", [b"a" * 60_000, b"\\a" * 30_000, b'\\"' * 30_000], ids=["long", "escapes", "quotes"]
+)
+def test_a_long_string_is_walked_without_a_state_for_each_character(text: bytes) -> None:
+    data = b'{"' + text + b'":[[[[[[[1]]]]]]]}'
+
+    tracemalloc.start()
+    depth = strict_json._depth(data)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert depth == 8
+    assert peak_bytes < len(data) // 4

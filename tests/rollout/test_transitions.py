@@ -118,6 +118,18 @@ def test_resume_ends_a_pause_where_it_stood() -> None:
     assert (rollout.paused_by, rollout.revision) == (None, 3)
 
 
+def test_a_step_soaks_anew_after_a_resume() -> None:
+    rollout = resume(pause(a_rollout(), NOW, by=Actor.PERSON, reason="look"), LATER)
+
+    assert rollout.position_reached_at == LATER
+
+
+def test_who_paused_a_superseded_rollout_stays_known() -> None:
+    paused = pause(a_rollout(), NOW, by=Actor.AUTOMATIC, reason="crashes")
+
+    assert supersede(paused, LATER).paused_by is Actor.AUTOMATIC
+
+
 def test_pull_withdraws_for_good() -> None:
     rollout = pull(a_rollout(), LATER, "breaks", replacement=OLD)
 

@@ -90,11 +90,21 @@ class SignerWorld:
         return self.signer.admit(APP, submitted, files_of(release))
 
     def ask(
-        self, document: RolloutDocument, *tokens: str, automatic: bool = False
+        self,
+        document: RolloutDocument,
+        *tokens: str,
+        automatic: bool = False,
+        based_on: int | None = None,
     ) -> RolloutDocument:
-        """Have *document* signed; return what the signed state then says."""
+        """Have *document* signed, by default upon the newest state; return what is signed then."""
+        newest = self.signer.status(APP).timestamp_version
         state = self.signer.sign_rollout(
-            APP, "stable", render_rollout(document), tokens, automatic=automatic
+            APP,
+            "stable",
+            render_rollout(document),
+            tokens,
+            based_on=newest if based_on is None else based_on,
+            automatic=automatic,
         )
         signed = SignedDocuments.read(RepositoryState(app=APP, metadata=state.metadata))
         found = signed.rollout("stable")

@@ -46,9 +46,9 @@ def test_everything_that_can_be_asked_goes_through_the_socket(
     remote, ann = SocketSigner(path), world.token("ann")
 
     keys = remote.new_app(APP)
-    signed = remote.sign_rollout(
-        APP, "stable", render_rollout(a_document(an_entry())), [ann], automatic=False
-    )
+    newest = remote.status(APP).timestamp_version
+    document = render_rollout(a_document(an_entry()))
+    signed = remote.sign_rollout(APP, "stable", document, [ann], based_on=newest, automatic=False)
     refreshed = remote.refresh(APP)
 
     assert keys == world.signer.new_app(APP)
@@ -58,14 +58,17 @@ def test_everything_that_can_be_asked_goes_through_the_socket(
 
 
 def test_a_refusal_arrives_with_its_code_and_data(world: SignerWorld, path: Path) -> None:
+    remote, document = SocketSigner(path), render_rollout(a_document(an_entry()))
+    newest = world.signer.status(APP).timestamp_version
+
     with pytest.raises(SignerRefusedError) as refused:
-        SocketSigner(path).sign_rollout(
-            APP, "stable", render_rollout(a_document(an_entry())), [], automatic=False
-        )
+        remote.sign_rollout(APP, "stable", document, [], based_on=newest, automatic=False)
+    with pytest.raises(SignerRefusedError) as overtaken:
+        remote.sign_rollout(APP, "stable", document, [], based_on=newest - 1, automatic=False)
 
     assert refused.value.code == "approvals_missing"
     assert refused.value.data == {"needed": 1, "given": 0}
-    assert world.signer.status(APP).timestamp_version > 0
+    assert (overtaken.value.code, overtaken.value.data) == ("stale_base", {"current": newest})
 
 
 @pytest.mark.usefixtures("world")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,13 +12,15 @@ import pytest
 from packaging.version import Version
 
 from rollout.documents import render_release, render_rollout
-from rollout.model import Automatic, Entry, RolloutState
+from rollout.model import Approvals, Automatic, Entry, RolloutState, Step
+from signing.admit import CLOCK_SKEW
 from signing.ceremony import sign_releases
 from signing.drafts import Draft
 from signing.journal import load_journal
-from tests.signer.signer_world import SignerWorld, a_document, a_world, an_entry
+from tests.signer.signer_world import RAMP, SignerWorld, a_document, a_world, an_entry
 from tests.signing.world import APP, PUBLISHER, a_release, files_of, key
 from update_server.service.ports import Role, SignerRefusedError
+from update_server.signer.memory import recall
 
 
 @pytest.fixture
@@ -25,9 +28,18 @@ def world(tmp_path: Path) -> SignerWorld:
     return a_world(tmp_path)
 
 
-def refusal(world: SignerWorld, *args: object, automatic: bool = False) -> SignerRefusedError:
+def refusal(world: SignerWorld, *args: object, **options: object) -> SignerRefusedError:
     with pytest.raises(SignerRefusedError) as refused:
-        world.ask(*args, automatic=automatic)  # type: ignore[arg-type]
+        world.ask(*args, **options)  # type: ignore[arg-type]
+    return refused.value
+
+
+def refusal_of_bytes(world: SignerWorld, document: bytes) -> SignerRefusedError:
+    newest = world.signer.status(APP).timestamp_version
+    with pytest.raises(SignerRefusedError) as refused:
+        world.signer.sign_rollout(
+            APP, "stable", document, [world.token("eve")], based_on=newest, automatic=False
+        )
     return refused.value
 
 
@@ -147,21 +159,36 @@ def test_the_server_may_roll_back_by_itself_only_as_often_as_the_policy_says(
     tmp_path: Path,
 ) -> None:
     world = a_world(tmp_path, automatic=Automatic(max_rollbacks_per_day=0))
-    world.ask(a_document(an_entry()), world.token("ann"))
+    ann = world.token("ann")
+    world.ask(a_document(an_entry()), ann)
     document = a_document(a_rollback(), an_entry(state=RolloutState.PULLED))
 
     refused = refusal(world, document, automatic=True)
-    by_a_person = world.ask(document)
+    by_a_person = world.ask(document, ann)
 
     assert refused.code == "not_automatic"
     assert by_a_person.entries[0].rollback
 
 
-def test_the_server_counts_its_rollbacks_across_restarts(world: SignerWorld) -> None:
+def test_a_rollback_that_nobody_was_seen_to_ask_for_is_signed_and_counted(tmp_path: Path) -> None:
+    world = a_world(tmp_path, automatic=Automatic(rollback=False, max_rollbacks_per_day=0))
+    world.ask(a_document(an_entry()), world.token("ann"))
+
+    # Recovery after a crash asks like this, without the operator who wanted the pull.
+    signed = world.ask(a_document(a_rollback(), an_entry(state=RolloutState.PULLED)))
+
+    assert signed.entries[0].rollback
+    assert recall(world.folder / APP, APP).rollbacks == (world.clock.now(),)
+
+
+@pytest.mark.parametrize("admitted", [True, False])
+def test_the_server_counts_its_rollbacks_across_restarts(
+    world: SignerWorld, *, admitted: bool
+) -> None:
     ann = world.token("ann")
     world.ask(a_document(an_entry()), ann)
     first = (a_rollback(), an_entry(state=RolloutState.PULLED))
-    world.ask(a_document(*first), automatic=True)
+    world.ask(a_document(*first), automatic=admitted)
     world.publish("3.0", rollback_to=("1.0",))
     third = an_entry(version=Version("3.0"), rollout="ro_third")
     world.ask(a_document(third, *first), ann)
@@ -181,10 +208,168 @@ def test_documents_of_another_app_or_channel_are_refused(world: SignerWorld) -> 
     foreign = replace(a_document(), app="other")
     with pytest.raises(SignerRefusedError) as wrong_app:
         world.ask(foreign, ann)
-    with pytest.raises(SignerRefusedError) as broken:
-        world.signer.sign_rollout(APP, "stable", b'{"schema": 1}', [ann], automatic=False)
+    broken = refusal_of_bytes(world, b'{"schema": 1}')
 
-    assert wrong_app.value.code == broken.value.code == "bad_document"
+    assert wrong_app.value.code == broken.code == "bad_document"
+
+
+def _with_an_unknown_field(data: bytes) -> bytes:
+    document = json.loads(data)
+    document["entries"][0]["future_widening"] = {"everyone": True}
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize(
+    "change", [_with_an_unknown_field, lambda data: data + b" "], ids=["unknown", "spelled"]
+)
+def test_nothing_is_signed_that_the_signer_would_not_write_itself(
+    world: SignerWorld, change: Callable[[bytes], bytes]
+) -> None:
+    document = render_rollout(a_document(an_entry()))
+
+    assert refusal_of_bytes(world, change(document)).code == "bad_document"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "is_signed"), [(CLOCK_SKEW, True), (CLOCK_SKEW + timedelta(seconds=1), False)]
+)
+def test_nothing_is_signed_that_was_issued_far_ahead(
+    world: SignerWorld, ahead: timedelta, *, is_signed: bool
+) -> None:
+    document = replace(a_document(an_entry()), issued=world.clock.now() + ahead)
+    ann = world.token("ann")
+
+    if is_signed:
+        assert world.ask(document, ann) == document
+    else:
+        assert refusal(world, document, ann).code == "bad_document"
+
+
+# --- what leaves and comes back ----------------------------------------------------------
+
+
+def completed(world: SignerWorld, *tokens: str) -> Entry:
+    """Walk release 2.0 through the ramp; return its last entry."""
+    for position in range(3):
+        world.ask(a_document(an_entry(position)), *tokens)
+    done = an_entry(2, state=RolloutState.COMPLETED)
+    world.ask(a_document(done))
+    return done
+
+
+def test_nobody_completes_a_release_below_everybody_to_bring_it_back_wider(
+    world: SignerWorld,
+) -> None:
+    ann = world.token("ann")
+    world.ask(a_document(an_entry()), ann)
+
+    early = refusal(world, a_document(an_entry(state=RolloutState.COMPLETED)))
+    world.ask(a_document())
+    back = refusal(world, a_document(an_entry(2, state=RolloutState.COMPLETED)))
+
+    assert (early.code, back.code) == ("never", "approvals_missing")
+
+
+def test_a_completed_release_comes_back_without_anybody_as_it_left(world: SignerWorld) -> None:
+    done = completed(world, world.token("ann"), world.token("ben"))
+    world.ask(a_document())
+
+    assert world.restarted().ask(a_document(done)).entries == (done,)
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_a_completed_release_that_left_paused_comes_back_only_with_people(
+    world: SignerWorld, *, automatic: bool
+) -> None:
+    ann, ben = world.token("ann"), world.token("ben")
+    done = completed(world, ann, ben)
+    world.ask(
+        a_document(replace(done, state=RolloutState.PAUSED)),
+        *([] if automatic else [ann]),
+        automatic=automatic,
+    )
+    world.ask(a_document())
+
+    refused = refusal(world.restarted(), a_document(done))
+
+    assert (refused.code, refused.data["needed"]) == ("approvals_missing", 2 if automatic else 1)
+
+
+@pytest.mark.parametrize("rollout", ["ro_first", "ro_second"])
+def test_an_automatic_pause_does_not_end_by_leaving_the_document(
+    world: SignerWorld, rollout: str
+) -> None:
+    ann, ben = world.token("ann"), world.token("ben")
+    world.ask(a_document(an_entry()), ann)
+    world.ask(a_document(an_entry(state=RolloutState.PAUSED)), automatic=True)
+    world.ask(a_document())
+    again = a_document(an_entry(rollout=rollout))
+
+    refused = refusal(world.restarted(), again, ann)
+
+    assert (refused.code, refused.data) == ("approvals_missing", {"needed": 2, "given": 1})
+    assert world.ask(again, ann, ben) == again
+
+
+@pytest.mark.parametrize("by", ["nobody", "a viewer", "an operator"])
+def test_a_pause_without_an_operators_token_counts_as_automatic(
+    world: SignerWorld, by: str
+) -> None:
+    ann = world.token("ann")
+    tokens = {
+        "nobody": [],
+        "a viewer": [world.token("vic", Role.VIEWER)],
+        "an operator": [ann],
+    }
+    world.ask(a_document(an_entry()), ann)
+    world.ask(a_document(an_entry(state=RolloutState.PAUSED)), *tokens[by])
+
+    if by == "an operator":
+        assert world.ask(a_document(an_entry()), ann).entries == (an_entry(),)
+    else:
+        assert refusal(world, a_document(an_entry()), ann).data == {"needed": 2, "given": 1}
+
+
+@pytest.mark.parametrize("position", [0, 2])
+def test_no_policy_lets_a_rollout_start_without_an_operator(tmp_path: Path, position: int) -> None:
+    nobody = Approvals(outside_ramp=0, resume_after_auto_pause=0)
+    world = a_world(tmp_path, approvals=nobody)
+
+    refused = refusal(world, a_document(an_entry(position)))
+
+    assert (refused.code, refused.data) == ("approvals_missing", {"needed": 1, "given": 0})
+
+
+def test_a_pause_is_no_soak(tmp_path: Path) -> None:
+    ramp = (Step(ring="1%", exposure_bp=100, soak_seconds=3_600), *RAMP[1:])
+    world = a_world(tmp_path, ramp=ramp)
+    ann, wider = world.token("ann"), a_document(an_entry(1))
+    world.ask(a_document(an_entry()), ann)
+    world.ask(a_document(an_entry(state=RolloutState.PAUSED)), ann)
+    world.clock.advance(timedelta(days=1))
+    world.ask(a_document(an_entry()), ann)
+
+    refused = refusal(world, wider)
+    world.clock.advance(timedelta(hours=1))
+
+    assert refused.code == "approvals_missing"
+    assert world.ask(wider) == wider
+
+
+def test_a_wish_from_before_the_newest_signature_is_refused_whatever_it_is(
+    world: SignerWorld,
+) -> None:
+    ann = world.token("ann")
+    world.ask(a_document(an_entry()), ann)
+    looked = world.signer.status(APP).timestamp_version
+    world.ask(a_document(an_entry(state=RolloutState.PULLED)), ann)
+
+    wider = refusal(world, a_document(an_entry(1)), ann, based_on=looked)
+    paused = a_document(an_entry(state=RolloutState.PAUSED))
+    narrower = refusal(world.restarted(), paused, based_on=looked)
+
+    assert wider.code == narrower.code == "stale_base"
+    assert wider.data == {"current": world.signer.status(APP).timestamp_version}
 
 
 def test_a_submission_is_verified_again_by_the_signer_itself(world: SignerWorld) -> None:

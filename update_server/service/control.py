@@ -21,7 +21,7 @@ from rollout import transitions
 from rollout.errors import IllegalTransitionError
 from rollout.model import Actor, Rollout, RolloutId, RolloutState, Step
 from update_server.service.approval import check_approved
-from update_server.service.caller import Caller
+from update_server.service.caller import AUTOMATIC, Caller
 from update_server.service.desired import Desired, documents_of, releases_of, rollouts_of
 from update_server.service.errors import (
     BadValueError,
@@ -174,7 +174,7 @@ class Control:
             new = _legal("pause", rollout, lambda: transitions.pause(rollout, now, by, reason))
             if new != rollout:
                 record_change(stores, rollout, new, actor=caller.name, verb="pause", reason=reason)
-        return self._in_force(new)
+        return self._in_force(new, caller if by is Actor.PERSON else AUTOMATIC)
 
     def pull(
         self,
@@ -206,7 +206,7 @@ class Control:
             if new != rollout:
                 record_change(stores, rollout, new, actor=caller.name, verb="pull", reason=reason)
                 stores.apps.bump(app)  # its files are refused from now on
-        return self._in_force(new)
+        return self._in_force(new, caller)
 
     # --- what verbs share ------------------------------------------------------------------
 
@@ -230,7 +230,9 @@ class Control:
                     raise ConflictError(rollout)
                 new = _legal(verb, rollout, lambda: change(rollout, now))
                 if new != rollout:
-                    new = _completed(new, now) if is_soaked(new, now) else new
+                    # What is resumed is offered first; it is completed by the next reconcile.
+                    if verb == "promote" and is_soaked(new, now):
+                        new = _completed(new, now)
                     record_change(stores, rollout, new, actor=caller.name, verb=verb, reason=reason)
                     after = widening.desired(stores, now)
                     check_approved(after.judge(before, now), override=override, reason=reason)
@@ -244,9 +246,9 @@ class Control:
             raise ConflictError(rollout)
         return rollout
 
-    def _in_force(self, rollout: Rollout) -> Rollout:
+    def _in_force(self, rollout: Rollout, caller: Caller) -> Rollout:
         """Return *rollout* once no process can offer it otherwise than it says."""
-        self._reconciler.narrow(rollout.app, rollout.channel)
+        self._reconciler.narrow(rollout.app, rollout.channel, caller.secret)
         self._settle()
         return self._now(rollout.app, rollout.id)
 

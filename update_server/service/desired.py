@@ -23,7 +23,7 @@ from rollout.documents import (
 )
 from rollout.errors import DocumentError
 from rollout.history import history_of
-from rollout.model import Policy, Release, Rollout, RolloutDocument
+from rollout.model import Actor, Policy, Release, Rollout, RolloutDocument, RolloutState
 from update_server.service.contents import POLICY, ROLLOUT
 from update_server.service.errors import InexpressibleError, NotRegisteredError
 from update_server.service.ports import StoredHold, Stores
@@ -62,8 +62,23 @@ class Desired:
             self.policy,
             self.releases,
             now,
-            history=history_of(before.rollouts),
+            history=history_of(before.rollouts, before.policy.internal_groups),
         )
+
+    def only_narrows(self, now: datetime) -> bool:
+        """Whether a token shown with what is wanted would approve nothing by the way.
+
+        It must neither widen, nor make an automatic pause look like a person's.
+        """
+        signed = self.signed.entries if self.signed else ()
+        paused = {entry.rollout for entry in signed if entry.state is RolloutState.PAUSED}
+        newly_paused = (
+            rollout
+            for rollout in self.rollouts
+            if rollout.state is RolloutState.PAUSED and rollout.id not in paused
+        )
+        by_itself = any(rollout.paused_by is Actor.AUTOMATIC for rollout in newly_paused)
+        return not by_itself and self.judge(self, now).approvals_needed == 0
 
 
 def desired_for(

@@ -89,7 +89,7 @@ class Holds:
             _check(hold, policy, now)
             stores.rollouts.add_hold(stored)
             _audit(stores, caller, stored, "hold.add", now, reason)
-        self._reconciler.narrow(app, channel)
+        self._reconciler.narrow(app, channel, caller.secret)
         return stored
 
     def lift(self, caller: Caller, app: str, hold_id: str, *, reason: str = "") -> None:

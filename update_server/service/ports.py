@@ -558,7 +558,10 @@ class Signer(Protocol):
 
     ``approvals`` are the bearer tokens of the operators who ask for a change: the signer
     checks them against the stored hashes by itself and takes no web process's word. A
-    de-escalation needs none, so recovery after a crash can always finish a pause or a pull.
+    de-escalation needs none, so recovery after a crash can always finish a pause or a pull;
+    but what nobody is seen to ask for counts as automatic. ``based_on`` is the
+    ``timestamp_version`` of the state that the caller composed the document from: when a
+    newer one was signed since, the document is refused as ``stale_base``.
     ``files`` maps target paths to (sha256, length in bytes).
     """
 
@@ -568,7 +571,14 @@ class Signer(Protocol):
         self, app: str, submitted: Mapping[str, bytes], files: Mapping[str, tuple[str, int]]
     ) -> SignedState: ...
     def sign_rollout(
-        self, app: str, channel: str, document: bytes, approvals: Sequence[str], *, automatic: bool
+        self,
+        app: str,
+        channel: str,
+        document: bytes,
+        approvals: Sequence[str],
+        *,
+        based_on: int,
+        automatic: bool,
     ) -> SignedState: ...
     def refresh(self, app: str) -> SignedState: ...
     def status(self, app: str) -> SignedState: ...

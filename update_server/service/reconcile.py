@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from itertools import chain, repeat
 from typing import Final
 
 from rollout.documents import render_rollout
@@ -24,13 +25,14 @@ from update_server.service.leases import Lease, Leases
 from update_server.service.ports import (
     Clock,
     Database,
+    LeaseLostError,
     Signer,
     SignerRefusedError,
     Stores,
 )
 from update_server.service.rollout_changes import is_soaked, record_change
-from update_server.service.states import SignedStates
-from update_server.service.take_back import take_back
+from update_server.service.states import SignedStates, newest_version
+from update_server.service.take_back import give_up_returns, take_back
 
 # The signer looked at the wish itself and said no. Whatever else it may say (no key, a clock
 # that is wrong, metadata that expired) will pass, and the wish stands.
@@ -127,8 +129,11 @@ class Reconciler:
                 self.enforce(lease, channel)
             yield Widening(self, lease, channel)
 
-    def narrow(self, app: str, channel: str) -> None:
+    def narrow(self, app: str, channel: str, secret: str) -> None:
         """Bring into force what was recorded and narrows.
+
+        *secret* is the token of the operator who asks. It is not needed, but what the signer
+        sees nobody ask for it takes for automatic. Nothing else is approved by it.
 
         Raises:
             LeaseLostError: Others held the lease for too long; the wish stands.
@@ -138,15 +143,19 @@ class Reconciler:
         with self._leases.hold(app) as lease:
             self._states.catch_up(lease)
             try:
-                self.enforce(lease, channel)
+                self.enforce(lease, channel, narrowing=secret)
             except SignerRefusedError:
                 # Another wish stood in the way, and was taken back; this one has remained.
                 wanted = self._wanted(lease, channel)
                 if wanted is None or not wanted.in_force:
                     raise
 
-    def enforce(self, lease: Lease, channel: str, approvals: Sequence[str] = ()) -> None:
+    def enforce(
+        self, lease: Lease, channel: str, approvals: Sequence[str] = (), *, narrowing: str = ""
+    ) -> None:
         """Bring one channel into force. *approvals* are tokens for the signer.
+
+        *narrowing* is a token that it sees only if all that is wanted narrows.
 
         Raises:
             SignerRefusedError: It was refused; if by judgement, it was taken back.
@@ -155,10 +164,10 @@ class Reconciler:
         if wanted is None or wanted.in_force:
             return
         try:
-            self._sign(lease, wanted, approvals)
+            self._sign(lease, wanted, approvals or self._shown(wanted, narrowing))
         except SignerRefusedError as refusal:
             if refusal.code in _JUDGED:
-                self._take_back(lease, channel, refusal)
+                self._take_back(lease, channel, refusal, narrowing)
             raise
 
     def desired(self, stores: Stores, app: str, channel: str, now: datetime) -> Desired:
@@ -172,32 +181,61 @@ class Reconciler:
     ) -> SignerRefusedError | InexpressibleError | None:
         # One channel's refusal must not keep another channel from its pause.
         try:
+            self.enforce(lease, channel)
+            # Only what is in force may complete: a paused rollout is resumed first.
             self._complete(lease, channel)
             self.enforce(lease, channel)
         except (SignerRefusedError, InexpressibleError) as failure:
             return failure
         return None
 
-    def _take_back(self, lease: Lease, channel: str, refusal: SignerRefusedError) -> None:
-        now = self._clock.now()
-        with self._database.transaction() as stores:
-            lease.check(stores)
-            wanted = self.desired(stores, lease.app, channel, now)
-            if not take_back(stores, wanted, now, reason=f"{refusal.code}: {refusal.detail}"):
+    def _take_back(
+        self, lease: Lease, channel: str, refusal: SignerRefusedError, narrowing: str
+    ) -> None:
+        reason = f"{refusal.code}: {refusal.detail}"
+        for take in chain((take_back,), repeat(give_up_returns)):
+            now = self._clock.now()
+            with self._database.transaction() as stores:
+                lease.check(stores)
+                wanted = self.desired(stores, lease.app, channel, now)
+                changed = take(stores, wanted, now, reason=reason)
+            # What is left narrows at most, or brings a last-good release back: a pull that
+            # came in meanwhile, for example.
+            left = self._wanted(lease, channel) if changed else None
+            if left is not None and not left.in_force and self._is_signed(lease, left, narrowing):
                 return
-        # What is left narrows at most: a pause that came in meanwhile, for example.
-        left = self._wanted(lease, channel)
-        if left is not None and not left.in_force:
-            self._sign(lease, left, ())
+            if take is give_up_returns and not changed:
+                return
+
+    def _is_signed(self, lease: Lease, wanted: Desired, narrowing: str) -> bool:
+        try:
+            self._sign(lease, wanted, self._shown(wanted, narrowing))
+        except SignerRefusedError as refusal:
+            if refusal.code not in _JUDGED:
+                raise
+            return False
+        return True
+
+    def _shown(self, wanted: Desired, narrowing: str) -> Sequence[str]:
+        only_narrows = bool(narrowing) and wanted.only_narrows(self._clock.now())
+        return (narrowing,) if only_narrows else ()
 
     def _sign(self, lease: Lease, wanted: Desired, approvals: Sequence[str]) -> None:
         document = render_rollout(wanted.wanted)
-        # A process that stalled must not have signed what others have overtaken since.
+        # A process that stalled must not have signed what others have overtaken since. While
+        # the lease is ours, nobody else has recorded a state since we composed this one; and
+        # if it is lost after this look, the signer sees that the state is not the newest.
         with self._database.reading() as stores:
             lease.check(stores)
-        state = self._signer.sign_rollout(
-            lease.app, wanted.channel, document, approvals, automatic=False
-        )
+            based_on = newest_version(stores, lease.app)
+        try:
+            state = self._signer.sign_rollout(
+                lease.app, wanted.channel, document, approvals, based_on=based_on, automatic=False
+            )
+        except SignerRefusedError as refusal:
+            if refusal.code == "stale_base":
+                raise LeaseLostError(lease.app, "somebody faster") from refusal
+            raise
         self._states.take_in(lease, state, submitted_by=AUTOMATIC.name)
 
     def _wanted(self, lease: Lease, channel: str) -> Desired | None:

@@ -121,11 +121,16 @@ class SignedStates:
             raise BrokenStateError(row.app, str(error)) from error
 
     def _newest_version(self, app: str) -> int:
-        try:
-            with self._database.reading() as stores:
-                return stores.journal.newest(app).timestamp_version
-        except NotFoundError:
-            return 0
+        with self._database.reading() as stores:
+            return newest_version(stores, app)
+
+
+def newest_version(stores: Stores, app: str) -> int:
+    """Return the timestamp version of the newest recorded state; 0 if there is none."""
+    try:
+        return stores.journal.newest(app).timestamp_version
+    except NotFoundError:
+        return 0
 
 
 class _Published:

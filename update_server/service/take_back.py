@@ -16,6 +16,7 @@ from packaging.version import Version
 
 from rollout.compose import shape_at
 from rollout.model import Actor, Entry, Policy, Rollout, RolloutDocument, RolloutState
+from rollout.transitions import supersede
 from update_server.service.caller import AUTOMATIC
 from update_server.service.desired import Desired
 from update_server.service.ports import Stores
@@ -40,6 +41,25 @@ def take_back(stores: Stores, wanted: Desired, now: datetime, reason: str) -> bo
             )
             changed = True
     return _restore_holds(stores, wanted, now, reason) or changed
+
+
+def give_up_returns(stores: Stores, wanted: Desired, now: datetime, reason: str) -> bool:
+    """Give up the last-good release that would come back, though that was refused.
+
+    It may have been revoked since, for example; and the pull that brings it must not wait.
+    Return whether that changed anything.
+    """
+    signed = {entry.rollout for entry in wanted.signed.entries} if wanted.signed else set()
+    returning = {entry.rollout for entry in wanted.wanted.entries} - signed
+    changed = False
+    for rollout in wanted.rollouts:
+        if rollout.state is RolloutState.COMPLETED and rollout.id in returning:
+            gone = supersede(rollout, now, reason)
+            record_change(
+                stores, rollout, gone, actor=AUTOMATIC.name, verb="take_back", reason=reason
+            )
+            changed = True
+    return changed
 
 
 def restored_from(rollout: Rollout, signed: RolloutDocument | None, policy: Policy) -> Rollout:

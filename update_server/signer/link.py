@@ -53,6 +53,7 @@ class SocketSigner:
         document: bytes,
         approvals: Sequence[str],
         *,
+        based_on: int,
         automatic: bool,
     ) -> SignedState:
         """Have a channel's new rollout document signed."""
@@ -62,6 +63,7 @@ class SocketSigner:
             channel=channel,
             document=document.decode(),
             approvals=list(approvals),
+            based_on=based_on,
             automatic=automatic,
         )
 
@@ -174,6 +176,7 @@ def _perform(signer: Signer, request: Mapping[str, Any]) -> Mapping[str, Any]:
                     str(request["channel"]),
                     str(request["document"]).encode(),
                     [str(token) for token in request["approvals"]],
+                    based_on=int(request["based_on"]),
                     automatic=bool(request["automatic"]),
                 )
             )

@@ -28,7 +28,7 @@ class Memory:
 
     ``known`` is the sha256 by path of every file that a release ever named, ``histories``
     what later changes of each channel are judged by, ``rollbacks`` when it signed rollbacks
-    that no person asked for.
+    that nobody was seen to ask for, in the last day at least.
     """
 
     state: RepositoryState

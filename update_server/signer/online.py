@@ -5,6 +5,13 @@ verifying it again, and rollout documents after comparing them with the last one
 and with the signed policy. Whoever asks for more exposure must show operators' tokens, which
 it checks against the stored hashes by itself: no web process's word counts.
 
+It cannot know who asks. A narrowing change is signed without any token, or a pause could not
+be finished after a crash; so it takes one that no operator's token came with for an automatic
+one, whatever the asker calls it: resuming needs as many people as after an automatic pause,
+and its rollbacks are counted. The policy's ``auto`` binds only those who say that they are
+automatic. And who owns web processes and the database can make operators up: what binds
+then is the signed policy (docs/adr/0010).
+
 Not here: the socket (``signer.link``), what a change is
 (``rollout.changes``), how a state is signed (``signing.repository``).
 """
@@ -101,16 +108,18 @@ class OnlineSigner:
         document: bytes,
         approvals: Sequence[str],
         *,
+        based_on: int,
         automatic: bool,
     ) -> SignedState:
         """Sign *document* as the channel's rollout, if that may follow what was signed last.
 
         Raises:
-            SignerRefusedError: ``bad_document``, ``never``, ``approvals_missing`` or
-                ``not_automatic``; its text says which rule.
+            SignerRefusedError: ``stale_base``, ``bad_document``, ``never``,
+                ``approvals_missing`` or ``not_automatic``; its text says which rule.
         """
         with self._lock:
             memory = self._recall(app)
+            _check_base(memory, based_on)
             now = self._clock.now()
             wanted = _parse(app, channel, document, now)
             signed = SignedDocuments.read(memory.state)
@@ -119,16 +128,18 @@ class OnlineSigner:
             change = judge_change(
                 before, wanted, policy, signed.releases(channel), now, history=history
             )
+            operators = self._operators(app, approvals, now)
             if automatic:
                 _allow_automatic(change, policy, memory, now)
             else:
-                self._allow(app, change, approvals, now)
-            after = history_after(history, before, wanted, now, automatic=automatic)
-            rolled_back = automatic and Act.ROLLBACK in change.acts
+                _allow(change, len(operators))
+            by_itself = automatic or not operators
+            after = history_after(history, before, wanted, now, automatic=by_itself)
+            rollbacks = change.acts.count(Act.ROLLBACK) if by_itself else 0
             memory = replace(
                 memory,
                 histories={**memory.histories, channel: after},
-                rollbacks=(*memory.rollbacks, now) if rolled_back else memory.rollbacks,
+                rollbacks=(*_of_today(memory, now), *(now for _ in range(rollbacks))),
             )
             changed = sign_rollout(memory.state, document, self._online(app), now)
             return self._sign(memory, changed, {}, now)
@@ -145,22 +156,11 @@ class OnlineSigner:
 
     # --- rules ---------------------------------------------------------------------------
 
-    def _allow(self, app: str, change: Change, approvals: Sequence[str], now: datetime) -> None:
-        """Return if people approved *change*, or it needs none (the table of TRUST.md 7)."""
-        why = "; ".join(change.why)
-        if change.kind is ChangeKind.NEVER:
-            raise SignerRefusedError("never", f"this is never signed: {why}")
-        given = len(self._operators(app, approvals, now)) if change.approvals_needed else 0
-        if given < change.approvals_needed:
-            raise SignerRefusedError(
-                "approvals_missing",
-                f"{given} of {change.approvals_needed} operators approved: {why}",
-                {"needed": change.approvals_needed, "given": given},
-            )
-
     def _operators(self, app: str, approvals: Sequence[str], now: datetime) -> set[str]:
         """Return the distinct operators behind the tokens *approvals*."""
         found: set[str] = set()
+        if not approvals:
+            return found
         with self._database.reading() as stores:
             for token in approvals:
                 try:
@@ -234,12 +234,42 @@ def _parse(app: str, channel: str, document: bytes, now: datetime) -> RolloutDoc
     return wanted
 
 
+def _check_base(memory: Memory, based_on: int) -> None:
+    """Return if nothing was signed since the state that the asker looked at.
+
+    A process that stalled would otherwise undo what others had signed meanwhile.
+    """
+    if memory.timestamp_version > based_on:
+        raise SignerRefusedError(
+            "stale_base",
+            f"it follows state {based_on}, and {memory.timestamp_version} is signed already",
+            {"current": memory.timestamp_version},
+        )
+
+
+def _allow(change: Change, operators: int) -> None:
+    """Return if so many people may make *change* (the table of TRUST.md 7)."""
+    why = "; ".join(change.why)
+    if change.kind is ChangeKind.NEVER:
+        raise SignerRefusedError("never", f"this is never signed: {why}")
+    if operators < change.approvals_needed:
+        raise SignerRefusedError(
+            "approvals_missing",
+            f"{operators} of {change.approvals_needed} operators approved: {why}",
+            {"needed": change.approvals_needed, "given": operators},
+        )
+
+
 def _allow_automatic(change: Change, policy: Policy, memory: Memory, now: datetime) -> None:
     """Return if the policy lets the server make *change* by itself."""
-    today = sum(now - at < _DAY for at in memory.rollbacks)
+    today = len(_of_today(memory, now))
     if not happens_by_itself(change, policy, rollbacks_today=today):
         why = "; ".join(change.why)
         raise SignerRefusedError("not_automatic", f"the policy leaves this to people: {why}")
+
+
+def _of_today(memory: Memory, now: datetime) -> tuple[datetime, ...]:
+    return tuple(at for at in memory.rollbacks if now - at < _DAY)
 
 
 def _named(admission: Admission) -> dict[str, str]:
