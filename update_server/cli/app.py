@@ -7,13 +7,12 @@ from pathlib import Path
 import click
 
 from signing.ceremony import sign_policy
-from signing.roles import Layout
 from update_server.cli import passphrase
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, option, remote
 from update_server.cli.init import this_platform
 from update_server.cli.policy import policy_document, read_overrides
-from update_server.cli.registration import register
+from update_server.cli.registration import layout_of, register
 from update_server.cli.signing import submit
 from update_server.clock import SystemClock
 
@@ -53,7 +52,7 @@ def add(
     answer = register(
         session.api,
         workspace,
-        Layout(app=session.app, channels=channels, platforms=platforms or (this_platform(),)),
+        layout_of(session.app, channels, platforms or (this_platform(),)),
         {channel: policy_document(session.app, channel, now, overrides) for channel in channels},
         passphrase.known(session.console),
         now,

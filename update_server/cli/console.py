@@ -31,6 +31,8 @@ from rich.text import Text
 
 from update_server.cli.errors import CliError, UsageError
 
+_NO_LIMIT = 10_000
+
 Advance = Callable[[int], None]
 """Called with the number of bytes that are done in all."""
 
@@ -77,7 +79,8 @@ class Console:
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table for people; nothing with ``--json``, or without rows."""
         if rows and not self.as_json:
-            self._out.print(make_table(heads, rows))
+            # As wide as it is: an ID that is cut off could not be typed again.
+            self._out.print(make_table(heads, rows), width=_NO_LIMIT, crop=False)
 
     def error(self, error: CliError) -> None:
         """Tell what was wrong and what to do."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -127,18 +127,32 @@ def _server(session: Session, now: datetime) -> Iterator[Finding]:
         return
     yield Finding(what="server", detail="answers")
     if date := answer.headers.get("date"):
-        skew = abs(parsedate_to_datetime(date).astimezone(UTC) - now)
-        do = "set both machines' clocks (NTP)" if skew > _SKEW else ""
-        yield Finding(what="clocks", detail=f"{skew.total_seconds():.0f} s apart", do=do)
-    for name, data in sorted(state.metadata.items()):
+        yield clock_finding(date, now)
+    yield from role_findings(state.metadata, now)
+
+
+def clock_finding(date: str, now: datetime) -> Finding:
+    """Judge the server's clock by the ``Date`` header of an answer that came *now*."""
+    skew = abs(parsedate_to_datetime(date).astimezone(UTC) - now)
+    do = "set both machines' clocks (NTP)" if skew > _SKEW else ""
+    return Finding(what="clocks", detail=f"{skew.total_seconds():.0f} s apart", do=do)
+
+
+def role_findings(metadata: Mapping[str, bytes], now: datetime) -> Iterator[Finding]:
+    """Judge the expiry of each signed role."""
+    for name, data in sorted(metadata.items()):
         role = parse_role(name)
         if role is None:
             continue
         left = Metadata.from_bytes(data).signed.expires - now
-        late = left < _REMINDERS[role.kind]
+        if left < timedelta(0):
+            detail = f"expired {_span(-left)} ago"
+        else:
+            detail = f"expires in {_span(left)}"
         who = "look at signer and controller" if role.kind.online else "sign it again"
-        yield Finding(
-            what=f"role {name}",
-            detail=f"expires in {left.days} d {left.seconds // 3600} h",
-            do=who if late else "",
-        )
+        late = left < _REMINDERS[role.kind]
+        yield Finding(what=f"role {name}", detail=detail, do=who if late else "")
+
+
+def _span(time: timedelta) -> str:
+    return f"{time.days} d {time.seconds // 3600} h"

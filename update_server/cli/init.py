@@ -12,8 +12,6 @@ from pathlib import Path
 
 import click
 
-from rollout.errors import RolloutError
-from signing.roles import Layout
 from update_server import config as configs
 from update_server import wiring
 from update_server.cli import passphrase, workspace
@@ -22,7 +20,7 @@ from update_server.cli.command import Command, Session, local, option
 from update_server.cli.errors import CliError, UsageError
 from update_server.cli.local import LocalTransport
 from update_server.cli.policy import policy_document, read_overrides
-from update_server.cli.registration import BACKUP_KEY, make_keys, register
+from update_server.cli.registration import BACKUP_KEY, layout_of, make_keys, register
 from update_server.cli.serve import own_data
 from update_server.cli.workspace import FILE, ROOT_FILE, TOKEN_FILE
 from update_server.clock import SystemClock
@@ -96,7 +94,7 @@ def init(
     folder = folder.absolute()
     _check_new(folder)
     app = app_name or console.ask("name of the app", instead="serinus init --app NAME")
-    layout = _layout(app, channels, platforms or (this_platform(),), separate_keys=separate_keys)
+    layout = layout_of(app, channels, platforms or (this_platform(),), separate_keys=separate_keys)
     overrides = read_overrides(policy)
     policies = {channel: policy_document(app, channel, now, overrides) for channel in channels}
     text = _CONFIG.format(public=public, admin=admin, app=app, channel=channels[0])
@@ -196,12 +194,3 @@ def this_platform() -> str:
     system = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
     machine = {"AMD64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return f"{system}-{re.sub(r'[^a-z0-9_]', '_', machine.lower())}"
-
-
-def _layout(
-    app: str, channels: tuple[str, ...], platforms: tuple[str, ...], *, separate_keys: bool
-) -> Layout:
-    try:
-        return Layout(app=app, channels=channels, platforms=platforms, separate_keys=separate_keys)
-    except RolloutError as error:
-        raise UsageError("bad_name", str(error)) from error

@@ -14,19 +14,34 @@ from typing import Any
 
 from securesystemslib.signer import Key, Signer
 
+from rollout.errors import RolloutError
 from signing.ceremony import first_repository
 from signing.errors import SigningError
 from signing.keys import describe, load_signer, new_key
 from signing.public_keys import parse_key
 from signing.roles import Layout
 from update_server.cli.api import AdminApi, app_path
-from update_server.cli.errors import CliError
+from update_server.cli.errors import CliError, UsageError
 from update_server.cli.workspace import Workspace
 
 ROOT_KEY = "root.key"
 PUBLISHER_KEY = "publisher.key"
 BACKUP_KEY = "root-backup.key"
 ROLE_KEYS = ("targets", "policy", "releases")
+
+
+def layout_of(
+    app: str,
+    channels: tuple[str, ...],
+    platforms: tuple[str, ...],
+    *,
+    separate_keys: bool = False,
+) -> Layout:
+    """Return the role table of an app; raises UsageError for a name that breaks a rule."""
+    try:
+        return Layout(app=app, channels=channels, platforms=platforms, separate_keys=separate_keys)
+    except RolloutError as error:
+        raise UsageError("bad_name", str(error)) from error
 
 
 def make_keys(folder: Path, passphrase: bytes, now: datetime, *, separate: bool) -> dict[str, str]:
