@@ -15,7 +15,8 @@ def test_apps_are_listed(cli: Cli) -> None:
 def test_an_app_is_shown_with_its_signed_roles(cli: Cli) -> None:
     shown = cli.json("app", "show")
 
-    assert shown["versions"] | {"timestamp": 1} == shown["versions"] | {"timestamp": 1}
+    roles = {"root", "targets", "policy", "rollout.stable", "snapshot", "timestamp"}
+    assert roles <= set(shown["versions"])
     assert "metadata" not in shown
     assert ["root", "1"] in rows(cli.run("app", "show"))
 

@@ -106,7 +106,11 @@ def test_a_server_of_another_kind_is_told_as_such(
 
 def test_a_server_that_hangs_up_is_told(workspace: Cli) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
-        thread = threading.Thread(target=lambda: door.accept()[0].close())
+
+        def hang_up() -> None:
+            door.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
         thread.start()
         url = f"http://127.0.0.1:{door.getsockname()[1]}"
         assert workspace.refused("app", "list", "--server", url) == "unreachable"

@@ -31,8 +31,6 @@ from rich.text import Text
 
 from update_server.cli.errors import CliError, UsageError
 
-_NO_LIMIT = 10_000
-
 Advance = Callable[[int], None]
 """Called with the number of bytes that are done in all."""
 
@@ -47,6 +45,8 @@ class Console:
         self.as_json = as_json
         self._yes = yes
         self._out = RichConsole(highlight=False, soft_wrap=True)
+        # As wide as they are: an ID that is cut off could not be typed again.
+        self._tables = RichConsole(highlight=False, soft_wrap=True, width=10_000)
         self._err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
 
     @property
@@ -79,8 +79,7 @@ class Console:
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table for people; nothing with ``--json``, or without rows."""
         if rows and not self.as_json:
-            # As wide as it is: an ID that is cut off could not be typed again.
-            self._out.print(make_table(heads, rows), width=_NO_LIMIT, crop=False)
+            self._tables.print(make_table(heads, rows))
 
     def error(self, error: CliError) -> None:
         """Tell what was wrong and what to do."""
