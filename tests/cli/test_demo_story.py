@@ -240,6 +240,29 @@ def test_one_offer_after_the_pull_ends_the_demo(
     assert story.offered_after_pull
 
 
+def test_a_start_after_the_pull_is_an_offer_too(tmp_path: Path) -> None:
+    stage = a_stage(tmp_path)
+    stage.counts = iter([4, 4])
+    story = after_pull(stage, tmp_path)
+    builders.put_marker(stage.installs[0], "a", {"version": BAD})
+
+    with pytest.raises(CliError) as caught:
+        story._after_pull(a_cast(tmp_path))
+
+    assert caught.value.code == "offered"
+    assert story.offered_after_pull == 1
+
+
+def test_patience_grows_with_the_fleet_and_with_slow_time(tmp_path: Path) -> None:
+    def patience(**changes: Any) -> float:
+        values = {"folder": tmp_path, "installs": 40, "speed": 100, **changes}
+        return Settings(**values).patience_seconds
+
+    assert patience() < 150
+    assert patience(installs=400) > 400
+    assert patience(speed=1) > 600 + 330
+
+
 def all_on_newer(stage: Stage) -> None:
     for install in stage.installs:
         put(install, NEWER, previous=OLDER)

@@ -69,6 +69,14 @@ class Settings:
         """Within how long every agent has checked in once, when nothing delays it."""
         return SERVER_CHECK_IN_SECONDS * 1.1 / self.speed
 
+    @property
+    def patience_seconds(self) -> float:
+        """How long to wait for the fleet; a first check-in alone takes up to ten minutes / speed.
+
+        Ten times what it usually takes: a demo fails on a fault, not on a slow machine.
+        """
+        return 90 + self.installs + 1_200 / self.speed
+
 
 class Stage:
     """Everything that runs. Make it, ``set_up``, and ``strike`` it at the end."""
@@ -248,12 +256,13 @@ class Stage:
             rings[ladder.title(ring)].add(look.version, look.pending, look.banned)
         return Counts(versions=tuple(self.versions), rings=rings)
 
-    def wait(self, what: str, reached: Callable[[Looks], bool], seconds: float) -> Looks:
+    def wait(self, what: str, reached: Callable[[Looks], bool]) -> Looks:
         """Watch until *reached*; return what the folders say then.
 
         Raises:
-            CliError: It takes longer than *seconds*, or a process ended by itself.
+            CliError: It takes longer than patience lasts, or a process ended by itself.
         """
+        seconds = self.settings.patience_seconds
         deadline = self.clock.monotonic() + seconds
         while True:
             self.children.check()

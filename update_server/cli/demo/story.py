@@ -12,14 +12,12 @@ from packaging.version import Version
 from rollout.model import Release
 from update_server.cli.demo import ladder, verdict
 from update_server.cli.demo.cast import Cast, find_cast
-from update_server.cli.demo.fleet import InstallFolder, Look
+from update_server.cli.demo.fleet import InstallFolder, Launch, Look
 from update_server.cli.demo.programs import Program
 from update_server.cli.demo.stage import CHANNEL, Looks, Stage
 from update_server.cli.demo.verdict import Verdict
 from update_server.cli.errors import CliError
 
-_INSTALL_SECONDS = 120.0  # for every install to be on a version; usually ten times less
-_SETTLE_SECONDS = 30.0  # for reports that are under way
 _PAUSE_SECONDS = 0.2
 _ACTS = 12 + len(ladder.RINGS)
 _START_EVERY_SECONDS = 0.2  # forty Pythons that start at once would stall the server
@@ -162,7 +160,7 @@ class Story:
             stage.start_agent(install)
             stage.glance()
             stage.clock.sleep(_START_EVERY_SECONDS)
-        stage.wait(f"every install on {version}", _all_on(program.version), _INSTALL_SECONDS)
+        stage.wait(f"every install on {version}", _all_on(program.version))
         return f"{len(stage.installs)} installs run {version}"
 
     def _open(self, program: Program, ring: str) -> str:
@@ -178,7 +176,7 @@ class Story:
             return all(looks[number].version == program.version for number in inside)
 
         what = f"the {len(inside)} installs of ring {ring} on {program.version}"
-        looks = stage.wait(what, reached, _INSTALL_SECONDS)
+        looks = stage.wait(what, reached)
         early = [
             install.name
             for install in stage.installs
@@ -200,13 +198,8 @@ class Story:
                 if install.internal
             )
 
-        stage.wait(f"ring {ladder.INTERNAL} back on its own", fell_back, _INSTALL_SECONDS)
-        seen = [
-            start.signal
-            for starts in stage.witnessed.values()
-            for start in starts
-            if start.version == str(bad) and start.signal
-        ]
+        stage.wait(f"ring {ladder.INTERNAL} back on its own", fell_back)
+        seen = [start for start in self._starts(bad) if start.signal]
         return (
             f"installs that tried it, fell back to {cast.newer.version} by themselves and barred"
             f" it: {stage.settings.internal}; deaths by signal that were seen: {len(seen)}"
@@ -224,7 +217,7 @@ class Story:
         def reported(_: Looks) -> bool:
             return observer.reached(rollout, "offered") >= stage.settings.internal
 
-        stage.wait("the reports of the offers there", reported, _SETTLE_SECONDS)
+        stage.wait("the reports of the offers there", reported)
         stage.publisher.run(
             "rollout", "pull", version, "--replacement", str(cast.newer.version),
             "--confirm", version, "--reason", "crashes at start",
@@ -236,6 +229,7 @@ class Story:
         observer, rollout = stage.observer(), self._rollouts[cast.bad.version]
         outsider = stage.outsider()
         before = observer.reached(rollout, "offered")
+        started = {start.launch_id for start in self._starts(cast.bad.version)}
         until = stage.clock.monotonic() + 2 * stage.settings.check_in_seconds
         asked = offered = 0
         while not asked or stage.clock.monotonic() < until:
@@ -246,16 +240,15 @@ class Story:
             stage.glance()
             stage.clock.sleep(_PAUSE_SECONDS)
         after = observer.reached(rollout, "offered")
-        self.offered_after_pull = offered + max(0, after - before)
+        newly = {start.launch_id for start in self._starts(cast.bad.version)} - started
+        self.offered_after_pull = offered + max(0, after - before) + len(newly)
         if self.offered_after_pull:
             raise CliError("offered", f"{cast.bad.version} was offered after it was pulled")
         return f"{asked} check-ins were answered, none with {cast.bad.version}"
 
     def _judge(self, cast: Cast) -> str:
         stage = self._stage
-        stage.wait(
-            f"every install on {cast.newer.version}", _all_on(cast.newer.version), _INSTALL_SECONDS
-        )
+        stage.wait(f"every install on {cast.newer.version}", _all_on(cast.newer.version))
         signed = stage.signed(cast.versions)
         stage.stop_agents()
         self.verdict = found = self._verdict(cast, signed)
@@ -271,6 +264,11 @@ class Story:
         version = str(program.version)
         started = self._stage.publisher.run("rollout", "start", version)
         self._rollouts[program.version] = started["id"]
+
+    def _starts(self, version: Version) -> list[Launch]:
+        """Return the starts of *version* that were seen in any install."""
+        seen = self._stage.witnessed.values()
+        return [start for starts in seen for start in starts if start.version == str(version)]
 
     def _release(self, program: Program) -> Release:
         found = self._stage.signed([program.version])
