@@ -114,15 +114,13 @@ def pull(
 ) -> Rollout:
     """Return *rollout* withdrawn for good. Installs on it are sent to *replacement*, if given.
 
-    A pulled rollout can still be given a replacement, or another one.
+    Any rollout can be pulled; a pulled one can still be given a replacement, or another one.
 
     Raises:
         IllegalTransitionError: The replacement is not older than the release.
     """
     if rollout.state is RolloutState.PULLED and replacement in {None, rollout.replacement}:
         return rollout
-    if rollout.state is not RolloutState.PULLED:
-        _check(rollout, "pull")
     if replacement is not None and replacement >= rollout.version:
         # Going up needs a rollout of its own: a rollback would pass by every ring.
         raise _illegal(rollout, "pull", f"{replacement} is not older than {rollout.version}")

@@ -180,6 +180,14 @@ def test_when_room_is_short_the_oldest_pulled_rollouts_go() -> None:
     assert len(composed(*pulled, active).entries) == 15
 
 
+def test_a_pulled_rollout_without_replacement_takes_one_place() -> None:
+    pulled = [
+        a_rollout(id=f"ro_p{n:03}", version=f"1.{n}", state=RolloutState.PULLED) for n in range(16)
+    ]
+
+    assert kept_and_dropped(a_policy(), pulled)[1] == ()
+
+
 def test_when_nothing_is_pulled_the_oldest_go() -> None:
     many = [a_rollout(id=f"ro_{n:04}", version=f"1.{n}") for n in range(18)]
 

@@ -42,6 +42,7 @@ def test_a_rollout_starts_at_the_first_step() -> None:
 
 def test_a_rollout_may_start_at_another_ring() -> None:
     assert started("10%").position == 2
+    assert started("internal").position == 0
 
 
 @pytest.mark.parametrize("ring", ["5%", ""])
@@ -71,6 +72,10 @@ def test_promote_can_name_a_ring_further_on() -> None:
     rollout = promote(a_rollout(position=0), LATER, ring="all")
 
     assert (rollout.position, rollout.step.exposure_bp) == (3, 5_000)
+
+
+def test_promote_can_name_the_very_next_ring() -> None:
+    assert promote(a_rollout(position=0), LATER, ring="1%").position == 1
 
 
 def test_promoting_to_the_ring_that_is_open_changes_nothing() -> None:
