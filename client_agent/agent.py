@@ -217,7 +217,7 @@ class Agent:
 
     @_never_raises
     def close(self) -> None:
-        """Say that the app quits cleanly. Takes two seconds at most, three more if an update is armed."""
+        """Say that the app quits cleanly: two seconds at most, five with an update armed."""
         if self._closed:
             return
         self._closed = True

@@ -103,6 +103,7 @@ class Loop:
             started = self._started()
         except DiskError as error:
             self.trouble = error
+            self._look_for_oneself()
             self.handle(on.NotWritable(reason=passive_reason(error), fault=fault_of(error)))
             return
         self.handle(started)
@@ -240,6 +241,14 @@ class Loop:
         if parts.reporter.level is Telemetry.OFF:
             parts.spool.clear("off")
 
+    def _look_for_oneself(self) -> None:
+        """Be who ROOT says even where it cannot be written; else nobody, for this once."""
+        try:
+            found = self.parts.identities.load(self.parts.clock.now())
+        except DiskError:
+            return
+        self.visits.identity = found.identity
+
     def _started(self) -> on.Started:
         state = self.parts.installation.state.read()
         result = state.last_result
@@ -293,10 +302,9 @@ class Loop:
         self.handle(event)
 
     def _finish_visit(self) -> None:
-        if not self.visits.holds_lock:
-            return
         try:
-            self._send()
+            if self.visits.holds_lock:
+                self._send()
         finally:
             self.visits.end()
 

@@ -146,7 +146,9 @@ def _remember(updater: Updater, floor: Floor) -> Floor:
     if floor.timestamp.forbids(trusted.timestamp.version, timestamp_keys):
         detail = f"{trusted.timestamp.version}, seen {floor.timestamp.version}"
         raise TrustError(Code.TIMESTAMP_ROLLBACK, detail)
-    targets_keys = _digest(root.roles[Targets.type].keyids)
+    # A new snapshot key is how a repository recovers from targets driven too far (TUF 6.1).
+    roles = root.roles
+    targets_keys = _digest([*roles[Targets.type].keyids, *roles[Snapshot.type].keyids])
     if floor.targets.forbids(trusted.targets.version, targets_keys):
         detail = f"targets {trusted.targets.version}, seen {floor.targets.version}"
         raise TrustError(Code.BAD_VERSION, detail)

@@ -23,6 +23,7 @@ from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Trial
 from client_agent.machine.values import ConfirmRule
 from client_agent.parts import UpdateInfo
+from client_agent.schedule import CLOSE_PERIOD_SECONDS
 from client_agent.values import Outcome
 
 POLL_SECONDS = 0.2
@@ -56,6 +57,7 @@ class Supervisor:
         self._say = say
         self._shown = ""
         self._child: subprocess.Popen[bytes] | None = None
+        self._try_again_at = float("inf")
 
     def _start(self, run: Callable[[], None]) -> threading.Thread:
         """Run the loop in a thread of its own: a hanging server must not delay our end."""
@@ -86,9 +88,13 @@ class Supervisor:
         loop.begin()
         while not loop.stop.is_set():
             loop.tick()
-            if self._wanted.restart and isinstance(loop.state, Armed):
-                self._wanted.restart = False
+            due = self._parts.clock.monotonic() >= self._try_again_at
+            if (self._wanted.restart or due) and isinstance(loop.state, Armed | Trial):
+                self._wanted.restart, self._try_again_at = False, float("inf")
                 self.try_armed()
+                if isinstance(loop.state, Armed | Trial):  # the launcher or the disk said no
+                    pause = self._parts.schedule.scaled(CLOSE_PERIOD_SECONDS)
+                    self._try_again_at = self._parts.clock.monotonic() + pause
             self._show()
             loop.sleep()
 
@@ -165,6 +171,7 @@ class Supervisor:
 
     def _keep_app(self, arguments: Sequence[str]) -> int:
         while True:
+            self._wait_for_a_version()
             self._wanted.restart = False
             child = subprocess.Popen(
                 self._parts.installation.launcher_command(arguments, wait=True),
@@ -179,15 +186,24 @@ class Supervisor:
                 return status
             self._parts.clock.wait(self._loop.stop, RESTART_PAUSE_SECONDS)
 
+    def _wait_for_a_version(self) -> None:
+        """Wait, in an empty ROOT, until the loop has brought something to start."""
+        installation, stop = self._parts.installation, self._loop.stop
+        while installation.current() is None and installation.pending() is None:
+            if self._parts.clock.wait(stop, POLL_SECONDS):
+                return
+
     def _watch(self, child: subprocess.Popen[bytes]) -> int:
         """Return the app's status: when it ended by itself, or was ended for an update."""
         launch_id: str | None = None
         told = False
+        look_until = self._parts.clock.monotonic() + _BEGIN_SECONDS
         while child.poll() is None:
             if self._loop.stop.is_set() or self._wanted.restart or self._is_late(launch_id):
                 self._end(child)
                 break
-            launch_id = launch_id or self._trial_of(child)
+            if launch_id is None and self._parts.clock.monotonic() < look_until:
+                launch_id = self._trial_of(child)
             told = told or self._tell_healthy(launch_id)
             self._show()
             try:

@@ -14,7 +14,7 @@ from packaging.version import Version
 from client_agent.errors import AgentError, Category, Code, DiskError
 from client_agent.machine.values import Edition, Fault, Phase
 from client_agent.parts import Parts, UpdateInfo
-from client_agent.values import MarkerStatus, Outcome
+from client_agent.values import InstalledVersion, MarkerStatus, Outcome
 
 _AGAIN_AFTER = timedelta(hours=24)
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -51,9 +51,11 @@ class Telling:
         about = running if edition is None else edition.version
         if about is None:
             return
-        if on_trial:  # what runs is what it leads to; it came from what was confirmed last
-            current = self._parts.installation.current()
-            running = None if current is None else current.version
+        # What runs is what the step leads to, so where it came from is what ran before.
+        if on_trial:
+            running = _version_of(self._parts.installation.current())
+        elif phase is Phase.HEALTHY:
+            running = _version_of(self._parts.installation.previous())
         self._parts.reporter.step(
             phase,
             running=running,
@@ -125,6 +127,10 @@ class Telling:
             running = self._running()
             if running is not None:
                 self._parts.reporter.crash(error, running, self._launch_id)
+
+
+def _version_of(installed: InstalledVersion | None) -> Version | None:
+    return None if installed is None else installed.version
 
 
 def fault_of(error: AgentError) -> Fault:

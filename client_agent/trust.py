@@ -68,7 +68,7 @@ class Hint:
     version: Version | None
     reason: Reason
     received_at: datetime
-    good_for_seconds: int
+    good_for_seconds: float
 
     def is_recent(self, now: datetime) -> bool:
         """Return whether it is younger than its own period; a clock set back makes it old."""

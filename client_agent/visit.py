@@ -7,7 +7,7 @@ documents; the API without files only reports.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from packaging.version import Version
@@ -129,7 +129,9 @@ class Visits:
                 wait = min(error.retry_after_seconds, MAX_RETRY_AFTER_SECONDS)
                 self._api_not_before = now + timedelta(seconds=wait)
             return error
-        self.hint = answered.hint
+        # The hint lives until the next check-in, which an unsafe speed brings nearer.
+        period = self._parts.schedule.scaled(answered.hint.good_for_seconds)
+        self.hint = replace(answered.hint, good_for_seconds=period)
         self.advised_seconds = answered.next_check_in_seconds
         self._keep_token(standing.version, answered.token)
         return None
