@@ -21,7 +21,7 @@ from rollout import transitions
 from rollout.errors import IllegalTransitionError
 from rollout.model import Actor, Rollout, RolloutId, RolloutState, Step
 from update_server.service.approval import check_approved
-from update_server.service.caller import AUTOMATIC, Caller
+from update_server.service.caller import Caller
 from update_server.service.desired import Desired, documents_of, releases_of, rollouts_of
 from update_server.service.errors import (
     BadValueError,
@@ -174,7 +174,7 @@ class Control:
             new = _legal("pause", rollout, lambda: transitions.pause(rollout, now, by, reason))
             if new != rollout:
                 record_change(stores, rollout, new, actor=caller.name, verb="pause", reason=reason)
-        return self._in_force(new, caller if by is Actor.PERSON else AUTOMATIC)
+        return self._in_force(new, caller)
 
     def pull(
         self,
