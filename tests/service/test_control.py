@@ -304,6 +304,30 @@ def test_a_resume_ends_a_pause(released: World) -> None:
     assert entry_of(released, resumed).state is RolloutState.ACTIVE  # type: ignore[union-attr]
 
 
+def test_a_completed_rollout_that_was_paused_is_resumed_and_then_completed_again(
+    released: World,
+) -> None:
+    rollout = released.complete("2.1.0")
+    control = released.services().control
+    control.pause(released.caller(), APP, rollout.id)
+
+    resumed = control.resume(released.caller(), APP, rollout.id)
+    released.services().reconciler.reconcile(APP)
+
+    assert resumed.state is RolloutState.ACTIVE
+    assert released.rollout(rollout).state is RolloutState.COMPLETED
+    assert entry_of(released, rollout).state is RolloutState.COMPLETED  # type: ignore[union-attr]
+
+
+def test_pulling_a_completed_rollout_brings_the_one_before_it_back(released: World) -> None:
+    rollout = released.complete("2.1.0")
+
+    released.services().control.pull(released.caller(), APP, rollout.id)
+
+    last = entries(released)[-1]
+    assert (last.version, last.state) == (Version("2.0.0"), RolloutState.COMPLETED)
+
+
 def test_a_resume_after_an_automatic_pause_needs_two(released: World) -> None:
     rollout = released.start("2.1.0")
     control = released.services().control
