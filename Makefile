@@ -3,6 +3,7 @@
 #   make demo    the whole story on this machine       make test    all tests, both coverage floors
 #   make serve   run the server                        make check   format, lint, types, imports, docs
 #   make lock    choose newer dependencies             make clean   remove what these targets made
+#   make docs    write docs/cli.md from the help texts
 #
 # ARGS passes arguments on: make demo ARGS="--headless --json", make test ARGS="-k pull -x".
 
@@ -21,7 +22,7 @@ EXACT := rollout/*,signing/*,client_agent/machine/*
 # Settings of the caller's own Python and pip must not reach this project's.
 unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_PREFIX PIP_TARGET PIP_USER
 
-.PHONY: demo serve test check lock clean postgres
+.PHONY: demo serve test check docs lock clean postgres
 
 demo: $(STAMP)
 	@$(BIN)/serinus demo $(ARGS)
@@ -42,6 +43,10 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(if $(wildcard tests/test_docs.py),$(BIN)/pytest -q tests/test_docs.py)
+
+# The copy of the help texts; `check` compares it.
+docs: $(STAMP)
+	@$(BIN)/python -m tests.cli_reference
 
 # uv resolves for every platform and Python at once; nothing else here uses it.
 lock:

@@ -1,0 +1,279 @@
+"""Nothing that people can type, set or meet is missing in the documentation."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from client_agent import config as agent_config
+from rollout.model import Detail, Reason
+from tests.cli_reference import FILE, agent_commands, render
+from tests.command_tree import commands
+from update_server.cli.main import cli as root
+from update_server.config import Config
+from update_server.service.ingest import RejectCode
+from update_server.web.errors import _HTTP_CODES, TABLE
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    page
+    for folder in ("", "docs", "docs/adr", "client_agent", "examples", "tests/vectors")
+    for page in (ROOT / folder).glob("*.md")
+)
+_BLOCK = re.compile(r"```\w*\n(.*?)```", re.DOTALL)
+_INLINE = re.compile(r"`([^`\n]+)`")
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def codes_in(page: str) -> set[str]:
+    """Return everything that a page sets as code, word by word."""
+    return set(_INLINE.findall(text_of(page)))
+
+
+# --- the command line ------------------------------------------------------------------------
+
+
+def test_the_copy_of_the_help_texts_is_up_to_date() -> None:
+    assert FILE.read_text(encoding="utf-8") == render(), "run `make docs`"
+
+
+def test_every_command_and_option_is_in_it() -> None:
+    text = text_of("docs/cli.md")
+    for path, command in commands(root):
+        assert f"\n## {path}\n" in text
+        for option in command.params:
+            for name in option.opts if isinstance(option, click.Option) else ():
+                assert name in text
+    for name, actions in agent_commands().items():
+        assert f"\n## serinus-agent {name}\n" in text
+        for action in actions:
+            assert all(option in text for option in action.option_strings)
+
+
+KNOWN = dict(commands(root))
+OPTIONS = {
+    path: {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    | {"--help", "-h"}
+    for path, command in KNOWN.items()
+}
+AGENT_OPTIONS = {
+    f"serinus-agent {name}": {text for action in actions for text in action.option_strings}
+    for name, actions in agent_commands().items()
+}
+
+
+def written_commands() -> Iterator[tuple[str, str]]:
+    """Yield each command of ours that a page tells people to type."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        lines = [line for block in _BLOCK.findall(text) for line in block.splitlines()]
+        lines += _INLINE.findall(_BLOCK.sub("", text))
+        for line in lines:
+            for part in re.split(r"\s*(?:&&|;|\||\s&$)\s*", line.strip().removeprefix("$ ")):
+                if re.match(r"serinus(-agent)? [a-z]", part) and page != FILE:
+                    yield str(page.relative_to(ROOT)), part.partition("  #")[0]
+
+
+@pytest.mark.parametrize(("page", "command"), sorted(set(written_commands())))
+def test_every_command_in_a_page_exists_with_its_options(page: str, command: str) -> None:
+    try:
+        words = shlex.split(command, comments=True)
+    except ValueError:
+        words = command.split()
+    options = {word.partition("=")[0] for word in words if word.startswith("--")} - {"--"}
+    known = AGENT_OPTIONS if words[0] == "serinus-agent" else OPTIONS
+    path = " ".join(words[:3]) if " ".join(words[:3]) in known else " ".join(words[:2])
+    assert path in known, f"{page}: {command}"
+    if isinstance(KNOWN.get(path), click.Group) and len(words) > 2 and words[2].isalpha():
+        assert set(re.split(r"\W", words[2])) <= set(getattr(KNOWN[path], "commands", {}))
+    if not isinstance(KNOWN.get(path), click.Group):
+        assert options <= known[path], f"{page}: {command}"
+
+
+def test_every_target_of_make_in_a_page_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
+    for page in PAGES:
+        for words in re.findall(
+            r"(?:^|`)make ([a-z ]+?)(?: #|`|$| ARGS|  )", page.read_text(), re.MULTILINE
+        ):
+            assert set(words.split()) <= targets, f"{page.name}: make {words}"
+
+
+# --- settings --------------------------------------------------------------------------------
+
+
+def section(page: str, title: str) -> str:
+    """Return the text under a heading, up to the next one."""
+    _, found, rest = text_of(page).partition(f"\n{title}\n")
+    assert found, f"{page} has no section {title}"
+    return re.split(r"^#", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def keys_of(title: str) -> set[str]:
+    """Return the keys of the table under a heading of the settings page."""
+    return set(re.findall(r"^\| `(\w+)` \|", section("docs/settings.md", title), re.MULTILINE))
+
+
+def test_every_setting_of_the_server_is_documented_and_no_other() -> None:
+    assert keys_of("### [server]") == {field.name for field in fields(Config)} - {"path"}
+
+
+def test_every_setting_of_the_publisher_is_documented_and_no_other() -> None:
+    assert keys_of("### [publisher]") == {"server", "app", "channel"}
+    assert keys_of("### [keys]") == {"root", "publisher", "targets", "policy", "releases"}
+
+
+def test_every_key_of_the_agents_settings_is_documented_and_no_other() -> None:
+    read: dict[str, set[str]] = {}
+    for node in ast.walk(ast.parse(text_of("client_agent/config.py"))):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id=table), attr="text" | "choice" | "whole"
+                                   | "flag" | "real" | "texts" | "numbers"),
+                args=[ast.Constant(value=str(key)), *_],
+            ):  # fmt: skip
+                read.setdefault("app" if table == "table" else table, set()).add(key)
+            case ast.Call(
+                func=ast.Name(id="_named"), args=[ast.Name(), ast.Constant(value=str(key)), *_]
+            ):
+                read.setdefault("app", set()).add(key)
+            case ast.Call(
+                func=ast.Attribute(
+                    value=ast.Subscript(
+                        value=ast.Name(id="tables"), slice=ast.Constant(value=str(table))
+                    )
+                ),
+                args=[ast.Constant(value=str(key)), *_],
+            ):
+                read.setdefault(table, set()).add(key)
+
+    assert set(read) == {"app", *agent_config._TABLES}
+    for table, keys in read.items():
+        assert keys_of(f"### [{table}]") == keys
+    # The keys are those of the values: none was read and forgotten.
+    names = {field.name for field in dataclasses.fields(agent_config.Settings)}
+    assert names - {"app", "network", "health"} <= set().union(*read.values())
+
+
+# --- errors and reasons ----------------------------------------------------------------------
+
+SOURCES = [
+    file for folder in ("update_server", "signing") for file in (ROOT / folder).rglob("*.py")
+]
+_CODED = {
+    "CliError": 0,
+    "UsageError": 0,
+    "SubmissionError": 0,
+    "SignerRefusedError": 0,
+    "CeremonyError": 0,
+    "TrustError": 0,
+    "PlanError": 0,
+}
+
+
+def raised(error: str) -> Iterator[str]:
+    """Yield the first text that each call of *error* in the sources is given."""
+    for file in SOURCES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id=name) | ast.Attribute(attr=name),
+                    args=[ast.Constant(value=str(text)), *_],
+                ) if name == error:
+                    yield text
+
+
+def codes_of_the_server() -> set[str]:
+    codes = {row.code for row in TABLE if row.code is not None}
+    kinds = {f"unknown_{kind.replace(' ', '_')}" for kind in (*raised("NotFoundError"), *sought())}
+    return codes | kinds | set(_HTTP_CODES.values()) | {str(code) for code in RejectCode}
+
+
+def sought() -> Iterator[str]:
+    """Yield what the stores look for, and say by name when it is missing."""
+    for file in (ROOT / "update_server" / "store").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id="one"), args=[_, _, ast.Constant(value=str(kind)), _]
+                ):
+                    yield kind
+
+
+def codes_of_classes() -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(text_of("signing/errors.py"))):
+        match node:
+            case ast.Assign(targets=[ast.Name(id="code")], value=ast.Constant(value=str(code))):
+                found.add(code)
+    return found
+
+
+def all_codes() -> set[str]:
+    coded = {code for error in _CODED for code in raised(error)}
+    return codes_of_the_server() | coded | codes_of_classes() | {"internal"}
+
+
+def test_every_code_is_documented() -> None:
+    assert all_codes() <= codes_in("docs/errors.md")
+
+
+def test_no_other_code_is_documented() -> None:
+    cells = re.findall(r"^\| (`[^|]*`) \|", text_of("docs/errors.md"), re.MULTILINE)
+    told = {code for cell in cells for code in _INLINE.findall(cell)}
+
+    assert told - all_codes() == {"http_<status>"}
+
+
+def test_every_reason_and_detail_is_documented() -> None:
+    assert {*Reason, *Detail} <= codes_in("docs/protocol.md")
+
+
+# --- links -----------------------------------------------------------------------------------
+
+
+def anchors_of(page: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in _LINK.findall(_BLOCK.sub("", page.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{page.name}: {link}"
+        if anchor:
+            assert anchor in anchors_of(target), f"{page.name}: {link}"
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    seen: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in seen or not page.exists():
+            continue
+        seen.add(page)
+        if page.is_dir():
+            waiting += page.glob("*.md")
+        elif page.suffix == ".md":
+            text = page.read_text(encoding="utf-8")
+            links = [link.partition("#")[0] for link in _LINK.findall(text)]
+            waiting += [(page.parent / link).resolve() for link in links if ":" not in link]
+
+    assert {page for page in PAGES if page.is_relative_to(ROOT / "docs")} <= seen
