@@ -78,14 +78,15 @@ class Metadata:
         with _translated(self._updater, self._fetcher):
             return self._updater.get_targetinfo(path)
 
-    def role_for(self, path: str) -> Role | None:
-        """Return the first role that targets delegates *path* to, if it was read."""
+    def role_of(self, target: TargetFile) -> Role | None:
+        """Return the role that targets delegates to and that *target* was found in."""
         trusted = self._updater._trusted_set  # noqa: SLF001 - it has no public way
         delegations = trusted.targets.delegations
         if delegations is None or delegations.roles is None:
             return None
-        for name, _ in delegations.get_roles_for_target(path):
-            if name in trusted and isinstance(part := trusted[name], Targets):
+        for name, _ in delegations.get_roles_for_target(target.path):
+            part = trusted[name] if name in trusted else None
+            if isinstance(part, Targets) and part.targets.get(target.path) is target:
                 keys = _digest(delegations.roles[name].keyids)
                 return Role(name=name, version=part.version, keys=keys)
         return None

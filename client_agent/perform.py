@@ -9,15 +9,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, BinaryIO
+from typing import Any
 
 from packaging.version import Version
 
 from client_agent.check_in import Standing
 from client_agent.config import Apply
 from client_agent.errors import AgentError, Code, DiskError, InternalError, PayloadError, StateError
+from client_agent.fetching import Fetching
 from client_agent.machine import effects as do
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Building, Downloading, Idle, Staged, State, Trial
@@ -26,21 +25,9 @@ from client_agent.parts import Parts, UpdateInfo
 from client_agent.status import Status, StatusFile
 from client_agent.telling import Telling, fault_of
 from client_agent.timers import Timers
-from client_agent.values import InstalledVersion, VersionFailure
+from client_agent.values import InstalledVersion
 from client_agent.visit import Visits
 from rollout.model import Action, Assignment
-
-_ROOM_BYTES = 16 * 1024 * 1024
-_ROOM_TENTHS = 11  # of ten: a tree takes a little more than its files
-
-
-@dataclass(slots=True)
-class _Download:
-    """A verified part, waiting to be built."""
-
-    part: BinaryIO
-    received_bytes: int
-    seconds: int
 
 
 class Performer:
@@ -59,12 +46,11 @@ class Performer:
         self._parts = parts
         self._visits = visits
         self._timers = timers
-        self._stop = stop
         self._own_version = own_version
         self._launch_id = launch_id
         self._status = StatusFile(parts.settings.root)
-        self._download: _Download | None = None
         self._telling = Telling(parts, self.running, launch_id)
+        self._fetching = Fetching(parts, visits, self._telling, stop, self._failed)
         self.state: State = Idle()
         """The machine's state, as the loop last set it."""
 
@@ -84,10 +70,10 @@ class Performer:
             do.Report: self._report,
             do.ReportMarkers: lambda _: self._telling.markers(),
             do.ReportLastResult: self._report_last_result,
-            do.Fetch: self._fetch,
-            do.Build: self._build,
-            do.DropPart: self._drop_part,
-            do.RememberFailure: self._remember_failure,
+            do.Fetch: self._fetching.fetch,
+            do.Build: self._fetching.build,
+            do.DropPart: self._fetching.drop_part,
+            do.RememberFailure: self._fetching.remember_failure,
             do.AskPolicy: self._ask_policy,
             do.Arm: self._arm,
             do.Disarm: self._disarm,
@@ -218,75 +204,6 @@ class Performer:
             )
         )
 
-    # --- fetching and building -------------------------------------------------------
-
-    def _fetch(self, effect: do.Fetch) -> on.Event | None:
-        goal, parts = effect.goal, self._parts
-        try:
-            built = parts.installation.find_built(goal)
-            keep = [built.directory] if built else []
-            parts.installation.collect_garbage(keep, keep_parts=[goal.target.sha256])
-            if built is not None:
-                return on.AlreadyBuilt()
-            have = parts.downloader.have_bytes(goal.target)
-            tree = goal.release.artifact.tree_bytes * _ROOM_TENTHS // 10
-            missing = goal.target.length_bytes - have
-            parts.installation.preflight(missing + tree + _ROOM_BYTES)
-            started = parts.clock.monotonic()
-            part = parts.downloader.fetch(
-                goal.target,
-                parts.sources(self._visits.identity),
-                self._visits.transport,
-                self._stop,
-                self._progress,
-            )
-        except AgentError as error:
-            return on.DownloadFailed(fault=self._failed(error))
-        seconds = int(parts.clock.monotonic() - started)
-        self._download = _Download(part, missing, seconds)
-        return on.Downloaded()
-
-    def _build(self, effect: do.Build) -> on.Event | None:
-        download, self._download = self._download, None
-        if download is None:
-            return on.BuildFailed(fault=fault_of(StateError(Code.LOST)))
-        try:
-            with download.part as part:
-                self._parts.installation.build(part, effect.goal, _no_progress)
-        except AgentError as error:
-            return on.BuildFailed(fault=self._failed(error))
-        return on.Built()
-
-    def _drop_part(self, effect: do.DropPart) -> None:
-        try:
-            self._parts.downloader.drop(effect.goal.target)
-        except DiskError as error:  # garbage collection gets it later
-            self._telling.once(error)
-
-    def _remember_failure(self, effect: do.RememberFailure) -> None:
-        edition, store = effect.edition, self._parts.installation.state
-        try:
-            known = [
-                old
-                for old in store.read().failures
-                if (old.version, old.manifest_sha256) == (edition.version, edition.manifest_sha256)
-            ]
-            count = 1 + (known[0].count if known else 0)
-            no_space = effect.fault.code == Code.NO_SPACE
-            pause = self._parts.schedule.retry_failed(count, no_space=no_space)
-            store.note_failure(
-                VersionFailure(
-                    version=edition.version,
-                    manifest_sha256=edition.manifest_sha256,
-                    code=effect.fault.code,
-                    count=count,
-                    retry_at=self._parts.clock.now() + timedelta(seconds=pause),
-                    tries_left=known[0].tries_left if known else None,
-                )
-            )
-        except AgentError as error:
-            self._telling.once(error)
-
     # --- applying --------------------------------------------------------------------
 
     def _ask_policy(self, _: do.AskPolicy) -> on.Event | None:
@@ -355,13 +272,12 @@ class Performer:
     # --- telling ---------------------------------------------------------------------
 
     def _report(self, effect: do.Report) -> None:
-        download = self._download if effect.phase is Phase.DOWNLOADED else None
         self._telling.step(
             effect.phase,
             effect.edition,
             effect.fault,
             on_trial=isinstance(self.state, Trial),
-            received=None if download is None else (download.received_bytes, download.seconds),
+            received=self._fetching.received if effect.phase is Phase.DOWNLOADED else None,
         )
 
     def _report_last_result(self, _: do.ReportLastResult) -> None:
@@ -370,9 +286,6 @@ class Performer:
 
     def _ignored(self, effect: do.Ignored) -> None:
         self.ignored[effect.state, effect.event] += 1
-
-    def _progress(self, done: int, total: int) -> None:
-        self._telling.call(self._parts.hooks.on_progress, done, total)
 
 
 def phase_of(state: State) -> str:
@@ -400,7 +313,3 @@ def is_of(installed: InstalledVersion, edition: Edition) -> bool:
         edition.version,
         edition.manifest_sha256,
     )
-
-
-def _no_progress(_done: int, _total: int) -> None:
-    """Building is quick beside downloading, and not shown."""

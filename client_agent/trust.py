@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from packaging.version import Version
+from tuf.api.metadata import TargetFile
 
 from client_agent.config import AppSettings
 from client_agent.errors import AgentError, Code, NetworkError, StateError, TrustError
@@ -217,7 +218,7 @@ class Trust:
     def _read_policy(self, metadata: Metadata, floor: Floor, now: datetime) -> tuple[_Found, Floor]:
         path = path_of_policy(self._app.app, self._app.channel)
         target = metadata.find(path)
-        role = metadata.role_for(path)
+        role = None if target is None else metadata.role_of(target)
         if target is None or role is None:
             raise TrustError(Code.BAD_DOCUMENT, f"no policy at {path}")
         if floor.policy.forbids(role.version, role.keys):
@@ -287,9 +288,9 @@ class Trust:
         path = release.artifact.path
         target = metadata.find(path)
         app, channel, platform = self._app.app, self._app.channel, self._app.platform
-        document = path_of_release(app, channel, platform, release.version)
+        document = metadata.find(path_of_release(app, channel, platform, release.version))
         # The same role has to vouch for the release and for its bytes.
-        if target is None or metadata.role_for(path) != metadata.role_for(document):
+        if target is None or document is None or not _same_role(metadata, target, document):
             raise TrustError(Code.BAD_DOCUMENT, f"{path} is not signed by its release's role")
         try:
             file = file_of(target)
@@ -314,6 +315,11 @@ class Trust:
         if floor != self._stored:
             self._stored = self._floors.save(floor)
         return self._stored
+
+
+def _same_role(metadata: Metadata, one: TargetFile, other: TargetFile) -> bool:
+    role = metadata.role_of(one)
+    return role is not None and role == metadata.role_of(other)
 
 
 def _held_to(install: Install, floor: Floor) -> Install:

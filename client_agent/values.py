@@ -1,7 +1,5 @@
 """Values that the parts of the agent exchange. Frozen, already valid, no I/O.
 
-The calls that take and return them are in ``client_agent.ports``.
-
 ``Goal`` and ``TargetInfo`` live in ``client_agent.machine``, which may import nothing else of
 ours; they are named here again so that every other part has one place to import from.
 """

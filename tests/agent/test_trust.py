@@ -475,6 +475,23 @@ def test_an_artifact_that_nobody_signed_is_no_goal(agent: Agent) -> None:
     assert agent.refused().code is Code.BAD_DOCUMENT
 
 
+def test_an_artifact_that_another_role_vouches_for_is_no_goal(agent: Agent) -> None:
+    path = agent.world.add_release("2.2.0")
+    target = agent.world.roles[RELEASES].targets.pop(path)
+    delegations = agent.world.targets.delegations
+    assert delegations is not None
+    assert delegations.roles is not None
+    delegations.roles[RELEASES].terminating = False
+    delegations.roles[ROLLOUT].paths = ["demo/releases/*/*/*/*", "demo/rollout/*"]
+    agent.world.roles[ROLLOUT].targets[path] = target
+    agent.world.set_rollout(an_entry("2.2.0"))
+    agent.world.targets.version += 1
+    agent.world.put("targets", agent.world.targets)
+    agent.world.commit()
+
+    assert agent.refused().code is Code.BAD_DOCUMENT
+
+
 def test_a_document_that_is_not_its_targets_bytes_is_refused(agent: Agent) -> None:
     path = "demo/policy/stable.json"
     target = agent.world.roles["policy"].targets[path]
