@@ -64,7 +64,9 @@ def run(code: str, what: str = "x", idle: Callable[[], None] = nothing) -> dict[
 
 
 def a_publisher(folder: Path) -> Publisher:
-    return Publisher(workspace=folder, passphrase=folder / "passphrase", idle=nothing)
+    return Publisher(
+        workspace=folder, passphrase=folder / "passphrase", scratch=folder / "tmp", idle=nothing
+    )
 
 
 def test_a_command_gives_its_document() -> None:
@@ -130,6 +132,7 @@ def test_a_persons_own_settings_do_not_reach_the_demos_commands(
 
     assert "SERINUS_TOKEN" not in publisher.environment
     assert publisher.environment["SERINUS_WORKSPACE"] == str(tmp_path)
+    assert publisher.environment["TMPDIR"] == str(tmp_path / "tmp")
 
 
 def test_a_publishers_refusal_names_the_command(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def after_each_command(stage: Stage, then: Callable[[tuple[str, ...]], None]) ->
     publisher = ScriptedPublisher(
         workspace=stage.publisher.workspace,
         passphrase=stage.publisher.passphrase,
+        scratch=stage.publisher.scratch,
         idle=stage.glance,
         then=then,
     )

@@ -30,10 +30,15 @@ Idle = Callable[[], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publisher:
-    """A person with a workspace, who types commands. ``passphrase`` is the file with it."""
+    """A person with a workspace, who types commands.
+
+    ``passphrase`` is the file with it; ``scratch`` the folder for temporary files, which those
+    of a command that is cut off do not outlive.
+    """
 
     workspace: Path
     passphrase: Path
+    scratch: Path
     idle: Idle
 
     @property
@@ -42,6 +47,7 @@ class Publisher:
         own = {
             "SERINUS_WORKSPACE": str(self.workspace),
             "SERINUS_PASSPHRASE_FILE": str(self.passphrase),
+            "TMPDIR": str(self.scratch),
         }
         return variables_without_ours(os.environ) | own
 

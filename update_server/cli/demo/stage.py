@@ -91,9 +91,11 @@ class Stage:
         self.witnessed: dict[int, set[Launch]] = {}
         self.versions: list[Version] = []
         self._release: Release | None = None
-        passphrase = settings.folder / "passphrase"
         self.publisher = Publisher(
-            workspace=settings.folder / "workspace", passphrase=passphrase, idle=self.glance
+            workspace=settings.folder / "workspace",
+            passphrase=settings.folder / "passphrase",
+            scratch=settings.folder / "tmp",
+            idle=self.glance,
         )
         public, admin = free_ports(2)
         self.public_url = f"http://127.0.0.1:{public}"
@@ -109,6 +111,7 @@ class Stage:
 
     def make_workspace(self) -> None:
         """Make keys, settings, server data, the app and its token (``serinus init``)."""
+        self.publisher.scratch.mkdir()
         passphrase = self.publisher.passphrase
         passphrase.touch(mode=0o600)
         passphrase.write_text(secrets.token_urlsafe(24), encoding="ascii")
