@@ -91,7 +91,16 @@ class Server:
     def start(self) -> None:
         """Start the server, in a process group of its own, and wait until it is ready."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "update_server.cli.main", "serve"],
+            # Gone with the tests, however they end.
+            [
+                "setpriv",
+                "--pdeathsig",
+                "TERM",
+                sys.executable,
+                "-m",
+                "update_server.cli.main",
+                "serve",
+            ],
             cwd=self.folder,
             env=self.environment,
             start_new_session=True,
