@@ -85,7 +85,7 @@ class Metadata:
         if delegations is None or delegations.roles is None:
             return None
         for name, _ in delegations.get_roles_for_target(target.path):
-            part = trusted[name] if name in trusted else None
+            part = trusted.get(name)
             if isinstance(part, Targets) and part.targets.get(target.path) is target:
                 keys = _digest(delegations.roles[name].keyids)
                 return Role(name=name, version=part.version, keys=keys)
