@@ -34,6 +34,7 @@ _STOP_SECONDS = 10.0  # a web worker may be sending a large file
 _RESTART_SECONDS = (0.2, 1.0, 5.0)  # after a first, a second and every further quick death
 _QUICK_DEATH_SECONDS = 10.0
 _POLL_SECONDS = 0.1
+_SIGNER_SECONDS = 20.0
 # Requests that one web worker handles at once. A client that sends or reads slowly holds one
 # all the while, so there are many; a proxy in front that buffers is the real cure.
 _BLOCKING_THREADS = 64
@@ -64,7 +65,13 @@ def _signer(config: configs.Config) -> int:
 def _controller(config: configs.Config) -> int:
     from update_server import wiring  # noqa: PLC0415 - as above
 
-    wiring.controller(config).run(_stop_event())
+    stop, clock = _stop_event(), SystemClock()
+    # Both were started at once: a signer that is about to answer is nothing to complain of.
+    until = clock.monotonic() + _SIGNER_SECONDS
+    while not wiring.signer_answers(config) and clock.monotonic() < until:
+        if stop.wait(_POLL_SECONDS):
+            return 0
+    wiring.controller(config).run(stop)
     return 0
 
 
