@@ -94,13 +94,10 @@ def _config(path: Path, table: Mapping[str, Any]) -> Config:
         if name not in known:
             allowed = ", ".join(sorted(known))
             raise ConfigError(f"{path}: [server] has no setting {name!r}; there are {allowed}")
-        wanted = int if name in _BOUNDS else str
-        if type(value) is not wanted:
-            kind = "a whole number" if wanted is int else "text in quotes"
-            raise ConfigError(f"{path}: [server] {name} must be {kind}, not {value!r}")
-        if name in _BOUNDS and not _BOUNDS[name][0] <= value <= _BOUNDS[name][1]:
-            low, high = _BOUNDS[name]
-            raise ConfigError(f"{path}: [server] {name} must be {low} to {high}, not {value}")
+        if name in _BOUNDS:
+            _check_number(path, name, value)
+        elif type(value) is not str:
+            raise ConfigError(f"{path}: [server] {name} must be text in quotes, not {value!r}")
     data = path.parent / table.get("data", "server")
     config = Config(
         path=path,
@@ -110,6 +107,14 @@ def _config(path: Path, table: Mapping[str, Any]) -> Config:
     )
     _check(path, config)
     return config
+
+
+def _check_number(path: Path, name: str, value: object) -> None:
+    low, high = _BOUNDS[name]
+    if type(value) is not int:
+        raise ConfigError(f"{path}: [server] {name} must be a whole number, not {value!r}")
+    if not low <= value <= high:
+        raise ConfigError(f"{path}: [server] {name} must be {low} to {high}, not {value}")
 
 
 def _check(path: Path, config: Config) -> None:
