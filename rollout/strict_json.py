@@ -45,8 +45,6 @@ def parse_strict(
     """
     if len(data) > max_bytes:
         raise DocumentError(f"over {max_bytes} bytes")
-    if b"\x00" in data:
-        raise DocumentError("holds NUL")
     # Before decoding: a recursive decoder must not meet a thousand open brackets.
     if _depth(data) > max_depth:
         raise DocumentError(f"nested over {max_depth} levels")

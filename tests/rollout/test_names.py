@@ -86,6 +86,7 @@ def test_an_unsafe_tree_is_refused(tree: dict[str, Any]) -> None:
         Line(kind="l", path="a", target="b", mode=0o644),
         Line(kind="f", path="a", mode=0o644, target="b"),
         Line(kind="l", path="a"),
+        Line(kind="x", path="a"),
     ],
 )
 def test_an_entry_says_only_what_its_kind_can(entry: Line) -> None:
@@ -97,9 +98,11 @@ def test_an_entry_says_only_what_its_kind_can(entry: Line) -> None:
 
 def test_a_tree_over_the_cap_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "MAX_TREE_ENTRIES", 1)
+    one, other = Line(kind="d", path="a"), Line(kind="d", path="b")
 
+    assert names.check_tree([one]) == (one,)
     with pytest.raises(BadNameError):
-        names.check_tree([Line(kind="d", path="a"), Line(kind="d", path="b")])
+        names.check_tree([one, other])
 
 
 def test_a_lone_surrogate_is_refused() -> None:

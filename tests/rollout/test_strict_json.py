@@ -48,6 +48,19 @@ def test_broken_text_is_refused_and_not_a_crash(data: bytes) -> None:
         parse_strict(data)
 
 
+@pytest.mark.parametrize("data", [b"[]", b"1", b'"a"', b"null", b'{"a":1}\x00', b'{"a":"\x00"}'])
+def test_what_is_not_just_an_object_is_refused(data: bytes) -> None:
+    with pytest.raises(DocumentError):
+        parse_strict(data)
+
+
+def test_a_key_that_stands_twice_is_named() -> None:
+    with pytest.raises(DocumentError) as caught:
+        parse_strict(b'{"a":1,"b":2,"b":3}')
+
+    assert "'b'" in caught.value.detail
+
+
 def test_the_largest_integer_is_accepted() -> None:
     data = b'{"a":%d}' % MAX_INTEGER
 
