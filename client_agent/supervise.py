@@ -18,13 +18,13 @@ from dataclasses import dataclass
 
 from client_agent.agent import LAUNCH, ROOT, keep_running
 from client_agent.errors import Code
-from client_agent.loop import Loop
+from client_agent.loop import Loop, edition_of
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Trial
 from client_agent.machine.values import ConfirmRule
 from client_agent.parts import UpdateInfo
 from client_agent.schedule import CLOSE_PERIOD_SECONDS
-from client_agent.values import Outcome
+from client_agent.values import Outcome, Pending
 
 POLL_SECONDS = 0.2
 RESTART_PAUSE_SECONDS = 1.0
@@ -105,12 +105,11 @@ class Supervisor:
         if not command:
             return
         while isinstance(self._loop.state, Armed | Trial) and not self._loop.stop.is_set():
-            launch_id, passed = self._try_once(command)
-            if launch_id is None:
+            launched, passed = self._try_once(command)
+            if launched is None:
                 self._give_up_if_the_launcher_did()
                 return
-            rule = ConfirmRule.COMMAND
-            self._loop.handle(on.Launched(launch_id=launch_id, confirm=rule))
+            self._loop.handle(launched)
             if passed:
                 self._loop.handle(on.CommandPassed())
                 return
@@ -119,7 +118,7 @@ class Supervisor:
                 parts.installation.state.ban_pending(Code.TRIES_USED_UP, parts.clock.now())
                 self._loop.handle(on.FellBack())
 
-    def _try_once(self, command: Sequence[str]) -> tuple[str | None, bool]:
+    def _try_once(self, command: Sequence[str]) -> tuple[on.Launched | None, bool]:
         """Start it once; return the counted start, if it was one, and whether it went well."""
         state = self._parts.installation.state
         before = state.read().pending
@@ -127,7 +126,8 @@ class Supervisor:
         after = state.read().pending
         if after is None or before is None or after.launch_id in {None, before.launch_id}:
             return None, False
-        return after.launch_id, status == 0
+        launched = _launched(after, ConfirmRule.COMMAND)
+        return launched, status == 0
 
     def _run_health_command(self, command: Sequence[str]) -> int | None:
         """Return the command's status, or None when it took too long or did not start."""
@@ -220,8 +220,7 @@ class Supervisor:
         marker = self._parts.installation.marker(pending.launch_id)
         if marker is None or not marker.alive or child.poll() is not None:
             return None
-        rule = self._loop.confirm_rule()
-        self._loop.post(on.Launched(launch_id=marker.launch_id, confirm=rule))
+        self._loop.post(_launched(pending, self._loop.confirm_rule()))
         return marker.launch_id
 
     def _tell_healthy(self, launch_id: str | None) -> bool:
@@ -264,6 +263,12 @@ class Supervisor:
         if shown != self._shown:
             self._shown = shown
             self._say(shown)
+
+
+def _launched(pending: Pending, rule: ConfirmRule) -> on.Launched:
+    """Return the event for the start on trial that *pending* tells of."""
+    launch_id = pending.launch_id or ""
+    return on.Launched(edition=edition_of(pending.installed), launch_id=launch_id, confirm=rule)
 
 
 def _environment() -> dict[str, str]:

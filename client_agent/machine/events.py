@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from client_agent.machine.states import Armed, Trial
-from client_agent.machine.values import ConfirmRule, Fault, Goal, PassiveReason
+from client_agent.machine.values import ConfirmRule, Edition, Fault, Goal, PassiveReason
 from rollout.model import Assignment
 
 
@@ -109,8 +109,12 @@ class ArmingExpired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launched:
-    """A parent (``serinus-agent run``) started the armed version on trial."""
+    """The launcher started what was armed on trial, as a child of ours (``serinus-agent run``).
 
+    By then a check-in may have met that very trial and left the machine in another state.
+    """
+
+    edition: Edition
     launch_id: str
     confirm: ConfirmRule
 

@@ -5,7 +5,7 @@ is a failure ends its step.
 
 Two rules hold whatever happens, and the tests walk every path to prove them: nothing is armed
 but by a decision that was asked for as a pre-apply check (or that renews an arming), and nothing
-is on trial that was not armed.
+is on trial that the launcher did not start, which starts on trial only what is armed.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def step(state: State, event: on.Event) -> Outcome:
             return _quit(state)
         case on.NotWritable():
             return _not_writable(state, event)
+        case on.Launched():
+            return _launched(state, event)
     match state:
         case Idle():
             return _idle(state, event)
@@ -109,6 +111,17 @@ def _not_writable(state: State, event: on.NotWritable) -> Outcome:
         return _ignored(state, event)
     told = do.Report(phase=Phase.FAILED, edition=None, fault=event.fault)
     return Passive(reason=event.reason), (told, do.Schedule(when=When.SUCCESS))
+
+
+def _launched(state: State, event: on.Launched) -> Outcome:
+    """Follow a trial that our parent's launcher began, from wherever we rest."""
+    busy = isinstance(state, Passive) and state.reason is PassiveReason.BUSY
+    if not busy and not isinstance(state, Idle | Staged | Armed | Trial):
+        return _ignored(state, event)
+    trial = Trial(edition=event.edition, launch_id=event.launch_id, confirm=event.confirm)
+    if isinstance(state, Trial) and state.edition.is_same(event.edition):  # once more
+        return trial, (do.ReportMarkers(),)
+    return trial, (do.Report(phase=Phase.LAUNCHED, edition=event.edition),)
 
 
 def _ignored(state: State, event: on.Event) -> Outcome:
@@ -222,9 +235,6 @@ def _armed(state: Armed, event: on.Event) -> Outcome:
             return Staged(edition=state.edition), (do.Disarm(), asked)
         case on.FellBack():  # the launcher would not even try it, or could not
             return _fell_back()
-        case on.Launched():
-            trial = Trial(edition=state.edition, launch_id=event.launch_id, confirm=event.confirm)
-            return trial, (do.Report(phase=Phase.LAUNCHED, edition=state.edition),)
         case _:
             return _ignored(state, event)
 
@@ -275,9 +285,6 @@ def _trial(state: Trial, event: on.Event) -> Outcome:
             # The try stays used up; the library never ends the app it lives in.
             told = do.Report(phase=Phase.FAILED, edition=state.edition, fault=NOT_HEALTHY)
             return replace(state, late=True), (told,)
-        case on.Launched():
-            again = Trial(edition=state.edition, launch_id=event.launch_id, confirm=event.confirm)
-            return again, (do.ReportMarkers(),)
         case on.FellBack():
             return _fell_back()
         case _:

@@ -57,7 +57,7 @@ def test_an_update_goes_from_idle_to_confirmed_step_by_step() -> None:
         on.Built(),
         on.Allowed(),
         decided(GOAL),
-        on.Launched(launch_id="l1", confirm=ConfirmRule.APP),
+        on.Launched(edition=GOAL.edition, launch_id="l1", confirm=ConfirmRule.APP),
         on.AppHealthy(),
         on.UptimeReached(),
         on.Confirmed(),
@@ -384,11 +384,39 @@ def test_a_trial_looks_on_through_failures_and_busy_locks() -> None:
 
 def test_an_app_started_again_on_trial_has_to_prove_itself_anew() -> None:
     state, effects = run(
-        TRIAL, on.AppHealthy(), on.Launched(launch_id="l2", confirm=ConfirmRule.APP)
+        TRIAL,
+        on.AppHealthy(),
+        on.Launched(edition=GOAL.edition, launch_id="l2", confirm=ConfirmRule.APP),
     )
 
     assert state == Trial(edition=GOAL.edition, launch_id="l2")
     assert do.ReportMarkers() in effects
+
+
+@pytest.mark.parametrize("state", [Idle(), STAGED, ARMED, Passive(reason=PassiveReason.BUSY)])
+def test_a_trial_that_a_parent_started_is_followed_from_wherever_we_rest(state: State) -> None:
+    launched = on.Launched(edition=GOAL.edition, launch_id="l1", confirm=ConfirmRule.APP)
+
+    after, effects = step(state, launched)
+
+    assert after == TRIAL
+    assert effects == (do.Report(phase=Phase.LAUNCHED, edition=GOAL.edition),)
+
+
+@pytest.mark.parametrize(
+    "state", [Downloading(goal=GOAL), Passive(reason=PassiveReason.NOT_WRITABLE)]
+)
+def test_a_launch_in_the_middle_of_something_else_means_nothing(state: State) -> None:
+    launched = on.Launched(edition=GOAL.edition, launch_id="l1", confirm=ConfirmRule.APP)
+
+    assert step(state, launched)[0] == state
+
+
+def test_what_the_launcher_would_not_try_is_reported_and_looked_after_soon() -> None:
+    state, effects = step(ARMED, on.FellBack())
+
+    assert state == Idle()
+    assert kinds(effects) == [do.ReportMarkers, do.ReportLastResult, do.Schedule]
 
 
 def test_a_trial_that_fell_back_is_reported_and_looked_after_soon() -> None:

@@ -47,9 +47,9 @@ EVENTS: tuple[on.Event, ...] = (
     on.Deferred(),
     on.ArmFailed(fault=BROKEN),
     on.ArmingExpired(),
-    on.Launched(launch_id="l1", confirm=ConfirmRule.APP),
-    on.Launched(launch_id="l2", confirm=ConfirmRule.UPTIME),
-    on.Launched(launch_id="l3", confirm=ConfirmRule.COMMAND),
+    on.Launched(edition=FIRST.edition, launch_id="l1", confirm=ConfirmRule.APP),
+    on.Launched(edition=FIRST.edition, launch_id="l2", confirm=ConfirmRule.UPTIME),
+    on.Launched(edition=FIRST.edition, launch_id="l3", confirm=ConfirmRule.COMMAND),
     on.AppHealthy(),
     on.UptimeReached(),
     on.CommandPassed(),
@@ -70,14 +70,12 @@ class Path:
 
     state: State
     asked: bool = False  # the last thing that happened to an armable state was a check
-    armed: bool = False  # the edition on disk was armed and not disarmed since
 
 
 def follow(path: Path, event: on.Event) -> Path:
     """Take one step, and check every rule that holds for single steps."""
     state, effects = step(path.state, event)
     asked = path.asked
-    armed = path.armed
     for effect in effects:
         match effect:
             case do.Check(trigger=trigger):
@@ -87,17 +85,14 @@ def follow(path: Path, event: on.Event) -> Path:
                 assert asked, "armed without asking first"
                 assert isinstance(event, on.Decided)
                 assert event.goal == goal
-                armed = True
-            case do.Disarm():
-                armed = False
     if isinstance(state, Trial):
-        assert armed or isinstance(path.state, Trial), "on trial without having been armed"
+        assert isinstance(path.state, Trial) or isinstance(event, on.Launched), "who started it?"
     if isinstance(event, on.Decided | on.CheckFailed | on.LockLost):
         asked = False
     assert sum(isinstance(effect, do.Fetch | do.Build) for effect in effects) <= 1
     assert sum(isinstance(effect, do.Check | do.Look) for effect in effects) <= 1
     assert len({e.edition for e in effects if isinstance(e, do.Report) and e.edition}) <= 1
-    return Path(forget(state), asked, armed)
+    return Path(forget(state), asked)
 
 
 def forget(state: State) -> State:
