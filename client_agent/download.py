@@ -189,7 +189,7 @@ class Downloader:
         base, etag = said.get("base"), said.get("etag")
         if not isinstance(base, str) or not isinstance(etag, str):
             return _Journal()
-        return _Journal(base, etag)
+        return _Journal(base, _strong(etag))  # it becomes a header again
 
     def write_journal(self, target: TargetInfo, journal: _Journal, count: int) -> None:
         """Note whose bytes the part holds, after they were synced."""

@@ -21,7 +21,7 @@ from packaging.version import Version
 from client_agent.errors import Code, DiskError
 from client_agent.platforms.port import Platform
 from rollout.errors import RolloutError
-from rollout.strict_json import parse_strict
+from rollout.strict_json import MAX_INTEGER, parse_strict
 from rollout.versions import parse_canonical_version, render_version
 
 SLOTS = ("floor.a", "floor.b")
@@ -40,8 +40,12 @@ class Memory:
     keys: str = ""
 
     def forbids(self, version: int, keys: str) -> bool:
-        """Return whether *version*, signed under *keys*, lies below what was seen."""
-        return self.keys == keys and version < self.version
+        """Return whether *version*, signed under *keys*, lies below what was seen.
+
+        One that a slot could not hold is forbidden as well: a slot that cannot be read back
+        would be an end to all memory.
+        """
+        return version > MAX_INTEGER or (self.keys == keys and version < self.version)
 
     def seen(self, version: int, keys: str) -> Memory:
         """Return the memory after a version that was not forbidden."""

@@ -23,6 +23,8 @@ from client_agent.errors import Code, TrustError
 
 RATE_WINDOW_SECONDS = 60.0
 MIN_BYTES_PER_SECOND = 4_096
+MAX_OVERHEAD_BYTES = 1024 * 1024
+"""What may come beside content, and as much again as there is content: headers, framing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,8 @@ class Pace:
         self._started = clock.monotonic()
         self._waited = 0.0
         self._bytes = 0
+        self._read = 0
+        self._content = 0
 
     def time(self, read: Callable[[], int]) -> int:
         """Return what *read* returns, having counted its bytes and its time.
@@ -65,6 +69,10 @@ class Pace:
         count = read()
         after = self._clock.monotonic()
         self._bytes += count
+        self._read += count
+        # http.client would skip answers of 100 and read trailers and chunk extensions for ever.
+        if self._read > MAX_OVERHEAD_BYTES + 2 * self._content:
+            raise TrustError(Code.TOO_SLOW, f"{self._read} bytes, {self._content} of content")
         self._waited += after - before
         total = self._limits.total_seconds
         if total is not None and after - self._started > total:
@@ -74,6 +82,10 @@ class Pace:
                 raise TrustError(Code.TOO_SLOW, f"{self._bytes} bytes in {self._waited:.0f} s")
             self._waited, self._bytes = 0.0, 0
         return count
+
+    def got(self, count: int) -> None:
+        """Note that *count* bytes of content came out of what was read."""
+        self._content += count
 
 
 class _PacedStream(io.RawIOBase):

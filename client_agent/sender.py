@@ -162,6 +162,6 @@ def _rejected(body: bytes, count: int) -> dict[int, str]:
         said = json.loads(body)
         int(said["accepted"])
         found = {int(one["index"]): str(one["code"])[:64] for one in said["rejected"]}
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError, OverflowError) as error:
         raise NetworkError(Code.UNEXPECTED_ANSWER, "events") from error
     return {index: code for index, code in found.items() if 0 <= index < count}

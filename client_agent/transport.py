@@ -51,11 +51,12 @@ class Answer:
 class Stream:
     """An answer whose body is still to be read."""
 
-    def __init__(self, answer: Answer, response: urllib3.BaseHTTPResponse) -> None:
+    def __init__(self, answer: Answer, response: urllib3.BaseHTTPResponse, pace: Pace) -> None:
         self.status = answer.status
         self.headers = answer.headers
         self.retry_after_seconds = answer.retry_after_seconds
         self._response = response
+        self._pace = pace
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it comes, at most 64 KiB at a time.
@@ -66,6 +67,7 @@ class Stream:
         """
         with _translated():
             while chunk := self._response.read1(READ_BYTES, decode_content=False):
+                self._pace.got(len(chunk))
                 yield chunk
 
     def read(self, max_bytes: int) -> bytes:
@@ -161,14 +163,14 @@ class Transport:
         limits: Limits,
         where: set[Origin],
     ) -> Iterator[Stream]:
-        self._paced.pace = Pace(limits, self._clock)
+        self._paced.pace = pace = Pace(limits, self._clock)
         first = origin_of(url)
         for _ in range(MAX_REDIRECTS + 1):
             response = self._send(method, url, headers, body, limits)
             try:
                 target = response.headers.get("location")
                 if response.status not in _REDIRECTS or target is None:
-                    yield Stream(self._answer(response), response)
+                    yield Stream(self._answer(response), response, pace)
                     return
                 if method != "GET" and response.status not in _KEEPS_METHOD:
                     raise TrustError(Code.REDIRECT, f"{response.status} to a {method}")
@@ -224,7 +226,7 @@ class Transport:
         try:
             wanted = parsedate_to_datetime(text)
             return max(0.0, (wanted - self._clock.now()).total_seconds())
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
 
     def _check_scheme(self, url: str) -> None:

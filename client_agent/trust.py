@@ -152,7 +152,7 @@ class Trust:
         self._read_rollout(metadata, found, now)  # 5
         if found.rollout is not None:
             self._persist(floor.raised(issued=found.rollout.issued))
-        found.releases = self._read_releases(metadata, found, install)
+        found.releases = self._read_releases(metadata, found, install, now)
         if memory is not None:
             install = replace(install, failures=memory(found.policy, found.rollout))
         documents = Documents(
@@ -255,7 +255,7 @@ class Trust:
             found.problems.append(TrustError(Code.BAD_DOCUMENT, f"{path}: {error}"))
 
     def _read_releases(
-        self, metadata: Metadata, found: _Found, install: Install
+        self, metadata: Metadata, found: _Found, install: Install, now: datetime
     ) -> Mapping[Version, Release]:
         """Return the release documents that matter. One that is wrong is not signed.
 
@@ -274,9 +274,14 @@ class Trust:
             if target is None:
                 continue
             try:
-                releases[version] = release_of(target, app, channel, platform, version)
+                release = release_of(target, app, channel, platform, version)
+                # Its date is remembered once it is armed, as a policy's is.
+                _check_issued(release.released_at, now, target.path)
+                releases[version] = release
             except SignedError as error:
                 found.problems.append(_own(error))
+            except TrustError as error:
+                found.problems.append(error)
         return MappingProxyType(releases)
 
     def _goal(

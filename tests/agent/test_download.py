@@ -197,6 +197,19 @@ def test_a_torn_journal_costs_the_resume_and_nothing_else(
     assert ranges(server) == [""]
 
 
+@pytest.mark.parametrize("etag", ["é", "Ł", "a\\r\\nX: y"])
+def test_a_tag_of_the_journal_that_is_no_tag_is_not_sent(
+    bench: Bench, server: WebServer, etag: str
+) -> None:
+    bench.part().write_bytes(DATA[:MIB])
+    bench.journal().write_text(f'{{"base": "{server.url}", "etag": "{etag}"}}')
+
+    with bench.fetch(server) as part:
+        assert part.read() == DATA
+
+    assert ranges(server) == [""]
+
+
 def test_a_changed_file_starts_over(bench: Bench, server: WebServer) -> None:
     old = {"ETag": '"old"', "Content-Length": str(len(DATA))}
     replies = iter([Reply(body=iter([b"o" * MIB]), headers=old)])

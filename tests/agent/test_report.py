@@ -240,7 +240,16 @@ def test_a_server_that_cannot_take_events_now_loses_none(desk: Desk, status: int
     assert len(desk.events()) == 1
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"accepted": "x", "rejected": []}', b"[]"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b"{}",
+        b'{"accepted": "x", "rejected": []}',
+        b'{"accepted": 1e999, "rejected": []}',
+        b"[]",
+    ],
+)
 def test_a_202_that_is_not_our_servers_delivers_nothing(desk: Desk, body: bytes) -> None:
     desk.server.on("/v1/apps/demo/events", Reply(status=202, body=body))
     desk.reporter.step("offered", running=V1, to=V2)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import socket
 from collections.abc import Iterator
 
@@ -82,6 +83,7 @@ def test_what_is_no_200_is_an_error_with_its_status(server: WebServer, status: i
         ("Sun, 22 Nov 2026 03:08:00 GMT", 60.0),
         ("Sun, 22 Nov 2020 03:08:00 GMT", 0.0),
         ("soon", None),
+        ("Sun, 22 Nov 2026 03:08:00 +99999999999999", None),
         ("-5", None),
     ],
 )
@@ -116,6 +118,32 @@ def test_an_endless_body_is_given_up(server: WebServer) -> None:
         transport(server).get(f"{server.url}/a", max_bytes=5000)
 
     assert caught.value.code is Code.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("head", "block"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 400),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n",
+            b"a: b\r\n" * 1000,
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1;" + b"e" * 60_000 + b"\r\nx\r\n",
+        ),
+    ],
+    ids=["answers of 100", "trailers", "chunk extensions"],
+)
+def test_an_endless_answer_without_content_is_given_up(
+    server: WebServer, head: bytes, block: bytes
+) -> None:
+    server.on("/a", Reply(raw=itertools.chain([head], itertools.repeat(block))))
+
+    with pytest.raises(TrustError) as caught, transport(server).open(f"{server.url}/a") as stream:
+        stream.read(1024 * 1024)
+
+    assert caught.value.code is Code.TOO_SLOW
 
 
 def test_any_content_encoding_is_refused(server: WebServer) -> None:

@@ -326,6 +326,27 @@ def test_versions_driven_to_the_limit_recover_by_a_new_root(agent: Agent) -> Non
     assert agent.check().timestamp_version == 1
 
 
+@pytest.mark.parametrize("role", ["timestamp", "targets", "policy"])
+def test_a_version_that_no_slot_can_hold_is_refused(agent: Agent, role: str) -> None:
+    agent.check()
+    before = agent.trust().floor()
+    world = agent.world
+    world.set_policy(floor="2.0.0")
+    if role == "timestamp":
+        world.timestamp.version = 2**53 - 1
+    elif role == "targets":
+        world.targets.version = 2**53
+        world.put("targets", world.targets)
+    else:
+        world.roles["policy"].version = 2**53
+    world.commit()
+
+    refused = agent.refused()
+
+    assert refused.code in {Code.TIMESTAMP_ROLLBACK, Code.BAD_VERSION, Code.POLICY_ROLLBACK}
+    assert agent.trust().floor() == before
+
+
 def test_a_new_place_starts_its_numbers_anew_but_keeps_floor_and_high_water(
     agent: Agent, tmp_path: Path
 ) -> None:
@@ -650,6 +671,16 @@ def test_a_rollout_from_the_future_is_refused_and_not_remembered(agent: Agent) -
     assert decision.assignment.reason is Reason.STALE_SERVER
     assert [problem.code for problem in decision.problems] == [Code.CLOCK]
     assert agent.trust().floor().issued == START
+
+
+def test_a_release_from_the_future_is_not_eligible_and_never_remembered(agent: Agent) -> None:
+    agent.world.add_release("2.1.0", released_at=zulu(START + timedelta(hours=24, seconds=1)))
+    agent.world.commit()
+
+    decision = agent.check()
+
+    assert decision.assignment.detail is Detail.NOT_SIGNED
+    assert [problem.code for problem in decision.problems] == [Code.CLOCK]
 
 
 # --- the durable floor -------------------------------------------------------------------
