@@ -104,6 +104,18 @@ def test_an_older_version_than_the_completed_one_is_not_started(released: World)
         released.start("1.9.0")
 
 
+def test_a_start_completes_what_is_offered_to_everybody_already(released: World) -> None:
+    first = released.start("2.1.0", ring="all", reason="a small fleet")
+    released.publish("2.2.0")
+
+    released.start("2.2.0")
+
+    assert released.rollout(first).state is RolloutState.COMPLETED
+    entry = entry_of(released, first)
+    assert entry is not None
+    assert entry.state is RolloutState.COMPLETED
+
+
 def test_a_newer_version_supersedes_what_was_on_its_way(released: World) -> None:
     older = released.start("2.1.0")
     released.publish("2.2.0")

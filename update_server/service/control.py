@@ -21,7 +21,7 @@ from rollout import transitions
 from rollout.errors import IllegalTransitionError
 from rollout.model import Actor, Rollout, RolloutId, RolloutState, Step
 from update_server.service.approval import check_approved
-from update_server.service.caller import Caller
+from update_server.service.caller import AUTOMATIC, Caller
 from update_server.service.desired import Desired, documents_of, releases_of, rollouts_of
 from update_server.service.errors import (
     BadValueError,
@@ -75,7 +75,8 @@ class Control:
         """Start a rollout, at the first step of the policy's ramp.
 
         A *ladder* of one's own, or a later *ring* to begin at, is an override in itself.
-        Rollouts of older versions that are still on their way are superseded.
+        Rollouts of older versions that are still on their way are superseded; one that
+        offers its release to everybody is completed.
 
         Raises:
             NotReleasedError, NotNewerError, UnknownChannelError, NotRegisteredError: As named.
@@ -94,7 +95,7 @@ class Control:
                 rollout = _started(rollout_id, before, version, ladder, ring, reason, now)
                 for older in before.rollouts:
                     if older.state in _LIVE:
-                        self._supersede(stores, older, rollout, caller)
+                        _make_way(stores, older, rollout, caller)
                 record_start(stores, rollout, caller.name)
                 after = widening.desired(stores, now)
                 override = ladder is not None or ring is not None
@@ -267,11 +268,6 @@ class Control:
         check_replacement(rollout.version, wanted, policy, releases)
         return wanted
 
-    def _supersede(self, stores: Stores, older: Rollout, newer: Rollout, caller: Caller) -> None:
-        reason = f"version {newer.version} was started"
-        gone = transitions.supersede(older, newer.started_at, reason)
-        record_change(stores, older, gone, actor=caller.name, verb="supersede", reason=reason)
-
     def _channel(self, app: str, channel: str) -> tuple[Rollout, ...]:
         with self._database.reading() as stores:
             if channel not in stores.apps.get(app).channels:
@@ -298,6 +294,22 @@ def _legal(verb: str, rollout: Rollout, change: Callable[[], Rollout]) -> Rollou
         return change()
     except IllegalTransitionError as error:
         raise IllegalVerbError(verb, error.detail, rollout, legal_verbs(rollout)) from error
+
+
+def _make_way(stores: Stores, older: Rollout, newer: Rollout, caller: Caller) -> None:
+    """End *older*: superseded, or completed when it offers its release to everybody.
+
+    The controller would complete it at its next round; a start in between must not cost the
+    channel its last good release.
+    """
+    reason = f"version {newer.version} was started"
+    now = newer.started_at
+    if is_soaked(older, now):
+        done = transitions.complete(older, now)
+        record_change(stores, older, done, actor=AUTOMATIC.name, verb="complete", reason=reason)
+        return
+    gone = transitions.supersede(older, now, reason)
+    record_change(stores, older, gone, actor=caller.name, verb="supersede", reason=reason)
 
 
 def _completed(rollout: Rollout, now: datetime) -> Rollout:
