@@ -523,6 +523,20 @@ def test_the_floor_itself_may_be_offered() -> None:
     )
 
 
+def test_a_release_of_one_platform_may_start() -> None:
+    both = {PLATFORM: RELEASES, "windows-x86_64": {}}
+
+    change = judge_change(None, of(a_rollout()), POLICY, both, NOW, history=LONG_AGO)
+
+    assert change.kind is ChangeKind.COVERED
+
+
+def test_what_was_completed_may_be_active_again_at_whatever_it_was_exposed() -> None:
+    completed = of(a_rollout(position=1, state=RolloutState.COMPLETED))
+
+    assert kind_of(completed, of(a_rollout(position=1))) is ChangeKind.COVERED
+
+
 def test_nothing_starts_that_is_not_signed() -> None:
     assert judged(None, of(a_rollout()), releases={OLD: RELEASES[OLD]}).kind is ChangeKind.NEVER
 
