@@ -464,6 +464,42 @@ def test_another_process_on_trial_is_left_in_peace(world: AgentWorld) -> None:
     assert world.state(window).pending is not None
 
 
+def test_a_trial_that_begins_during_a_check_in_is_not_disarmed_by_it(world: AgentWorld) -> None:
+    loop = begun(world)
+    world.publish("2.1.0")
+    wait(world, loop, 61)
+    world.roll_out(an_entry("2.1.0", state="pulled"))
+    locks: list[Any] = []
+
+    def begin_meanwhile(asked: Asked) -> Reply:
+        launch_id = launch(world, loop)
+        locks.append(world.machine.lock(world.root / "launches" / f"{launch_id}.json"))
+        del world.server.routes[asked.path]
+        return world.server.default(asked)
+
+    world.server.on(f"{BASE}/tuf/timestamp.json", begin_meanwhile)
+    wait(world, loop, 1.1 * HOUR)
+
+    assert locks[0] is not None
+    assert world.state(loop).pending is not None
+
+
+def test_the_high_water_mark_is_durable_before_anything_is_armed(world: AgentWorld) -> None:
+    loop = begun(world)
+    world.publish("2.1.0")
+    marks: list[Version | None] = []
+    arm = loop.parts.installation.state.arm
+
+    def watched(*args: Any, **kwargs: Any) -> None:
+        marks.append(loop.parts.trust.floor().high_water)
+        arm(*args, **kwargs)
+
+    loop.parts.installation.state.arm = watched  # type: ignore[method-assign]
+    wait(world, loop, 61)
+
+    assert marks == [Version("2.1.0")]
+
+
 # --- faults ------------------------------------------------------------------------------
 
 
