@@ -58,7 +58,9 @@ LAST_LOOK_SECONDS = 3.0
 RESTARTS_AFTER_SECONDS = (60.0, 300.0, 1_800.0)
 """Pauses before the thread starts again after a fault of ours; then it rests until next start."""
 
-LAUNCH, ROOT = "SERINUS_LAUNCH", "SERINUS_ROOT"
+LAUNCH, ROOT, APP = "SERINUS_LAUNCH", "SERINUS_ROOT", "SERINUS_APP"
+OWN = frozenset({LAUNCH, ROOT, APP, f"{LAUNCH}_FD"})
+"""What the launcher puts into an app's environment."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -112,7 +114,8 @@ class Agent:
             chance=chance,
         )
         self._version = version
-        self._launch_id = self._environment.get(LAUNCH)
+        is_ours = _is_for(settings.app.app, self._environment)
+        self._launch_id = self._environment.get(LAUNCH) if is_ours else None
         self._loop = Loop(self._parts, own_version=version, launch_id=self._launch_id)
         self._thread: threading.Thread | None = None
         self._hooks = CrashHooks(self._crashed)
@@ -166,7 +169,7 @@ class Agent:
         Raises:
             ConfigError: An argument cannot be.
         """
-        found = os.environ.get(ROOT)
+        found = os.environ.get(ROOT) if _is_for(app, os.environ) else None
         place = Path(root) if root is not None else Path(found) if found else _default_root(app)
         try:
             compiled_in = AppSettings(
@@ -239,8 +242,7 @@ class Agent:
         command = self._parts.installation.launcher_command(
             sys.argv[1:] if arguments is None else arguments
         )
-        own = {LAUNCH, ROOT, f"{LAUNCH}_FD"}
-        environment = {name: text for name, text in os.environ.items() if name not in own}
+        environment = {name: text for name, text in os.environ.items() if name not in OWN}
         self._parts.platform.start(command, environment)
 
     # --- what the app says -----------------------------------------------------------
@@ -357,6 +359,11 @@ class Agent:
 
     def _note(self, error: BaseException) -> None:
         _note(self._loop, error)
+
+
+def _is_for(app: str, environment: Mapping[str, str]) -> bool:
+    """Return whether a launcher spoke to *app*, and not to an app that started this one."""
+    return environment.get(APP, app) == app
 
 
 def _default_root(app: str) -> Path:

@@ -1,4 +1,4 @@
-"""From a verified payload to a finished tree in a folder of its own (AGENT section 10, 4 to 8).
+"""From a verified payload to a finished tree in a folder of its own (docs/agent.md, 10, 4 to 8).
 
 Usually in a child process of low priority, so that neither the app's interpreter lock nor its
 memory is used up; in this process where there is no Python to start, or when asked to.
@@ -126,7 +126,7 @@ def build_apart(payload: BinaryIO, order: BuildOrder, folder: Path, progress: Pr
     Raises:
         AgentError: as ``build_tree``; ``InternalError`` when the child ended without an answer.
     """
-    message = json.dumps({"path": sys.path, "folder": str(folder), "order": asdict(order)})
+    message = json.dumps({"path": _search_path(), "folder": str(folder), "order": asdict(order)})
     answer: dict[str, str] = {}
     with (
         disk_errors(),
@@ -154,6 +154,12 @@ def build_apart(payload: BinaryIO, order: BuildOrder, folder: Path, progress: Pr
     if kind is None:
         raise InternalError(Code.INTERNAL, f"unpacking ended with {child.returncode}")
     raise kind(Code(answer["code"]), answer["detail"])
+
+
+def _search_path() -> list[str]:
+    """Return where modules come from: never from the working folder, where anything may lie."""
+    absolute = [entry for entry in sys.path if Path(entry).is_absolute()]
+    return [*absolute, str(Path(__file__).resolve().parents[1])]
 
 
 def child_main(message: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ MAX_FAILED_VERSIONS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where the agent stands, as a check-in tells it. ``phase`` is a word of CONTRACT."""
+    """Where the agent stands, as a check-in tells it. ``phase`` is a word of docs/protocol.md."""
 
     version: Version | None
     phase: str

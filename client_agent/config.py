@@ -149,8 +149,11 @@ def with_file(settings: Settings, path: Path) -> Settings:
     Raises:
         ConfigError: As ``load``.
     """
-    if not path.is_file():
-        return settings
+    try:
+        if not path.is_file():
+            return settings
+    except OSError as error:  # its folder is another user's
+        raise ConfigError(path.name, f"cannot be read: {error.strerror}") from error
     document = _read(path)
     document.pop("app", None)
     return with_document(settings, document, path.resolve().parent)
@@ -286,7 +289,7 @@ def _read(path: Path) -> dict[str, Any]:
         if len(data) > MAX_CONFIG_BYTES:
             raise ConfigError(path.name, f"is over {MAX_CONFIG_BYTES} bytes")
         return tomllib.loads(data.decode("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(path.name, f"cannot be read: {error}") from error
 
 

@@ -37,7 +37,7 @@ class Code(StrEnum):
     ASKED_TO_WAIT = "asked_to_wait"  # the server's Retry-After is not over
     TOO_LARGE = "too_large"  # more bytes than the cap of that answer
     UNSAFE_URL = "unsafe_url"  # http to another host than this one
-    # trust (TRUST.md section 6)
+    # Trust: docs/trust.md, 6.
     EXPIRED = "expired"
     BAD_VERSION = "bad_version"
     UNSIGNED = "unsigned"

@@ -55,7 +55,7 @@ class Fetcher(FetcherInterface):
 
 
 def cap_of(name: str) -> int:
-    """Return how many bytes the metadata file *name* may have (TRUST section 3)."""
+    """Return how many bytes the metadata file *name* may have (docs/trust.md, 3)."""
     role = name.removesuffix(".json").rpartition(".")[2]
     if name == "timestamp.json":
         return TIMESTAMP_BYTES

@@ -33,7 +33,7 @@ class Memory:
     """The highest version of a role that was seen, and under which keys.
 
     It restarts when the keys change: versions that a thief drove up to the limit would lock the
-    role for ever otherwise (TRUST section 9).
+    role for ever otherwise (docs/trust.md, 9).
     """
 
     version: int = 0

@@ -24,7 +24,7 @@ from client_agent.clock import Clock
 from client_agent.disk import disk_error, disk_errors
 from client_agent.errors import Code, DiskError, PayloadError, StateError
 from client_agent.launches import CRASH_EXIT_CODES, Launches
-from client_agent.platforms import Lock, Platform
+from client_agent.platforms import Lock, Platform, current
 from client_agent.state import Source, StateFile
 from client_agent.state_body import BadBodyError, parse_confirmed
 from client_agent.tree import CONFIRMED, verify_tree
@@ -71,8 +71,7 @@ class Installation:
             root.mkdir(mode=0o755, parents=True, exist_ok=True)
             _make_folders(root)
             if not (root / "launcher.py").exists():
-                shutil.copyfile(_LAUNCHER, root / "launcher.py")
-                (root / "launcher.py").chmod(0o755)
+                _put_launcher(root, _LAUNCHER.read_bytes(), current())
 
     @property
     def root(self) -> Path:
@@ -191,7 +190,7 @@ class Installation:
     def build(
         self, part: BinaryIO, goal: Goal, progress: Callable[[int, int], None]
     ) -> InstalledVersion:
-        """Make the goal's directory from its payload, durably: steps 4 to 10 of AGENT section 10.
+        """Make the goal's directory from its payload, durably: steps 4 to 10 of docs/agent.md, 10.
 
         *part* is the open file whose bytes were verified as the goal's target. *progress* gets
         bytes written and bytes in all.
@@ -331,13 +330,7 @@ class Installation:
             ours = _LAUNCHER.read_bytes() if _LAUNCHER.exists() else b""
             if not ours or not launcher.exists() or launcher.read_bytes() == ours:
                 return
-            new = self.staging / f"launcher-{secrets.token_hex(8)}"
-            with new.open("xb") as file:
-                file.write(ours)
-                file.flush()
-                new.chmod(0o755)
-                self._platform.sync_file(file.fileno())
-            self._platform.replace(new, launcher)
+            _put_launcher(self._root, ours, self._platform)
 
 
 @contextmanager
@@ -355,6 +348,17 @@ def _make_folders(root: Path) -> None:
     (root / "versions").mkdir(mode=0o755, exist_ok=True)
     for name in _PRIVATE:
         (root / name).mkdir(mode=0o700, exist_ok=True)
+
+
+def _put_launcher(root: Path, content: bytes, platform: Platform) -> None:
+    """Put the launcher in its place, whole or not at all: nobody could repair half of one."""
+    new = root / "staging" / f"launcher-{secrets.token_hex(8)}"
+    with new.open("xb") as file:
+        file.write(content)
+        file.flush()
+        new.chmod(0o755)
+        platform.sync_file(file.fileno())
+    platform.replace(new, root / "launcher.py")
 
 
 def _name_for(goal: Goal) -> str:

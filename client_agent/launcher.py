@@ -3,7 +3,7 @@
 
 Standard library only; ROOT is the folder that this file lies in. It is rarely replaced, so it
 copes with what newer agents write. With ``--wait`` it stays as the parent, passes signals on and
-returns the app's status. Exit 70: nothing starts. The steps of AGENT section 10:
+returns the app's status. Exit 70: nothing starts. The steps of docs/agent.md, 10:
 
 1 take ``state.lock``, read the state · 2 look at the last try · 3 is ``pending`` usable · 4 count
 this try, or start current · 5 a marker, locked while the app lives · 6 start · 7 else fall back.
@@ -57,9 +57,10 @@ class Launcher:
             if self.can_read_data(record) or not fell_back:
                 try:
                     return self.start(record, trial=record is due)
-                except OSError as error:  # 7
+                except (OSError, ValueError) as error:  # 7; ValueError: a manifest of zeros
                     fell_back = True
-                    hopeless = {error.errno, getattr(error, "winerror", 0)} & HOPELESS
+                    numbers = {getattr(error, "errno", 0), getattr(error, "winerror", 0)}
+                    hopeless = numbers & HOPELESS
                     if due and record is due and hopeless:
                         self.give_up(due, "cannot_start", "cannot_start")
         sys.stderr.write("serinus: no version of this app can be started\n")
@@ -93,7 +94,8 @@ class Launcher:
         if not launch:
             return False
         marker, alive = read_marker(join(self.launches, launch + ".json"))  # 2
-        if alive:
+        # Sealed, it has ended; a process that it left behind may still hold the lock.
+        if alive and marker.get("status") is None and "exit_code" not in marker:
             return True
         fault = join(self.launches, launch + ".fault")
         crashed = "exit_code" in marker or (exists(fault) and getsize(fault))
@@ -111,31 +113,46 @@ class Launcher:
         same["at"] = self.now
         if ban:
             self.state["bans"] = [*self.state.get("bans", []), {**same, "reason": ban}]
+        else:
+            self.keep_tries(pending)
         left = (self.state.get("current") or {}).get("version")
         self.state["last_result"] = {**same, "outcome": outcome, "left": left}
         self.state["pending"] = None
         self.write_state()
         return False
 
+    def keep_tries(self, pending: Record) -> None:
+        """Note the tries left: a version that damages itself, built anew, must not begin anew."""
+        digest = pending["digest"]
+        failures = [{"code": "damaged", "count": 0, "retry_at": self.now}]
+        failures += [one for one in self.state.get("failures", []) if one["digest"] == digest]
+        noted: Record = {**failures[-1], "version": pending["version"], "digest": digest}
+        # It could end well each time, and get every try back.
+        noted["tries_left"] = pending["tries_left"] - min(1, pending["refunds"])
+        others = [one for one in self.state.get("failures", []) if one["digest"] != digest]
+        self.state["failures"] = [*others, noted]
+
     def start(self, record: Record, *, trial: bool) -> int:
         """Start that version. Raises ``OSError`` when it does not start."""
         folder = join(self.versions, basename(record["dir"]))
         with open(join(folder, ".serinus", "manifest"), encoding="utf-8") as manifest:
-            entry_point = manifest.readline().rstrip("\n").split("\t")[-1]
-        command = [join(folder, *entry_point.split("/")), *self.arguments]
+            header = manifest.readline().rstrip("\n").split("\t")
+        command = [join(folder, *header[-1].split("/")), *self.arguments]
         launch = record.get("launch_id") or new_id()
         if exists(join(self.launches, launch + ".json")):
             launch = new_id()  # a second window has a marker of its own
         marker = self.open_marker(launch, record, trial=trial)  # 5
         environment = dict(os.environ, SERINUS_LAUNCH=launch, SERINUS_ROOT=self.root)
         environment["SERINUS_LAUNCH_FD"] = str(marker)
+        # What the app starts inherits all this, and may be another app with an agent of its own.
+        environment["SERINUS_APP"] = "".join(header[2:3])
         # A Python app would write its caches into its own, immutable tree.
         environment.setdefault("PYTHONDONTWRITEBYTECODE", "1")
         try:  # 6
             if self.wait:
                 return self.run_child(command, environment, marker)
             os.execve(command[0], command, environment)  # noqa: S606 - no shell is meant
-        except OSError:
+        except (OSError, ValueError):
             if marker >= 0:
                 os.close(marker)
                 os.unlink(join(self.launches, launch + ".json"))
@@ -155,8 +172,14 @@ class Launcher:
                 if number != signal.SIGINT or not os.isatty(0):  # a terminal tells both
                     child.send_signal(number)
 
+        def kill(_number: int, _frame: object) -> None:
+            for child in children:
+                child.kill()
+
         for name in {"SIGTERM", "SIGINT", "SIGHUP"} & set(dir(signal)):
             signal.signal(getattr(signal, name), pass_on)
+        if sys.platform != "win32":  # from a supervisor, whose SIGKILL would reach only us
+            signal.signal(signal.SIGUSR2, kill)
         children.append(subprocess.Popen(command, env=environment, close_fds=False))
         if self.lock is not None:
             os.close(self.lock)

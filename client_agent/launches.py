@@ -88,7 +88,9 @@ class Launches:
 
     def mark_healthy(self, launch_id: str) -> None:
         """Say that this start was healthy: a later non-zero exit is then no crash on trial."""
-        self._add(launch_id, {"healthy": True})
+        marker = self.one(launch_id)
+        if marker is None or not marker.healthy:  # apps say so again and again; once is enough
+            self._add(launch_id, {"healthy": True})
 
     def mark_reported(self, launch_id: str) -> None:
         """Say that this start's session is in the spool."""
@@ -175,7 +177,7 @@ class Launches:
         )
 
     def _status(self, said: dict[str, Any]) -> MarkerStatus:
-        """Return how it ended, by TELEMETRY section 2, rule 3.
+        """Return how it ended, by docs/agent.md, 12.
 
         Who saw the exit status but not its meaning (the launcher) says a status of null.
         """

@@ -1,6 +1,6 @@
 """Refresh the signed metadata with python-tuf, and close the gaps that it leaves to its users.
 
-The numbers are TRUST section 6's. Trust starts from the root that is compiled in, at every
+The numbers are docs/trust.md, 6's. Trust starts from the root that is compiled in, at every
 refresh: what lies in the cache folder can spare a download and nothing else. The clock is the
 caller's. Memory that must survive a power cut is the floor's, not the cache's.
 

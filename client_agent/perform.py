@@ -289,7 +289,7 @@ class Performer:
 
 
 def phase_of(state: State) -> str:
-    """Return the word of CONTRACT for *state*."""
+    """Return the word of docs/protocol.md for *state*."""
     match state:
         case Downloading() | Building():
             return "downloading"

@@ -1,4 +1,4 @@
-"""When to check in next, and when to try again what failed (AGENT section 3).
+"""When to check in next, and when to try again what failed (docs/agent.md, 3).
 
 PURE: random numbers ``u`` in [0, 1) and durations enter, seconds come out. Periods are clamped
 here, whoever asks for them: neither a server nor a settings file can make a fleet hammer or fall

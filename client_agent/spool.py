@@ -160,7 +160,7 @@ class Spool:
         self._bytes = None
 
     def trim(self, now: datetime) -> None:
-        """Give up what is too old or too much, in the order of AGENT section 12.
+        """Give up what is too old or too much, in the order of docs/agent.md, 12.
 
         Raises:
             DiskError: As ``load`` and ``settle``.

@@ -1,6 +1,6 @@
 """PURE: which events are given up when there are too many, and in which order.
 
-2 MiB, 5,000 events, 14 days (AGENT section 12). What the judge of a release needs most stays
+2 MiB, 5,000 events, 14 days (docs/agent.md, 12). What the judge of a release needs most stays
 longest: detail goes before counts, health before crashes, and steps of updates last.
 """
 

@@ -7,6 +7,7 @@ caller can recover from the folders.
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -243,8 +244,13 @@ class StateFile:
         self.update(told)
 
     def set_data_schema(self, number: int) -> None:
-        """Remember which schema the app's data has now."""
-        self.update(lambda state: replace(state, data_schema=number))
+        """Remember which schema the app's data has now.
+
+        Raises:
+            TypeError: *number* is no whole number; the launcher compares it with others.
+        """
+        schema = operator.index(number)
+        self.update(lambda state: replace(state, data_schema=schema))
 
     def _load(self) -> tuple[State, Body, Source]:
         for name, source in (("state.json", Source.STATE), ("state.last", Source.LAST)):

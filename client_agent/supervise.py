@@ -11,12 +11,14 @@ Not here: which version starts (``launcher.py`` in ROOT decides that alone).
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from client_agent.agent import LAUNCH, ROOT, keep_running
+from client_agent.agent import OWN, keep_running
 from client_agent.errors import Code
 from client_agent.loop import Loop, edition_of
 from client_agent.machine import events as on
@@ -31,7 +33,6 @@ RESTART_PAUSE_SECONDS = 1.0
 _BEGIN_SECONDS = 10.0
 _LEAVE_SECONDS = 2.0
 NOTHING_STARTS = 70  # what the launcher returns then
-_OWN = {LAUNCH, ROOT, f"{LAUNCH}_FD"}
 
 Say = Callable[[str], None]
 
@@ -251,10 +252,14 @@ class Supervisor:
     def _end(self, child: subprocess.Popen[bytes]) -> None:
         """Ask the app to quit; the launcher passes the signal on. After the grace, kill it."""
         child.terminate()
-        try:
-            child.wait(self._parts.settings.grace_seconds)
-        except subprocess.TimeoutExpired:
-            child.kill()
+        if _ends(child, self._parts.settings.grace_seconds):
+            return
+        if sys.platform != "win32":
+            # A killed launcher would leave the app running, and its try without an end.
+            child.send_signal(signal.SIGUSR2)
+            if _ends(child, _LEAVE_SECONDS):
+                return
+        child.kill()
 
     def _show(self) -> None:
         assignment = self._loop.performer.assignment
@@ -273,13 +278,19 @@ def _launched(pending: Pending, rule: ConfirmRule) -> on.Launched:
 
 def _environment() -> dict[str, str]:
     """Return our environment without what an outer launcher put there."""
-    return {name: text for name, text in os.environ.items() if name not in _OWN}
+    return {name: text for name, text in os.environ.items() if name not in OWN}
+
+
+def _ends(child: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:
     if hasattr(os, "killpg"):
-        import signal  # noqa: PLC0415 - SIGKILL is POSIX's
-
         try:
             os.killpg(child.pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -1,6 +1,6 @@
 """HTTP, as an agent may speak it: bounded in time and size, and only where it was sent.
 
-Numbers are those of AGENT section 6. urllib3's own retries and redirects are off: when to try
+Numbers are those of docs/agent.md, 6. urllib3's own retries and redirects are off: when to try
 again is the schedule's business, and where to go is decided here.
 
 Not here: what the bytes mean.

@@ -1,6 +1,6 @@
 """What this install should run: refreshed, verified, decided, and narrowed by the server's hint.
 
-The plan is TRUST section 6, and the code bears its numbers. Nothing else in the agent reads
+The plan is docs/trust.md, 6, and the code bears its numbers. Nothing else in the agent reads
 metadata, or gets a path, a size or a hash from anywhere but the values that are returned here.
 A check that fails means: keep running what runs, and say why. Nothing is verified "later".
 
@@ -192,7 +192,7 @@ class Trust:
 
     def _refresh(self, floor: Floor, transport: Transport, now: datetime) -> tuple[Metadata, Floor]:
         """Refresh from the first base that gives something verifiable."""
-        # A build that moves to a new root also moves to a new place (TRUST section 9). The
+        # A build that moves to a new root also moves to a new place (docs/trust.md, 9). The
         # numbers of the old place mean nothing there; floor and high-water mark still do.
         server = hashlib.sha256(self._app.base.encode()).hexdigest()[:32]
         if floor.server != server:

@@ -1,4 +1,4 @@
-"""The payload ``serinus-1``: one file that holds a tree (AGENT section 8).
+"""The payload ``serinus-1``: one file that holds a tree (docs/agent.md, 8).
 
 What is read here was verified as a TUF target, byte by byte, before. It is treated as hostile all
 the same: a publisher's key may be stolen, and no archive may use up memory or disk.

@@ -1,4 +1,4 @@
-"""Who a ring or a hold is for (TRUST.md section 3).
+"""Who a ring or a hold is for (docs/trust.md, 3).
 
 An install that lacks an attribute, or an audience with a selector that is not known here,
 fails towards staying: a ring does not take the install, a hold keeps it.

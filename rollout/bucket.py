@@ -1,4 +1,4 @@
-"""The bucket of an install for one release (TRUST.md section 4).
+"""The bucket of an install for one release (docs/trust.md, 4).
 
 The salt is drawn when the release is signed: nobody can know a bucket before publication,
 each release draws afresh, and a thief of online keys cannot choose who goes first.

@@ -1,4 +1,4 @@
-"""What a change of a rollout document is, and how many people it needs (TRUST.md section 7).
+"""What a change of a rollout document is, and how many people it needs (docs/trust.md, 7).
 
 The signer judges every document that it is asked to sign, from the last one that it signed;
 the service judges before it asks. Narrowing is never delayed; widening goes by the signed

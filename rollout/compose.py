@@ -22,7 +22,7 @@ from rollout.model import (
     Step,
 )
 
-MAX_ENTRIES = 16  # TRUST.md section 3
+MAX_ENTRIES = 16  # docs/trust.md, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What an install should run. The same code answers in the server and in the agent.
 
-Numbers and letters are those of TRUST.md section 5. Entries are tried in the order of the
+Numbers and letters are those of docs/trust.md, 5. Entries are tried in the order of the
 signed rollout document, and the first that admits the install wins. When none does, the
 first refusal is the reason.
 

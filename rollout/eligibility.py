@@ -1,4 +1,4 @@
-"""Whether a version may run on an install at all: rules 1 and 2 of TRUST.md section 5."""
+"""Whether a version may run on an install at all: rules 1 and 2 of docs/trust.md, 5."""
 
 from __future__ import annotations
 

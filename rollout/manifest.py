@@ -1,6 +1,6 @@
 """The manifest: what a version's tree holds, line by line. Its SHA-256 is the tree's identity.
 
-Written by the publisher, read by the agent and the launcher; AGENT section 8 is the format.
+Written by the publisher, read by the agent and the launcher; docs/agent.md, 8 is the format.
 Exactly one sequence of bytes describes a tree: entries are sorted, numbers have one spelling.
 
 Not here: the names' own rules (``rollout.names``), and any file.

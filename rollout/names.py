@@ -1,6 +1,6 @@
 """The rules for names: of apps and channels, of files, and of paths inside a payload.
 
-TRUST.md section 3 and AGENT.md section 8. A name that passes here is safe as one part of a
+docs/trust.md, 3 and docs/agent.md, 8. A name that passes here is safe as one part of a
 URL and of a path on Linux, macOS and Windows. Each check returns what it checked or raises.
 """
 

@@ -1,4 +1,4 @@
-"""Which open ring takes an install: rule 5e of TRUST.md section 5."""
+"""Which open ring takes an install: rule 5e of docs/trust.md, 5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON, read strictly and written canonically (TRUST.md section 3).
+"""JSON, read strictly and written canonically (docs/trust.md, 3).
 
 Two readers that disagree about one text are a hole in a signature; so what is ambiguous
 is refused: duplicate keys, floats, exponents, odd numbers, broken Unicode.
@@ -41,7 +41,7 @@ def parse_strict(
         max_string: The cap on characters in a string or key.
 
     Raises:
-        DocumentError: It breaks a rule of TRUST.md section 3.
+        DocumentError: It breaks a rule of docs/trust.md, 3.
     """
     if len(data) > max_bytes:
         raise DocumentError(f"over {max_bytes} bytes")

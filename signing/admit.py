@@ -28,7 +28,7 @@ Present = Callable[[str, str, int], bool]
 """(path, sha256, length in bytes): whether the file is in place, hashed and counted."""
 
 # Agents refuse a document that was issued further ahead than this, and so never stop at it
-# (TRUST.md section 6); nor may one enter.
+# (docs/trust.md, 6); nor may one enter.
 CLOCK_SKEW = timedelta(hours=24)
 
 

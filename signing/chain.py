@@ -79,7 +79,7 @@ def walk(
 
     Raises:
         TrustError: Root or targets do not verify, or a delegation or a key is not where
-            TRUST.md section 2 has it. Delegated roles that fail are only noted.
+            docs/trust.md, 2 has it. Delegated roles that fail are only noted.
     """
     root = verify_root(_bytes_of(metadata, ROOT), previous)
     targets = verify_targets(root, _bytes_of(metadata, TARGETS))

@@ -169,7 +169,7 @@ def _release(
 
 
 def _check_salts(role: RoleName, releases: Mapping[Version, Release]) -> None:
-    # A salt that is used twice would put the same installs first twice (TRUST.md section 4).
+    # A salt that is used twice would put the same installs first twice (docs/trust.md, 4).
     if len({release.salt for release in releases.values()}) != len(releases):
         raise TrustError("bad_document", str(role), "two releases share a salt")
 

@@ -26,7 +26,7 @@ from signing.errors import KeyUnavailableError, TrustError, UnsupportedKeyError
 from signing.public_keys import distinct_keys, public_half
 from signing.roles import ROOT, SNAPSHOT, TIMESTAMP
 
-# Hard caps in bytes (TRUST.md section 3); everything else is a targets file.
+# Hard caps in bytes (docs/trust.md, 3); everything else is a targets file.
 _MAX_BYTES = {ROOT: 512_000, TIMESTAMP: 16_384, SNAPSHOT: 2_000_000}
 _MAX_TARGETS_BYTES = 5_000_000
 # A document may nest 8 levels and lies four levels deep.

@@ -1,4 +1,4 @@
-"""Which versions leave a releases role when there are too many (TRUST.md section 2).
+"""Which versions leave a releases role when there are too many (docs/trust.md, 2).
 
 What leaves stays in storage, and its document stays immutable. Installs that run it go on;
 no install can be sent to it any more.

@@ -130,7 +130,7 @@ def plan(
         after = after.with_changes({TIMESTAMP: timestamp})
         # 5. Look at the result as an agent would.
         _check_as_agent(state, after, delegated)
-        # 6. Put it in order (TRUST.md section 8).
+        # 6. Put it in order (docs/trust.md, 8).
         ordered = sorted(delegated, key=_rank)
         writes = (
             *_document_writes(state, after, ordered, files),

@@ -2,7 +2,7 @@
 
 One TUF repository per app. Offline keys say what may run and within which bounds
 (root, targets, policy, releases); online keys choose among that (rollout, snapshot,
-timestamp). The table is TRUST.md section 2.
+timestamp). The table is docs/trust.md, 2.
 
 Not here: keys (``signing.keys``) and anything signed (``signing.ceremony``).
 """
@@ -27,7 +27,7 @@ TIMESTAMP_EXPIRES = timedelta(hours=24)
 TIMESTAMP_EXPIRES_MIN = timedelta(hours=6)
 TIMESTAMP_EXPIRES_MAX = timedelta(days=7)
 
-# When the online keys sign again although nothing changed (TRUST.md section 2).
+# When the online keys sign again although nothing changed (docs/trust.md, 2).
 ROLLOUT_EVERY = timedelta(hours=24)
 SNAPSHOT_EVERY = timedelta(hours=24)
 

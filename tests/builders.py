@@ -54,7 +54,7 @@ LADDER = (
     Step(ring="all", exposure_bp=9_800, holdback_bp=200, soak_seconds=1_209_600),
     Step(ring="all", exposure_bp=10_000),
 )
-"""The default ladder of ARCHITECTURE.md section 3."""
+"""The default ladder."""
 
 
 def v(version: Version | str) -> Version:

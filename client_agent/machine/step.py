@@ -1,4 +1,4 @@
-"""``step(state, event) -> (state, effects)``: the table of AGENT section 2.
+"""``step(state, event) -> (state, effects)``: the table of docs/agent.md, 2.
 
 ``client_agent.loop`` performs the effects in order and feeds their answers back; an answer that
 is a failure ends its step.
@@ -47,7 +47,7 @@ EXTEND_ARMING_BY = timedelta(hours=1)
 """An arming is renewed, which hashes the whole tree again, only to gain at least this much."""
 
 # A stale edge of a CDN hands out an older timestamp now and then. That is no news rather than
-# an attack, so it is reported only when it lasts (TRUST section 6).
+# an attack, so it is reported only when it lasts (docs/trust.md, 6).
 QUIET_CODES = frozenset({"timestamp_rollback"})
 
 NOT_HEALTHY = Fault(category="launch", code="not_healthy")

@@ -104,7 +104,7 @@ class ConfirmRule(StrEnum):
 
 
 class When(StrEnum):
-    """Which line of AGENT section 3 the next check-in follows."""
+    """Which line of docs/agent.md, 3 the next check-in follows."""
 
     START = "start"
     SOON = "soon"  # on trial, or after a fall-back
@@ -114,7 +114,7 @@ class When(StrEnum):
 
 
 class Phase(StrEnum):
-    """The steps of an update that are reported (CONTRACT section 1)."""
+    """The steps of an update that are reported (docs/protocol.md)."""
 
     OFFERED = "offered"
     DOWNLOADED = "downloaded"

@@ -1,4 +1,4 @@
-"""The three signed documents: policy, rollout and release (TRUST.md section 3).
+"""The three signed documents: policy, rollout and release (docs/trust.md, 3).
 
 ``parse_x`` turns untrusted bytes into a value or raises DocumentError; ``render_x`` writes
 the canonical bytes, and ``parse_x(render_x(value)) == value`` for every value that a parser

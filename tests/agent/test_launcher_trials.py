@@ -282,6 +282,43 @@ def test_a_damaged_version_is_dropped_without_a_ban(
     assert state.last_result.outcome is Outcome.DAMAGED
 
 
+@pytest.mark.parametrize(("status", "starts"), [(1, 3), (0, 8)])
+def test_a_version_that_damages_itself_is_left_however_often_it_is_built(
+    tmp_path: Path, status: int, starts: int
+) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    harm = f'd="$(dirname "$0")/data"; chmod u+w "$d"; echo more >> "$d"; exit {status}'
+    if status == 0:
+        seal = """printf '\\n{"status": "exited"}\\n' >> $SERINUS_ROOT/launches/$SERINUS_LAUNCH.json"""
+        harm = f"{seal}; {harm}"
+    bad = an_app("2.0", harm)
+
+    for _ in range(30):
+        if installation.pending() is None and not installation.state.bans():
+            installation.collect_garbage([])
+            arm(installation, bad, now=now())
+        run_here(installation)
+
+    assert [ban.reason for ban in installation.state.bans()] == ["tries_used_up"]
+    assert 0 < versions(installation).count("2.0") <= starts
+
+
+def test_a_try_that_ended_is_over_though_it_left_a_process_behind(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    leaves = 'sleep 30 >&- 2>&- & echo $! >> "$SERINUS_ROOT/left"; exit 1'
+    arm(installation, an_app("2.0", leaves), now=now())
+    try:
+        for _ in range(4):
+            run(installation)
+    finally:
+        for left in (installation.root / "left").read_text().split():
+            os.kill(int(left), signal.SIGKILL)
+
+    assert versions(installation) == ["2.0", "2.0", "2.0", "1.0"]
+
+
 @pytest.mark.parametrize(
     ("damage", "status"),
     [

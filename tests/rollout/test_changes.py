@@ -1,4 +1,4 @@
-"""The table of TRUST.md section 7, on documents."""
+"""The table of docs/trust.md, 7, on documents."""
 
 from __future__ import annotations
 

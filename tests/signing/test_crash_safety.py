@@ -65,7 +65,7 @@ def a_new_release_key(world: World) -> dict[str, bytes]:
 
 
 def targets_by_old_and_new_key(world: World) -> dict[str, bytes]:
-    """Return the first step of a planned change of the targets key (TRUST.md section 9)."""
+    """Return the first step of a planned change of the targets key (docs/trust.md, 9)."""
     signed = resign(world.state, "targets", PUBLISHER, NOW)["targets"]
     return {"targets": add_signature("targets", signed, key("second"))}
 

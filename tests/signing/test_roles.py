@@ -21,7 +21,7 @@ TEAM = Layout(
 )
 SOLO = Layout(app="demo", channels=("stable", "nightly"), platforms=("linux-x86_64",))
 
-# TRUST.md section 2: name -> (threshold of a team, days until it expires)
+# docs/trust.md, 2: name -> (threshold of a team, days until it expires)
 TABLE = {
     "root": (2, 365),
     "targets": (2, 365),

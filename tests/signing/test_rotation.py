@@ -60,7 +60,7 @@ def guarded_by(name: str) -> Guard:
 
 
 def test_online_keys_are_replaced_without_an_agent_noticing(tmp_path: Path) -> None:
-    """TRUST.md section 9: sign with old and new, then the root, then drop the old."""
+    """docs/trust.md, 9: sign with old and new, then the root, then drop the old."""
     world = a_world(a_release("1.0"))
     world.agent(tmp_path / "old").refresh()
 

@@ -1,4 +1,4 @@
-"""Making a payload ``serinus-1`` (AGENT section 8) from what a publisher has built.
+"""Making a payload ``serinus-1`` (docs/agent.md, 8) from what a publisher has built.
 
 A directory, a zip, a tar (.gz, .xz, .zst) or a single executable; the same bytes for the same
 tree, whoever packs it and when.

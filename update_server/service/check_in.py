@@ -1,7 +1,7 @@
 """Answer a check-in from memory: what this install should do, and why.
 
 No statement reaches a database here. The answer is a hint that can only hold an install
-back: the signed documents decide (TRUST.md section 5), by the same ``decide``.
+back: the signed documents decide (docs/trust.md, 5), by the same ``decide``.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def exposure_of(channel: ChannelTable | None, install: Install) -> Exposure:
     """Return the newest rollout on offer that concerns *install*, with its ring and arm.
 
     An install beyond the rollout's version is not concerned; one on it is, as a candidate
-    that took it. Nothing enters an arm while its rollout is paused (EVIDENCE.md section 3). A
+    that took it. Nothing enters an arm while its rollout is paused. A
     completed rollout is compared with nothing any more, and still counted.
     """
     if channel is None or channel.rollout is None:

@@ -1,6 +1,6 @@
 """Names that stand for an install, and hashes that stand for a secret.
 
-The raw install ID is never stored, not even in a spool (TELEMETRY.md section 8).
+The raw install ID is never stored, not even in a spool (docs/architecture.md, Telemetry).
 """
 
 from __future__ import annotations

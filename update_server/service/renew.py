@@ -1,7 +1,7 @@
 """Signing short-lived metadata again before it expires.
 
 A stopped refresher is the classic outage of a signed repository, so it is asked for often:
-the timestamp is good for 24 hours and is renewed each hour (TRUST.md section 2). The signer
+the timestamp is good for 24 hours and is renewed each hour (docs/trust.md, 2). The signer
 itself knows when snapshot and rollout documents are due as well.
 """
 

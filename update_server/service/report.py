@@ -31,7 +31,7 @@ from update_server.service.ports import (
 )
 
 # An install is silent once it has missed three check-ins, and at least a day: machines are
-# switched off at night (EVIDENCE.md section 7).
+# switched off at night.
 _MISSED_CHECK_INS: Final = 3
 _SILENT_AFTER_SECONDS: Final = 86_400
 

@@ -1,4 +1,4 @@
-"""Install tokens: what a check-in hands out and events bring back (TELEMETRY.md section 7).
+"""Install tokens: what a check-in hands out and events bring back (docs/protocol.md).
 
 A token proves a check-in and binds an install of an app to the release it ran and the
 one it was assigned. It is checked without a database, and has the same bytes for the

@@ -248,7 +248,7 @@ def _check_base(memory: Memory, based_on: int) -> None:
 
 
 def _allow(change: Change, operators: int) -> None:
-    """Return if so many people may make *change* (the table of TRUST.md 7)."""
+    """Return if so many people may make *change* (the table of docs/trust.md, 7)."""
     why = "; ".join(change.why)
     if change.kind is ChangeKind.NEVER:
         raise SignerRefusedError("never", f"this is never signed: {why}")

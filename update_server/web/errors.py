@@ -158,7 +158,7 @@ TABLE: Final[tuple[Row, ...]] = (
         error=service.NoNextRootError,
         status=404,
         code="not_found",
-        headers={"Cache-Control": "public, max-age=60"},  # TRUST section 8
+        headers={"Cache-Control": "public, max-age=60"},  # docs/trust.md, 8
     ),
     Row(error=service.NoFileError, status=404, code="not_found"),
     Row(error=service.PulledError, status=410, code="pulled", data={"version": "version"}),

@@ -31,7 +31,7 @@ from update_server.web.wire_fields import (
 )
 
 MAX_EVENTS: Final = 500
-MAX_EVENT_BYTES: Final = 16 * 1024  # an agent cuts its events to this (AGENT.md section 12)
+MAX_EVENT_BYTES: Final = 16 * 1024  # an agent cuts its events to this (docs/agent.md, 12)
 MAX_FRAMES: Final = 64
 MAX_FRAME_TEXT: Final = 256
 

@@ -1,7 +1,7 @@
 """The two hot routes as bytes in, bytes out: both roads to them call these.
 
 ``check_in.py`` and ``events.py`` are the plain Flask views, ``fast_path.py`` is the way
-around Flask (PERFORMANCE.md section 2). A test proves that both give the same answer.
+around Flask (docs/adr/0008). A test proves that both give the same answer.
 """
 
 from __future__ import annotations

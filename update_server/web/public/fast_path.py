@@ -1,4 +1,4 @@
-"""Exact-path dispatch of the two hot routes in front of Flask (PERFORMANCE.md section 2).
+"""Exact-path dispatch of the two hot routes in front of Flask (docs/adr/0008).
 
 Flask costs some 150 µs a request, a check-in about 6. This is a second road to the same
 functions, and nothing else: whatever is not exactly one of them goes to Flask.
