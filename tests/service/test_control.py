@@ -104,6 +104,27 @@ def test_an_older_version_than_the_completed_one_is_not_started(released: World)
         released.start("1.9.0")
 
 
+def test_the_first_release_of_a_channel_begins_at_the_last_step_of_its_ring(
+    tmp_path: Path,
+) -> None:
+    ladder = (
+        Step(ring="1%", exposure_bp=100),
+        Step(ring="all", exposure_bp=5_000),
+        Step(ring="all", exposure_bp=10_000),
+    )
+    world = a_registered_world(tmp_path)
+    world.publish("1.0.0")
+    world.publish("2.0.0")
+
+    first = world.start("1.0.0", ladder=ladder, ring="all", reason="the first one")
+    world.services().reconciler.reconcile(APP)
+    second = world.start("2.0.0", ladder=ladder, ring="all", reason="in a hurry")
+
+    assert first.step.exposure_bp == 10_000
+    assert world.rollout(first).state is RolloutState.COMPLETED
+    assert second.step.exposure_bp == 5_000
+
+
 def test_a_start_completes_what_is_offered_to_everybody_already(released: World) -> None:
     first = released.start("2.1.0", ring="all", reason="a small fleet")
     released.publish("2.2.0")

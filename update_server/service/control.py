@@ -74,7 +74,8 @@ class Control:
     ) -> Rollout:
         """Start a rollout, at the first step of the policy's ramp.
 
-        A *ladder* of one's own, or a later *ring* to begin at, is an override in itself.
+        A *ladder* of one's own, or a later *ring* to begin at, is an override in itself. The
+        channel's first release begins at the last step of that ring.
         Rollouts of older versions that are still on their way are superseded; one that
         offers its release to everybody is completed.
 
@@ -347,7 +348,7 @@ def _started(
     now: datetime,
 ) -> Rollout:
     try:
-        return transitions.start(
+        rollout = transitions.start(
             id=rollout_id,
             app=before.app,
             channel=before.channel,
@@ -359,3 +360,8 @@ def _started(
         )
     except IllegalTransitionError as error:
         raise BadValueError("ladder" if ring is None else "start_ring", error.detail) from error
+    if ring is None or any(each.state is RolloutState.COMPLETED for each in before.rollouts):
+        return rollout
+    # Nothing is fully released yet, so there is nothing to hold a part of the installs back on.
+    steps = [position for position, step in enumerate(rollout.ladder) if step.ring == ring]
+    return replace(rollout, position=steps[-1])
