@@ -353,12 +353,15 @@ def _make_folders(root: Path) -> None:
 def _put_launcher(root: Path, content: bytes, platform: Platform) -> None:
     """Put the launcher in its place, whole or not at all: nobody could repair half of one."""
     new = root / "staging" / f"launcher-{secrets.token_hex(8)}"
-    with new.open("xb") as file:
-        file.write(content)
-        file.flush()
-        new.chmod(0o755)
-        platform.sync_file(file.fileno())
-    platform.replace(new, root / "launcher.py")
+    try:
+        with new.open("xb") as file:
+            file.write(content)
+            file.flush()
+            new.chmod(0o755)
+            platform.sync_file(file.fileno())
+        platform.replace(new, root / "launcher.py")
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _name_for(goal: Goal) -> str:

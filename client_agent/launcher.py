@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Choose a version of the app and start it: ``python -I ROOT/launcher.py [--wait] [ARG…]``.
 
-Standard library only; ROOT is the folder that this file lies in. It is rarely replaced, so it
-copes with what newer agents write. With ``--wait`` it stays as the parent, passes signals on and
-returns the app's status. Exit 70: nothing starts. The steps of docs/agent.md, 10:
+Standard library only; ROOT is its folder. Rarely replaced, it copes with what newer agents write.
+With ``--wait`` it stays, and returns the app's status, or 70. The steps (docs/agent.md, 10):
 
 1 take ``state.lock``, read the state · 2 look at the last try · 3 is ``pending`` usable · 4 count
 this try, or start current · 5 a marker, locked while the app lives · 6 start · 7 else fall back.
@@ -26,8 +25,7 @@ if TYPE_CHECKING:  # importing typing takes longer than all that is done here
 
     Record = dict[str, Any]  # a JSON object; fields that this file does not know stay in it
 
-TRIES = 3
-REFUNDS = 5
+TRIES, REFUNDS = 3, 5
 LOCK_SECONDS = 1.0
 EARLY_SECONDS = 3600  # a clock set back by no more than this leaves an arming valid
 TIME = "%Y-%m-%dT%H:%M:%SZ"  # sorts as text
@@ -60,8 +58,7 @@ class Launcher:
                 except (OSError, ValueError) as error:  # 7; ValueError: a manifest of zeros
                     fell_back = True
                     numbers = {getattr(error, "errno", 0), getattr(error, "winerror", 0)}
-                    hopeless = numbers & HOPELESS
-                    if due and record is due and hopeless:
+                    if due and record is due and numbers & HOPELESS:
                         self.give_up(due, "cannot_start", "cannot_start")
         sys.stderr.write("serinus: no version of this app can be started\n")
         return 70  # EX_SOFTWARE
@@ -111,26 +108,16 @@ class Launcher:
         """Drop the pending version, banned or not. Returns False: it does not start."""
         same: Record = {key: pending.get(key) for key in ("version", "digest", "rollout")}
         same["at"] = self.now
-        if ban:
-            self.state["bans"] = [*self.state.get("bans", []), {**same, "reason": ban}]
-        else:
-            self.keep_tries(pending)
+        # Built anew, a version that damages itself must not begin anew, nor live on refunds.
+        tries = pending["tries_left"] - min(1, pending["refunds"])
+        damage = {"code": "damaged", "count": 0, "retry_at": self.now, "tries_left": tries}
+        notes, more = ("bans", {"reason": ban}) if ban else ("failures", damage)
+        self.state[notes] = [*self.state.get(notes, []), {**same, **more}]
         left = (self.state.get("current") or {}).get("version")
         self.state["last_result"] = {**same, "outcome": outcome, "left": left}
         self.state["pending"] = None
         self.write_state()
         return False
-
-    def keep_tries(self, pending: Record) -> None:
-        """Note the tries left: a version that damages itself, built anew, must not begin anew."""
-        digest = pending["digest"]
-        failures = [{"code": "damaged", "count": 0, "retry_at": self.now}]
-        failures += [one for one in self.state.get("failures", []) if one["digest"] == digest]
-        noted: Record = {**failures[-1], "version": pending["version"], "digest": digest}
-        # It could end well each time, and get every try back.
-        noted["tries_left"] = pending["tries_left"] - min(1, pending["refunds"])
-        others = [one for one in self.state.get("failures", []) if one["digest"] != digest]
-        self.state["failures"] = [*others, noted]
 
     def start(self, record: Record, *, trial: bool) -> int:
         """Start that version. Raises ``OSError`` when it does not start."""
@@ -143,9 +130,8 @@ class Launcher:
             launch = new_id()  # a second window has a marker of its own
         marker = self.open_marker(launch, record, trial=trial)  # 5
         environment = dict(os.environ, SERINUS_LAUNCH=launch, SERINUS_ROOT=self.root)
-        environment["SERINUS_LAUNCH_FD"] = str(marker)
         # What the app starts inherits all this, and may be another app with an agent of its own.
-        environment["SERINUS_APP"] = "".join(header[2:3])
+        environment.update(SERINUS_LAUNCH_FD=str(marker), SERINUS_APP="".join(header[2:3]))
         # A Python app would write its caches into its own, immutable tree.
         environment.setdefault("PYTHONDONTWRITEBYTECODE", "1")
         try:  # 6
@@ -168,18 +154,14 @@ class Launcher:
 
         def pass_on(number: int, _frame: object) -> None:
             sent.append(number)
+            # A supervisor's SIGKILL would end us, and leave the app: so it asks for that.
+            told = {getattr(signal, "SIGUSR2", 0): 9}.get(number, number)
             for child in children:
                 if number != signal.SIGINT or not os.isatty(0):  # a terminal tells both
-                    child.send_signal(number)
+                    child.send_signal(told)
 
-        def kill(_number: int, _frame: object) -> None:
-            for child in children:
-                child.kill()
-
-        for name in {"SIGTERM", "SIGINT", "SIGHUP"} & set(dir(signal)):
+        for name in {"SIGTERM", "SIGINT", "SIGHUP", "SIGUSR2"} & set(dir(signal)):
             signal.signal(getattr(signal, name), pass_on)
-        if sys.platform != "win32":  # from a supervisor, whose SIGKILL would reach only us
-            signal.signal(signal.SIGUSR2, kill)
         children.append(subprocess.Popen(command, env=environment, close_fds=False))
         if self.lock is not None:
             os.close(self.lock)
@@ -286,8 +268,7 @@ def check_tree(folder: str, record: Record, *, full: bool) -> None:
 def close_markers(launches: str) -> None:
     """Close the markers that an app left us when it restarted: it lives no more."""
     try:
-        with os.scandir(launches) as entries:
-            markers = {entry.inode() for entry in entries}
+        markers = {entry.inode() for entry in os.scandir(launches)}
         device = os.stat(launches).st_dev
     except OSError:
         return

@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
+
+from packaging.version import Version
 
 from client_agent.values import (
     Ban,
@@ -116,7 +119,7 @@ def _parse_body(body: Body) -> State:
         previous=_parse_optional(body.get("previous")),
         pending=None if pending is None else _parse_pending(pending),
         bans=_parse_bans(body.get("bans", [])),
-        failures=tuple(_parse_failure(failure) for failure in body.get("failures", [])),
+        failures=_parse_failures(body.get("failures", [])),
         data_schema=body.get("data_schema"),
         last_result=_parse_result(body.get("last_result")),
         tokens=MappingProxyType(dict(body.get("tokens", {}))),
@@ -221,6 +224,17 @@ def _render_failure(failure: VersionFailure) -> Body:
         "retry_at": render_time(failure.retry_at),
         "tries_left": failure.tries_left,
     }
+
+
+def _parse_failures(bodies: list[Body]) -> tuple[VersionFailure, ...]:
+    """Return one failure for each edition: the launcher only adds the tries that are left."""
+    found: dict[tuple[Version, str], VersionFailure] = {}
+    for failure in map(_parse_failure, bodies):
+        first = found.setdefault((failure.version, failure.manifest_sha256), failure)
+        tries = [one.tries_left for one in (first, failure) if one.tries_left is not None]
+        merged = replace(first, tries_left=min(tries, default=None))
+        found[failure.version, failure.manifest_sha256] = merged
+    return tuple(found.values())
 
 
 def _parse_failure(body: Body) -> VersionFailure:

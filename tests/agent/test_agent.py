@@ -396,6 +396,33 @@ def test_an_app_finds_its_root_where_the_launcher_says(
     assert for_app(world, root=tmp_path)._parts.settings.root == tmp_path
 
 
+def test_what_a_launcher_told_another_app_is_not_for_this_one(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SERINUS_ROOT", str(tmp_path / "there"))
+    monkeypatch.setenv("SERINUS_LAUNCH", "2f1c9a54-7b0e-4d3c-9a61-0c5f6f2b8e11")
+
+    monkeypatch.setenv("SERINUS_APP", "editor")
+    agent = for_app(world)
+    assert agent._parts.settings.root.name == "serinus"
+    assert agent._launch_id is None
+    monkeypatch.setenv("SERINUS_APP", "demo")
+    agent = for_app(world)
+    assert agent._parts.settings.root == tmp_path / "there"
+    assert agent._launch_id is not None
+
+
+def test_a_folder_that_cannot_be_looked_into_stops_no_app(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", denied)
+
+    assert for_app(world, root=world.root)._parts.settings.root == world.root
+
+
 def test_a_file_beside_the_versions_changes_settings_and_a_broken_one_changes_nothing(
     world: AgentWorld,
 ) -> None:

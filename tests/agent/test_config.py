@@ -153,3 +153,10 @@ def test_without_a_file_the_settings_stay(tmp_path: Path) -> None:
     )
 
     assert with_file(settings, tmp_path / "agent.toml") is settings
+
+
+def test_a_file_nested_without_end_is_an_error_of_settings(tmp_path: Path) -> None:
+    (tmp_path / "agent.toml").write_text("a = " + "[" * 100_000)
+
+    with pytest.raises(ConfigError):
+        load(tmp_path / "agent.toml")

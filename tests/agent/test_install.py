@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -682,3 +683,54 @@ def _built_or_full(place: Path, packed: Packed) -> bool:
         assert not staging.exists() or list(staging.iterdir()) == []
         return False
     return True
+
+
+def test_health_that_is_said_again_and_again_is_noted_once(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    path = installation.launches / f"{LAUNCH}.json"
+    path.write_text(
+        '{"version": "1.0", "dir": "d", "started": "2026-11-22T03:07:00Z", "boot_id": "", '
+        '"trial": false}\n'
+    )
+    installation.mark_healthy(LAUNCH)
+    size = path.stat().st_size
+
+    installation.mark_healthy(LAUNCH)
+
+    assert path.stat().st_size == size
+
+
+def test_a_launcher_is_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_platform: Linux, _descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Linux, "sync_file", full)
+
+    with pytest.raises(DiskError):
+        Installation.create_root(tmp_path)
+
+    assert not (tmp_path / "launcher.py").exists()
+
+
+def test_a_schema_that_the_launcher_could_not_compare_is_refused(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+
+    with pytest.raises(TypeError):
+        installation.state.set_data_schema("1")  # type: ignore[arg-type]
+
+
+def test_a_child_imports_nothing_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = an_installation(tmp_path, in_process=False)
+    planted = tmp_path / "downloads" / "client_agent"
+    planted.mkdir(parents=True)
+    (planted / "__init__.py").write_text(f"open({str(tmp_path / 'planted')!r}, 'w')")
+    monkeypatch.chdir(planted.parent)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+
+    build(installation, pack())
+
+    assert not (tmp_path / "planted").exists()

@@ -16,12 +16,14 @@ from client_agent.values import MarkerStatus
 from tests.agent.launching import (
     NOTHING,
     an_app,
+    now,
     run,
     run_here,
     started,
+    tries,
     versions,
 )
-from tests.agent.trees import an_installation, install
+from tests.agent.trees import an_installation, arm, install
 
 LAUNCHER = Path(module.__file__)
 
@@ -82,6 +84,33 @@ def test_the_app_is_told_its_launch_and_its_root(tmp_path: Path) -> None:
     assert launch_id == marker.launch_id
     assert descriptor.endswith(str(installation.launches / f"{launch_id}.json"))
     assert (marker.token, marker.trial, marker.status) == ("TOKEN", False, MarkerStatus.OPEN)
+
+
+def test_the_app_is_told_which_app_was_meant(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0", 'echo "$SERINUS_APP" > "$SERINUS_ROOT/told"'))
+
+    run(installation)
+
+    assert (installation.root / "told").read_text() == "demo\n"
+
+
+def test_a_launcher_that_is_asked_to_kills_an_app_that_does_not_quit(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    stays = 'trap "" TERM; sleep 0.3; echo $$; while :; do sleep 0.05; done'
+    arm(installation, an_app("1.0", stays), now=now())
+    command = installation.launcher_command(wait=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        app = int(child.stdout.readline())
+
+        child.terminate()
+        child.send_signal(signal.SIGUSR2)
+
+        assert child.wait(20) == 128 + signal.SIGKILL
+    with pytest.raises(ProcessLookupError):
+        os.kill(app, 0)
+    assert tries(installation) == (2, 0)
 
 
 def test_the_root_is_where_the_launcher_lies_and_not_where_somebody_stands(tmp_path: Path) -> None:

@@ -312,3 +312,18 @@ def test_the_versions_are_never_touched(tmp_path: Path) -> None:
         run_here(installation)
 
     assert listing(installation.versions) == before
+
+
+@pytest.mark.parametrize("content", [b"", bytes(64), b"\xff\xfe\t\n"])
+def test_a_manifest_that_is_none_makes_way_for_the_version_before(
+    tmp_path: Path, content: bytes
+) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    current = install(installation, an_app("2.0"))
+    manifest = installation.path_of(current) / ".serinus/manifest"
+    manifest.chmod(0o644)
+    manifest.write_bytes(content)
+
+    assert run(installation, wait=False) == 0
+    assert versions(installation) == ["1.0"]

@@ -1,5 +1,7 @@
 """Trials: what a try costs, when it is refunded, when a version is left."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -290,7 +292,9 @@ def test_a_version_that_damages_itself_is_left_however_often_it_is_built(
     install(installation, an_app("1.0"))
     harm = f'd="$(dirname "$0")/data"; chmod u+w "$d"; echo more >> "$d"; exit {status}'
     if status == 0:
-        seal = """printf '\\n{"status": "exited"}\\n' >> $SERINUS_ROOT/launches/$SERINUS_LAUNCH.json"""
+        seal = (
+            """printf '\\n{"status": "exited"}\\n' >> $SERINUS_ROOT/launches/$SERINUS_LAUNCH.json"""
+        )
         harm = f"{seal}; {harm}"
     bad = an_app("2.0", harm)
 

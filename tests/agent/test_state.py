@@ -1,6 +1,7 @@
 """state.json: durable, locked, recovered from its copy, and never losing what others wrote."""
 
 import errno
+import hashlib
 import json
 import os
 import random
@@ -479,3 +480,26 @@ def test_times_are_kept_in_whole_seconds(tmp_path: Path) -> None:
     assert pending is not None
     ends: tuple[datetime, datetime] = (pending.armed_at, pending.not_after)
     assert ends == (NOW, LATER)
+
+
+def test_tries_that_the_launcher_adds_belong_to_the_failure_that_is_known() -> None:
+    known = {
+        "version": "2.0",
+        "digest": "ab" * 32,
+        "code": "unreachable",
+        "count": 3,
+        "retry_at": "2026-11-22T03:07:00Z",
+        "tries_left": None,
+    }
+    added = {**known, "code": "damaged", "count": 0, "tries_left": 1}
+    other = {**known, "digest": "cd" * 32}
+    body = {"seq": 1, "failures": [known, other, added, {**added, "tries_left": 2}]}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    line = b'{"sum": "%s", "body": %s}\n' % (hashlib.sha256(text).hexdigest().encode(), text)
+
+    failures = parse_state(line)[0].failures
+
+    assert [(one.code, one.count, one.tries_left) for one in failures] == [
+        ("unreachable", 3, 1),
+        ("unreachable", 3, None),
+    ]
