@@ -398,6 +398,22 @@ def test_run_with_an_app_that_ends_returns_its_status(world: AgentWorld, agent: 
     assert process.wait(20) == 7
 
 
+def test_run_leaves_no_app_behind_that_does_not_quit(world: AgentWorld, agent: Command) -> None:
+    stays = 'trap "" TERM; sleep 0.3; echo $$ > "$SERINUS_ROOT/pid"; while :; do sleep 0.05; done'
+    agent.write(agent="grace_seconds = 0")
+    publish(world, "2.0.0", f"#!/bin/sh\n{stays}\n".encode())
+    agent("check")
+    process = agent.start("demo")
+    until(lambda: (world.root / "pid").exists() and (world.root / "pid").read_text() != "")
+    app = int((world.root / "pid").read_text())
+
+    process.terminate()
+
+    assert process.wait(20) == 128 + signal.SIGKILL
+    with pytest.raises(ProcessLookupError):
+        os.kill(app, 0)
+
+
 def test_a_killed_run_leaves_an_installation_that_the_next_one_finishes(
     world: AgentWorld, agent: Command
 ) -> None:
