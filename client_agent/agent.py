@@ -58,7 +58,7 @@ LAST_LOOK_SECONDS = 3.0
 RESTARTS_AFTER_SECONDS = (60.0, 300.0, 1_800.0)
 """Pauses before the thread starts again after a fault of ours; then it rests until next start."""
 
-LAUNCH, ROOT, APP = "SERINUS_LAUNCH", "SERINUS_ROOT", "SERINUS_APP"
+LAUNCH, ROOT, APP = "SERINUS_LAUNCH", "SERINUS_ROOT", "SERINUS_LAUNCH_APP"
 OWN = frozenset({LAUNCH, ROOT, APP, f"{LAUNCH}_FD"})
 """What the launcher puts into an app's environment."""
 

@@ -131,7 +131,7 @@ class Launcher:
         marker = self.open_marker(launch, record, trial=trial)  # 5
         environment = dict(os.environ, SERINUS_LAUNCH=launch, SERINUS_ROOT=self.root)
         # What the app starts inherits all this, and may be another app with an agent of its own.
-        environment.update(SERINUS_LAUNCH_FD=str(marker), SERINUS_APP="".join(header[2:3]))
+        environment.update(SERINUS_LAUNCH_FD=str(marker), SERINUS_LAUNCH_APP="".join(header[2:3]))
         # A Python app would write its caches into its own, immutable tree.
         environment.setdefault("PYTHONDONTWRITEBYTECODE", "1")
         try:  # 6

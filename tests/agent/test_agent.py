@@ -402,11 +402,11 @@ def test_what_a_launcher_told_another_app_is_not_for_this_one(
     monkeypatch.setenv("SERINUS_ROOT", str(tmp_path / "there"))
     monkeypatch.setenv("SERINUS_LAUNCH", "2f1c9a54-7b0e-4d3c-9a61-0c5f6f2b8e11")
 
-    monkeypatch.setenv("SERINUS_APP", "editor")
+    monkeypatch.setenv("SERINUS_LAUNCH_APP", "editor")
     agent = for_app(world)
     assert agent._parts.settings.root.name == "serinus"
     assert agent._launch_id is None
-    monkeypatch.setenv("SERINUS_APP", "demo")
+    monkeypatch.setenv("SERINUS_LAUNCH_APP", "demo")
     agent = for_app(world)
     assert agent._parts.settings.root == tmp_path / "there"
     assert agent._launch_id is not None

@@ -88,7 +88,7 @@ def test_the_app_is_told_its_launch_and_its_root(tmp_path: Path) -> None:
 
 def test_the_app_is_told_which_app_was_meant(tmp_path: Path) -> None:
     installation = an_installation(tmp_path)
-    install(installation, an_app("1.0", 'echo "$SERINUS_APP" > "$SERINUS_ROOT/told"'))
+    install(installation, an_app("1.0", 'echo "$SERINUS_LAUNCH_APP" > "$SERINUS_ROOT/told"'))
 
     run(installation)
 
