@@ -78,7 +78,7 @@ def test_rollouts_are_listed_newest_first(released: Cli) -> None:
     assert [item["version"] for item in listed] == ["1.1.0", "1.0.0"]
     assert [row[1:5] for row in table] == [
         ["1.1.0", "stable", "active", "internal"],
-        ["1.0.0", "stable", "superseded", "all"],
+        ["1.0.0", "stable", "completed", "all"],
     ]
 
 
@@ -206,7 +206,7 @@ def test_changes_are_printed_one_by_one(released: Cli) -> None:
     lines = released.run("rollout", "watch", "1.1.0", "--seconds", "0.1", "--json").out.splitlines()
 
     assert len(done.out.splitlines()) == 4
-    assert "rollout 1.0.0 stable: state=superseded ring=all" in done.out
+    assert "rollout 1.0.0 stable: state=completed ring=all" in done.out
     assert "release 1.1.0 stable: platforms=linux-x86_64" in done.out
     seen = [json.loads(line) for line in lines]
     assert [line["what"] for line in seen] == ["release 1.1.0 stable", "rollout 1.1.0 stable"]
