@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from packaging.version import Version
 
-from rollout.compose import shape_at
+from rollout.compose import Shape, shape_at
 from rollout.documents import check_against_policy
 from rollout.errors import DocumentError
 from rollout.history import History
@@ -32,7 +32,7 @@ from rollout.model import (
     RolloutState,
 )
 from rollout.rings import ceiling_at, is_internal
-from rollout.widening import is_no_wider, lost_holds, next_ramp_position, shape_of
+from rollout.widening import adds_internal, is_no_wider, lost_holds, next_ramp_position, shape_of
 
 Releases = Mapping[str, Mapping[Version, Release]]
 """The signed releases of one channel: platform -> version -> release."""
@@ -192,7 +192,9 @@ class _Judge:
             # Not compared with the ramp, which may have changed since, or with holds, which
             # may have been lifted: either would stand in the way of the pull that brings it.
             left_as = self.history.completed.get(entry.version)
-            if left_as is not None and is_no_wider(left_as, shape, self.policy):
+            if left_as is not None and (
+                is_no_wider(left_as, shape, self.policy) or self._opens_internal(left_as, shape)
+            ):
                 return [self._covered(entry, "is the last-good one again", 0)]
             return [self._completed(entry), self._outside(entry, "starts as completed", 1)]
         if ramp and shape == shape_at(ramp, 0, self.policy.internal_groups):
@@ -216,18 +218,36 @@ class _Judge:
         if RolloutState.PULLED in {was.state, entry.state}:  # what is withdrawn exposes nobody
             is_new = was.state is not RolloutState.PULLED
             return [_narrowing(entry, "pulled", Act.PULL)] if is_new else []
+        named = self._internal(was, entry)
+        if named:
+            was = replace(was, rings=entry.rings)
         parts = [
+            *named,
             *self._state(was, entry),
             *self._exposure(was, entry),
             *self._holds(was, entry),
             *self._from(was, entry),
         ]
-        kinds = {part.kind for part in parts}
+        kinds = {part.kind for part in parts if part not in named}
         if kinds.isdisjoint(_RAISING):
             return parts
         if ChangeKind.DE_ESCALATION in kinds:
             parts.append(self._outside(entry, "both narrower and wider"))
         return [*parts, *self._bounds(entry)]
+
+    def _internal(self, was: Entry, entry: Entry) -> list[Change]:
+        """Judge what becomes of an entry because the policy named its first internal groups.
+
+        That comes with the next change of the document, whatever it is, and must not stand in
+        the way of a pause, a pull or a hold.
+        """
+        before, after = shape_of(was), shape_of(entry)
+        if self._opens_internal(before, after):
+            return [self._covered(entry, "for the internal groups too", 0)]
+        # What is paused takes nobody in, and it is people who resume it.
+        if entry.state is RolloutState.PAUSED and adds_internal(before, after, self.policy):
+            return [_narrowing(entry, "for the internal groups too")]
+        return []
 
     def _state(self, was: Entry, entry: Entry) -> list[Change]:
         if was.state is entry.state:
@@ -271,6 +291,15 @@ class _Judge:
             return [self._outside(entry, why)]
         step = self.policy.ramp[position]
         return [self._covered(entry, f"promoted to {step.ring}", step.approvals)]
+
+    def _opens_internal(self, was: Shape, now: Shape) -> bool:
+        """Whether all that *now* adds is what the ramp opens before anything else.
+
+        Whoever approved the rollout's start approved as much.
+        """
+        ramp = self.policy.ramp
+        begins_internal = bool(ramp) and ramp[0].exposure_bp is None
+        return begins_internal and adds_internal(was, now, self.policy)
 
     def _holds(self, was: Entry, entry: Entry) -> list[Change]:
         lost = [self._outside(entry, f"hold {hold.id} lifted") for hold in lost_holds(was, entry)]

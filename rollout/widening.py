@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from rollout.compose import Shape, shape_at
 from rollout.model import Audience, Entry, Hold, OpenRing, Policy
@@ -34,6 +35,16 @@ def is_no_wider(was: Shape, now: Shape, policy: Policy) -> bool:
     return now.holdback_bp >= was.holdback_bp and all(
         any(_contains(old, ring, policy) for old in was.rings) for ring in now.rings
     )
+
+
+def adds_internal(was: Shape, now: Shape, policy: Policy) -> bool:
+    """Whether *now* is *was* and, in rings of their own, the policy's internal groups.
+
+    A rollout whose internal ring had nobody in it becomes that by itself, once the policy
+    names its first groups.
+    """
+    others = tuple(ring for ring in now.rings if not is_internal(ring, policy))
+    return now != was and replace(now, rings=others) == was
 
 
 def lost_holds(was: Entry, entry: Entry) -> tuple[Hold, ...]:

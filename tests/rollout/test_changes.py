@@ -18,6 +18,7 @@ from rollout.model import (
     Audience,
     Automatic,
     Entry,
+    OpenRing,
     Policy,
     Release,
     Rollout,
@@ -164,6 +165,73 @@ def test_the_policy_may_name_other_internal_groups() -> None:
     assert change.kind is ChangeKind.DE_ESCALATION
 
 
+NOBODY = replace(POLICY, internal_groups=())
+HOLD = PlacedHold(hold=a_hold())
+
+
+@pytest.mark.parametrize(
+    ("new", "kind"),
+    [
+        (of(a_rollout(position=1)), ChangeKind.COVERED),
+        (of(a_rollout(position=1), holds=(HOLD,)), ChangeKind.COVERED),
+        (of(a_rollout(position=1, state=RolloutState.PAUSED)), ChangeKind.COVERED),
+    ],
+)
+def test_the_first_internal_groups_of_a_policy_stand_in_nobodys_way(
+    new: RolloutDocument, kind: ChangeKind
+) -> None:
+    change = judged(of(a_rollout(position=1), policy=NOBODY), new)
+
+    assert (change.kind, change.approvals_needed) == (kind, 0)
+
+
+@pytest.mark.parametrize("ramp", [(), LADDER[1:]])
+def test_where_the_ramp_begins_with_others_internal_groups_only_join_what_is_paused(
+    ramp: tuple[Step, ...],
+) -> None:
+    policy = replace(POLICY, ramp=ramp)
+    old = of(a_rollout(position=1), policy=NOBODY)
+
+    paused = judged(old, PAUSED, policy=policy)
+    offered = judged(old, FIRST, policy=policy)
+
+    assert (paused.kind, paused.approvals_needed) == (ChangeKind.DE_ESCALATION, 0)
+    assert paused.acts == (Act.PAUSE,)
+    assert (offered.kind, offered.approvals_needed) == (ChangeKind.ESCALATION, 1)
+
+
+GENERAL = a_ring(name="1%", exposure_bp=100)
+STAFF = a_ring(name="internal", audience=Audience(groups=("staff",)))
+
+
+@pytest.mark.parametrize(
+    "rings",
+    [
+        (STAFF, replace(GENERAL, exposure_bp=101)),
+        (STAFF, GENERAL, a_ring(name="all", exposure_bp=100, audience=Audience(country=("AT",)))),
+        (replace(STAFF, audience=Audience(groups=("press",))), GENERAL),
+        (replace(STAFF, audience=Audience(groups=("press", "staff"))), GENERAL),
+    ],
+)
+@pytest.mark.parametrize("state", [RolloutState.ACTIVE, RolloutState.PAUSED])
+def test_nobody_else_joins_with_the_first_internal_groups(
+    rings: tuple[OpenRing, ...], state: RolloutState
+) -> None:
+    old = document(an_entry(rings=(GENERAL,)))
+
+    change = judged(old, document(an_entry(rings=rings, state=state)))
+
+    assert (change.kind, change.approvals_needed) == (ChangeKind.ESCALATION, 1)
+
+
+def test_internal_groups_that_join_what_is_paused_are_offered_nothing_without_people() -> None:
+    old = of(a_rollout(position=1, state=RolloutState.PAUSED), policy=NOBODY)
+
+    change = judged(old, FIRST, policy=replace(POLICY, ramp=()))
+
+    assert (change.kind, change.approvals_needed) == (ChangeKind.ESCALATION, 1)
+
+
 def test_a_pause_is_never_delayed_though_the_version_was_revoked() -> None:
     policy = replace(POLICY, revoked=frozenset({NEW}), floor=Version("9"))
 
@@ -304,6 +372,18 @@ def test_the_last_good_release_comes_back_with_a_pull(entry: Entry) -> None:
     change = returning(entry, GOOD)
 
     assert (change.kind, change.approvals_needed) == (ChangeKind.COVERED, 0)
+
+
+def test_the_last_good_release_comes_back_though_the_policy_named_its_first_internal_groups() -> (
+    None
+):
+    entry = replace(GOOD, rings=(STAFF, *GOOD.rings))
+
+    change = returning(entry, GOOD)
+    beside = returning(entry, GOOD, replace(POLICY, ramp=LADDER[1:]))
+
+    assert (change.kind, change.approvals_needed) == (ChangeKind.COVERED, 0)
+    assert (beside.kind, beside.approvals_needed) == (ChangeKind.ESCALATION, 1)
 
 
 def test_a_changed_ramp_does_not_stand_in_the_way_of_a_pull() -> None:

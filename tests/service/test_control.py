@@ -325,6 +325,41 @@ def test_a_pause_is_recorded_though_another_process_holds_the_lease(released: Wo
     assert (released.clock.now() - before).total_seconds() >= PATIENCE_SECONDS
 
 
+OWN_LADDER = (Step(ring="crew"), Step(ring="all", exposure_bp=10_000, soak_seconds=60))
+
+
+@pytest.mark.parametrize("ladder", [None, OWN_LADDER])
+@pytest.mark.parametrize("verb", ["pause", "pull"])
+def test_the_first_internal_group_of_a_policy_delays_neither_pause_nor_pull(
+    tmp_path: Path, verb: str, ladder: tuple[Step, ...] | None
+) -> None:
+    world = a_registered_world(tmp_path / "signer", internal_groups=())
+    world.publish("2.0.0")
+    world.complete("2.0.0")
+    world.publish("2.1.0", rollback_to=["2.0.0"])
+    rollout = world.start("2.1.0", ladder=ladder, reason="a test")
+    world.change_policy(internal_groups=("staff",))
+
+    stopped = getattr(world.services().control, verb)(world.caller(), APP, rollout.id)
+
+    assert entry_of(world, rollout).state is stopped.state  # type: ignore[union-attr]
+    assert not world.services().reconciler.is_due(APP)
+
+
+def test_the_first_internal_group_of_a_policy_is_taken_in_by_the_next_reconcile(
+    tmp_path: Path,
+) -> None:
+    world = a_registered_world(tmp_path / "signer", internal_groups=())
+    world.publish("2.0.0")
+    rollout = world.start("2.0.0")
+    world.change_policy(internal_groups=("staff",))
+
+    world.services().reconciler.reconcile(APP)
+
+    internal = entry_of(world, rollout).rings[0]  # type: ignore[union-attr]
+    assert internal.audience.groups == ("staff",)
+
+
 def test_a_resume_ends_a_pause(released: World) -> None:
     rollout = released.start("2.1.0")
     control = released.services().control
