@@ -164,7 +164,12 @@ class _Child:
             self._bury(self._process, now)
         if now >= self._start_after:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, env=self._environment
+                self._command,
+                stdin=subprocess.PIPE,
+                env=self._environment,
+                # Ctrl-C goes to a whole group. Who stops when is the supervisor's to say, and a
+                # web server that is interrupted and terminated at once waits for its workers.
+                process_group=0,
             )
             self._started_at = now
 

@@ -89,7 +89,7 @@ class Server:
         return document
 
     def start(self) -> None:
-        """Start the server, in a process group of its own, and wait until it is ready."""
+        """Start the server and wait until it is ready."""
         self.process = subprocess.Popen(
             # Gone with the tests, however they end.
             [
@@ -103,7 +103,6 @@ class Server:
             ],
             cwd=self.folder,
             env=self.environment,
-            start_new_session=True,
         )
         until = time.monotonic() + _READY_SECONDS
         while time.monotonic() < until:
@@ -116,8 +115,9 @@ class Server:
     def kill(self) -> None:
         """End every process of the server at once, as a power cut does."""
         assert self.process is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        for pid in (self.process.pid, *_offspring(self.process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
 
@@ -130,11 +130,14 @@ class Server:
 
     def publish(self, version: str, *more: str) -> dict[str, Any]:
         """Publish a small real program that prints its version."""
+        return self.serinus(*self.release(version), *more)
+
+    def release(self, version: str) -> Sequence[str]:
+        """Write such a program, and return the command that publishes it."""
         program = self.folder / f"notes-{version}"
         program.write_text(f"#!/bin/sh\necho notes {version}\n")
         program.chmod(0o755)
-        artifact = f"{LINUX}={program}"
-        return self.serinus("release", "publish", version, "--artifact", artifact, *more)
+        return ("release", "publish", version, "--artifact", f"{LINUX}={program}")
 
     def check_in(self, install_id: str, version: str | None = "1.0.0") -> dict[str, Any]:
         """Check in as an agent of another make would."""
@@ -201,11 +204,7 @@ def a_server(folder: Path, *, workers: int = 1, policy: str = POLICY) -> Iterato
         server.start()
         yield server
     finally:
-        process = server.process
         server.stop()
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _answers(url: str) -> bool:
@@ -217,6 +216,14 @@ def _answers(url: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _offspring(pid: int) -> Iterator[int]:
+    """Yield the processes that *pid* started, and those that these did."""
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            yield int(child)
+            yield from _offspring(int(child))
 
 
 def an_id() -> str:
