@@ -9,13 +9,15 @@ what counts is what ``signing.admit`` says of the result.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from securesystemslib.signer import Key, Signer
 from tuf.api.metadata import Delegations, Root, Targets
 
+from rollout.documents import parse_release
+from signing.contents import role_contents
 from signing.delegations import (
     authorised,
     delegate,
@@ -42,6 +44,7 @@ from signing.roles import (
     parse_role,
 )
 from signing.state import RepositoryState
+from signing.verify import SignedFile
 
 STANDBY_KEY = "timestamp-standby"
 """Name of the cold second timestamp key among the online keys."""
@@ -152,6 +155,30 @@ def sign_releases(
     if set(delegated_to(targets)) != known:
         signed[TARGETS] = renewed_targets(current, targets, signers, now)
     return signed
+
+
+def is_released(current: RepositoryState, draft: Draft) -> bool:
+    """Tell whether *current* names the draft's release, with the same files on the same terms.
+
+    A draft gets a new salt and time whenever it is made, so these may differ.
+
+    Raises:
+        CeremonyError: ``bad_document``: the draft is no release of this app.
+        TrustError: The metadata is not what it should be.
+    """
+    role, _ = release_targets(current.app, draft)
+    signed = role_contents(current, str(role))
+    drafted = parse_release(draft.document)
+    release = signed.releases.get(drafted.version)
+    return (
+        release is not None
+        and replace(drafted, salt=release.salt, released_at=release.released_at) == release
+        and all(
+            signed.files.get(path)
+            == SignedFile(path=path, sha256=sha256, length_bytes=length_bytes)
+            for path, (sha256, length_bytes) in draft.files.items()
+        )
+    )
 
 
 def sign_policy(

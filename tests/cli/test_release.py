@@ -122,6 +122,13 @@ def test_a_version_is_published_once(released: Cli) -> None:
     assert code == "released_already"
 
 
+def test_a_publication_made_again_has_nothing_to_do(released: Cli) -> None:
+    program = f"{LINUX}={released.program('1.1.0')}"
+    again = ("release", "publish", "1.1.0", "--artifact", program, "--rollback-to", "1.0.0")
+
+    assert released.json(*again, code=3) == {"version": "1.1.0"}
+
+
 def test_of_publishers_who_race_the_later_ones_sign_again(cli: Cli) -> None:
     """All sign upon the same state; the server takes one, and the others go on from there."""
     racers = [

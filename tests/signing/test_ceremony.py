@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from tuf.api.metadata import Delegations, SuccinctRoles
 
 from rollout.documents import render_release
 from rollout.model import MustReach
-from signing.ceremony import first_repository, resign, sign_policy, sign_releases
+from signing.ceremony import first_repository, is_released, resign, sign_policy, sign_releases
 from signing.chain import walk
 from signing.contents import role_contents
 from signing.delegations import delegate
@@ -290,6 +291,20 @@ def test_a_release_without_its_key_is_not_signed() -> None:
         sign_releases(a_world().state, [a_draft()], [key("second")], NOW)
 
     assert (refused(caught), caught.value.role) == ("no_key", RELEASES)
+
+
+def test_a_release_drafted_again_is_known_by_its_files_and_terms() -> None:
+    state = a_world(a_release("1.0")).state
+
+    assert is_released(state, a_draft("1.0"))
+    assert is_released(
+        state, a_draft("1.0", salt=bytes(range(32)), released_at=NOW + timedelta(days=1))
+    )
+    assert not is_released(state, a_draft("1.0", security=True))
+    assert not is_released(state, a_draft("1.1"))
+    assert not is_released(state, a_draft("1.0", platform="windows-x86_64"))
+    other = {path: ("0" * 64, length) for path, (_, length) in a_draft("1.0").files.items()}
+    assert not is_released(state, replace(a_draft("1.0"), files=other))
 
 
 def test_a_version_is_released_once() -> None:

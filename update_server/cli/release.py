@@ -16,8 +16,8 @@ from signing.ceremony import sign_releases
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, local, option, remote
 from update_server.cli.draft import Draft, Source, draft_release
-from update_server.cli.errors import UsageError
-from update_server.cli.signing import submit
+from update_server.cli.errors import NOTHING_TO_DO, UsageError
+from update_server.cli.signing import signed_already, submit
 from update_server.cli.upload import upload
 from update_server.cli.verify import verify_server
 from update_server.clock import SystemClock
@@ -71,7 +71,7 @@ def publish(
     """Sign VERSION with the workspace's keys, upload it, and hand it in. Nobody gets it yet.
 
     What is signed cannot be changed any more; a version has its files and ways back for good.
-    When it breaks off, the same command goes on where it was.
+    When it breaks off, the same command goes on where it was; exit code 3 if all is done.
 
     Example: serinus release publish 2.1.0 --artifact linux-x86_64=dist/notes --rollback-to 2.0.0
     """
@@ -101,13 +101,16 @@ def publish(
             draft_release(source, platform, path, folder=Path(folder), now=now)
             for platform, path in trees.items()
         ]
+        to_sign = [draft.to_sign for draft in drafts]
+        if signed_already(session, to_sign):
+            session.console.document({"version": render_version(source.version)})
+            session.console.print(f"{session.app} {source.version} is published already")
+            return NOTHING_TO_DO
         _upload(session, drafts)
     answer = submit(
         session,
         ("releases", "targets"),
-        lambda state, signers: sign_releases(
-            state, [draft.to_sign for draft in drafts], signers, now
-        ),
+        lambda state, signers: sign_releases(state, to_sign, signers, now),
     )
     session.console.document(
         {

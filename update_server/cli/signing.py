@@ -7,6 +7,8 @@ from typing import Any
 
 from securesystemslib.signer import Signer
 
+from signing.ceremony import is_released
+from signing.drafts import Draft
 from signing.errors import SigningError
 from signing.keys import load_signer
 from signing.state import RepositoryState
@@ -43,6 +45,15 @@ def submit(session: Session, roles: Sequence[str], sign: Sign) -> dict[str, Any]
     except SigningError as error:
         raise CliError(error.code, str(error)) from error
     raise AssertionError("unreachable")
+
+
+def signed_already(session: Session, drafts: Sequence[Draft]) -> bool:
+    """Tell whether the server has all of *drafts*; raises CliError for one that is none."""
+    state = current_state(session)
+    try:
+        return all(is_released(state, draft) for draft in drafts)
+    except SigningError as error:
+        raise CliError(error.code, str(error)) from error
 
 
 def current_state(session: Session) -> RepositoryState:
