@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rollout.model import Action, Reason, RolloutState
+from signing.contents import RELEASE_FILE
 from tests.public_world import (
     APP,
     CHANNEL,
@@ -144,6 +145,18 @@ def test_a_pulled_rollout_marks_its_release(world: World) -> None:
     world.refresh()
 
     assert world.tables.of(APP).table.pulled == {(CHANNEL, V2)}
+
+
+def test_a_release_document_is_not_withdrawn_with_its_release(world: World) -> None:
+    path = f"{APP}/releases/{CHANNEL}/{PLATFORM}/{V2}/{RELEASE_FILE}"
+    release = (CHANNEL, PLATFORM, str(V2))
+    with world.database.transaction() as stores:
+        target = StoredTarget(app=APP, path=path, sha256="a" * 64, length_bytes=3, release=release)
+        stores.releases.add_targets([target])
+        stores.apps.bump(APP)
+    world.refresh()
+
+    assert world.tables.of(APP).table.files[path].version is None
 
 
 def test_secrets_stay_as_the_first_process_made_them() -> None:

@@ -29,7 +29,7 @@ def check_approved(change: Change, *, override: bool, reason: str) -> None:
     if change.kind is ChangeKind.ESCALATION:
         if not override:
             raise ApprovalsMissingError(
-                max(1, change.approvals_needed), change.why, "override it, with a reason"
+                max(1, change.approvals_needed), change.why, "an override, with a reason"
             )
         if not reason.strip():
             raise BadValueError("reason", "what leaves the signed ramp needs a reason")

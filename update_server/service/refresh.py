@@ -17,6 +17,7 @@ from packaging.version import Version
 from rollout.documents import parse_policy, parse_release, parse_rollout
 from rollout.errors import RolloutError
 from rollout.model import Documents, Reason, RolloutState
+from update_server.service.placement import is_document
 from update_server.service.ports import (
     App,
     Clock,
@@ -218,7 +219,8 @@ def _files(targets: Sequence[StoredTarget]) -> Mapping[str, KnownFile]:
     files: dict[str, KnownFile] = {}
     for target in targets:
         channel, version = None, None
-        if target.release is not None:
+        # A pull takes back what may run. Documents say what was signed, and stay.
+        if target.release is not None and not is_document(target):
             channel, version = target.release[0], Version(target.release[2])
         folder, _, name = target.path.rpartition("/")
         hashed = f"{folder}/{target.sha256}.{name}" if folder else f"{target.sha256}.{name}"
