@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running import Server, a_server
+from tests.e2e.running import Server, a_server, init
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("workspace")
+    init(folder)
+    return folder
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    with a_server(tmp_path / "updates") as server:
+def server(workspace: Path, tmp_path: Path) -> Iterator[Server]:
+    with a_server(workspace, tmp_path / "updates") as server:
         yield server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,14 @@ class Server:
     public: str
     admin: str
     process: subprocess.Popen[bytes] | None = None
-    workers: int = 1
-    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its commands run with: nothing of the caller's settings."""
+        others = {
+            name: text for name, text in os.environ.items() if not name.startswith("SERINUS_")
+        }
+        return others | {"SERINUS_PASSPHRASE_FILE": str(self.folder / "passphrase")}
 
     @property
     def agents_url(self) -> str:
@@ -180,26 +187,24 @@ class Server:
                 return error.code, json.load(error)
 
 
-@contextlib.contextmanager
-def a_server(folder: Path, *, workers: int = 1, policy: str = POLICY) -> Iterator[Server]:
-    """Make a workspace and start its server; stop it, and all its processes, at the end."""
-    public, admin = (f"127.0.0.1:{port}" for port in _free_ports(2))
-    folder.mkdir(parents=True, exist_ok=True)
+def init(folder: Path) -> None:
+    """Make a workspace with keys at their full cost; servers take copies of it."""
     (folder / "passphrase").write_text(PASSPHRASE)
-    (folder / "policy.toml").write_text(policy)
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("SERINUS_")},
-        "SERINUS_PASSPHRASE_FILE": str(folder / "passphrase"),
-    }
-    server = Server(
-        folder=folder, public=public, admin=admin, workers=workers, environment=environment
+    (folder / "policy.toml").write_text(POLICY)
+    Server(folder=folder, public="", admin="").serinus(
+        "init", ".", "--app", APP, "--platform", LINUX, "--policy", "policy.toml"
     )
-    server.serinus(
-        "init", ".", "--app", APP, "--platform", LINUX, "--policy", "policy.toml",
-        "--public", public, "--admin", admin,
-    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def a_server(workspace: Path, folder: Path, *, workers: int = 1) -> Iterator[Server]:
+    """Start a server with a copy of *workspace*; stop it, and all its processes, at the end."""
+    shutil.copytree(workspace, folder)
+    public, admin = (f"127.0.0.1:{port}" for port in _free_ports(2))
     config = folder / "serinus.toml"
-    config.write_text(config.read_text().replace("[server]", f"[server]\nworkers = {workers}"))
+    text = config.read_text().replace("127.0.0.1:8080", public).replace("127.0.0.1:8081", admin)
+    config.write_text(text.replace("[server]", f"[server]\nworkers = {workers}"))
+    server = Server(folder=folder, public=public, admin=admin)
     try:
         server.start()
         yield server

@@ -59,8 +59,10 @@ class Load:
             link.close()
 
 
-def test_no_check_in_is_answered_with_a_release_after_its_pull_returned(tmp_path: Path) -> None:
-    with a_server(tmp_path / "updates", workers=8) as server:
+def test_no_check_in_is_answered_with_a_release_after_its_pull_returned(
+    workspace: Path, tmp_path: Path
+) -> None:
+    with a_server(workspace, tmp_path / "updates", workers=8) as server:
         server.publish("1.1.0")
         server.serinus("rollout", "start", "1.1.0", "--ring", "all", "--reason", "test")
         with Load(server) as load:
