@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rollout.documents import render_rollout
+from tests.fakes import FakeClock
 from tests.signer.signer_world import SignerWorld, a_document, a_world, an_entry
 from tests.signing.world import APP
 from update_server.service.ports import SignerRefusedError, UnavailableError
@@ -51,7 +52,7 @@ def test_everything_that_can_be_asked_goes_through_the_socket(
     signed = remote.sign_rollout(APP, "stable", document, [ann], based_on=newest, automatic=False)
     refreshed = remote.refresh(APP)
 
-    assert keys == world.signer.new_app(APP)
+    assert keys == remote.online_keys(APP) == world.signer.new_app(APP)
     assert refreshed.timestamp_version == signed.timestamp_version + 1
     assert remote.status(APP) == world.signer.status(APP) == refreshed
     assert remote.admit(APP, {"root": refreshed.metadata["root"]}, {}) == refreshed
@@ -89,6 +90,56 @@ def test_nonsense_on_the_socket_ends_neither_signer_nor_secret(path: Path, log: 
 
     assert SocketSigner(path).status(APP).timestamp_version > 0
     assert log
+
+
+class Leaping(FakeClock):
+    """A clock on which so much time passes between two looks."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def monotonic(self) -> float:
+        self.sleep(self._seconds)
+        return super().monotonic()
+
+
+def test_who_sends_byte_by_byte_is_cut_off_in_time(tmp_path: Path, path: Path) -> None:
+    world, stop, log = a_world(tmp_path / "signer"), threading.Event(), list[str]()
+    serve = threading.Thread(
+        target=link.serve, args=(path, world.signer, stop, log.append, Leaping(3))
+    )
+    serve.start()
+    while not path.is_socket():
+        serve.join(0.01)
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as raw:
+        raw.settimeout(2)  # less than any time-out of the signer's
+        raw.connect(str(path))
+        raw.sendall(b"{")
+        answer = raw.recv(4096)
+    stop.set()
+    serve.join()
+
+    assert answer == b""
+    assert "too slow" in log[0]
+
+
+@pytest.mark.usefixtures("world")
+def test_who_asks_waits_no_longer_than_for_one_answer(path: Path) -> None:
+    with pytest.raises(UnavailableError, match="too slow"):
+        SocketSigner(path, Leaping(60)).status(APP)
+
+
+@pytest.mark.parametrize("name", ["", "Demo", "../demo", "a" * 65])
+def test_what_can_be_no_apps_name_is_refused_and_no_fault(
+    world: SignerWorld, path: Path, log: list[str], name: str
+) -> None:
+    for ask in (SocketSigner(path).status, SocketSigner(path).new_app, world.signer.online_keys):
+        with pytest.raises(SignerRefusedError) as refused:
+            ask(name)
+        assert refused.value.code == "bad_name"
+    assert log == []
 
 
 @pytest.mark.usefixtures("world")

@@ -440,6 +440,20 @@ def test_online_keys_are_made_once_and_only_their_owner_can_read_them(world: Sig
         assert path.stat().st_mode & 0o077 == 0
 
 
+def test_to_look_at_keys_makes_none(world: SignerWorld) -> None:
+    known = world.signer.online_keys(APP)
+    (world.folder / APP / "rollout.pem").unlink()
+
+    for app in (APP, "paint"):
+        with pytest.raises(SignerRefusedError) as refused:
+            world.signer.online_keys(app)
+        assert refused.value.code == "no_key"
+
+    assert set(known) == {"rollout", "snapshot", "timestamp", "timestamp-standby"}
+    assert not (world.folder / APP / "rollout.pem").exists()
+    assert not (world.folder / "paint").exists()
+
+
 def test_the_rollout_key_of_one_app_signs_for_no_other(world: SignerWorld) -> None:
     other = world.signer.new_app("paint")
 

@@ -42,9 +42,9 @@ class AppRegistry:
             return stores.apps.get(name)
 
     def get(self, name: str) -> KnownApp:
-        """Return one app with its online keys. Raises NotFoundError."""
+        """Return one app with its online keys. Raises NotFoundError, SignerRefusedError."""
         app = self.named(name)
-        return KnownApp(app=app, online_keys=self._signer.new_app(name))
+        return KnownApp(app=app, online_keys=self._signer.online_keys(name))
 
     def add(
         self, caller: Caller, name: str, channels: Sequence[str], platforms: Sequence[str]

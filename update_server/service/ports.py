@@ -68,6 +68,10 @@ class UnavailableError(PortError):
     """The thing behind the port does not answer, or has no room."""
 
 
+class BusyError(UnavailableError):
+    """Somebody else is at it and will soon have done. Nothing was written."""
+
+
 class SignerRefusedError(PortError):
     """The signer will not sign. ``code`` is stable, snake_case; ``data`` goes to the caller."""
 
@@ -510,7 +514,8 @@ class Blobs(Protocol):
         self, app: str, sha256: str, offset_bytes: int, total_bytes: int, stream: BinaryIO
     ) -> int: ...
 
-    # append: returns the new offset; OffsetMismatchError, DigestMismatchError, UnavailableError
+    # append: returns the new offset; OffsetMismatchError, DigestMismatchError, BusyError,
+    # UnavailableError
     # a finished upload is readable as key "blobs/<app>/<sha256>"
     def sweep(self, now: datetime, older_than: timedelta) -> int: ...  # abandoned uploads
 
@@ -565,8 +570,9 @@ class Signer(Protocol):
     ``files`` maps target paths to (sha256, length in bytes).
     """
 
-    # new_app: the online public keys by role
+    # the online public keys by role: made where they are missing, or refused as no_key
     def new_app(self, app: str) -> Mapping[str, Mapping[str, Any]]: ...
+    def online_keys(self, app: str) -> Mapping[str, Mapping[str, Any]]: ...
     def admit(
         self, app: str, submitted: Mapping[str, bytes], files: Mapping[str, tuple[str, int]]
     ) -> SignedState: ...

@@ -87,7 +87,7 @@ class Publisher:
         """Return the state to build upon. Raises NotFoundError for an unknown app."""
         with self._database.reading() as stores:
             app = stores.apps.get(name)
-        keys = self._signer.new_app(name)
+        keys = self._signer.online_keys(name)
         state = self._signer.status(name)
         return SigningView(
             app=app, online_keys=keys, versions=_versions(state), metadata=state.metadata

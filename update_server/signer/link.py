@@ -16,7 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from update_server.clock import SystemClock
 from update_server.service.ports import (
+    Clock,
     SignedState,
     Signer,
     SignerRefusedError,
@@ -25,19 +27,25 @@ from update_server.service.ports import (
 
 _LINE_LIMIT_BYTES = 32 * 1024 * 1024  # metadata of 300 roles with their documents
 _TIMEOUT_SECONDS = 30.0
-_REQUEST_SECONDS = 5.0  # one asker that stalls must not keep a pull waiting
+_REQUEST_SECONDS = 5.0  # one asker that stalls, or dribbles, must not keep a pull waiting
 _CHUNK_BYTES = 65_536
 
 
 class SocketSigner:
     """The signer, seen from the other processes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self._path = path
+        self._clock = clock or SystemClock()
 
     def new_app(self, app: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the public halves of the app's online keys, making them when there are none."""
         keys: Mapping[str, Mapping[str, Any]] = self._ask("new_app", app=app)["keys"]
+        return keys
+
+    def online_keys(self, app: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the public halves of the app's online keys; refused when there are none."""
+        keys: Mapping[str, Mapping[str, Any]] = self._ask("online_keys", app=app)["keys"]
         return keys
 
     def admit(
@@ -91,7 +99,7 @@ class SocketSigner:
                 link.settimeout(_TIMEOUT_SECONDS)
                 link.connect(str(self._path))
                 link.sendall(line)
-                answer = json.loads(_read_line(link))
+                answer = json.loads(_read_line(link, _TIMEOUT_SECONDS, self._clock))
         except (OSError, ValueError) as error:
             raise UnavailableError(f"the signer does not answer: {error}") from error
         if "refused" in answer:
@@ -103,12 +111,19 @@ class SocketSigner:
         return result
 
 
-def serve(path: Path, signer: Signer, stop: threading.Event, log: Callable[[str], None]) -> None:
+def serve(
+    path: Path,
+    signer: Signer,
+    stop: threading.Event,
+    log: Callable[[str], None],
+    clock: Clock | None = None,
+) -> None:
     """Answer on the socket at *path*, one request after the other, until *stop* is set.
 
     Raises:
         OSError: The socket cannot be made, or another signer listens on it.
     """
+    clock = clock or SystemClock()
     with _listener(path) as listener, selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         while not stop.is_set():
@@ -116,9 +131,10 @@ def serve(path: Path, signer: Signer, stop: threading.Event, log: Callable[[str]
                 continue
             link, _ = listener.accept()
             with link:
-                link.settimeout(_REQUEST_SECONDS)
                 try:
-                    link.sendall(_answer(signer, _read_line(link), log))
+                    answer = _answer(signer, _read_line(link, _REQUEST_SECONDS, clock), log)
+                    link.settimeout(_REQUEST_SECONDS)  # for all of it, unlike recv's
+                    link.sendall(answer)
                 except OSError as error:  # the asker went away: its verb is done all the same
                     log(f"an answer was not delivered: {error}")
     with contextlib.suppress(FileNotFoundError):
@@ -165,6 +181,8 @@ def _perform(signer: Signer, request: Mapping[str, Any]) -> Mapping[str, Any]:
     match request["verb"]:
         case "new_app":
             return {"keys": signer.new_app(app)}
+        case "online_keys":
+            return {"keys": signer.online_keys(app)}
         case "admit":
             submitted = {role: text.encode() for role, text in request["submitted"].items()}
             files = {path: (sha, int(size)) for path, (sha, size) in request["files"].items()}
@@ -201,10 +219,19 @@ def _text(metadata: Mapping[str, bytes]) -> dict[str, str]:
     return {role: data.decode() for role, data in metadata.items()}
 
 
-def _read_line(link: socket.socket) -> bytes:
+def _read_line(link: socket.socket, seconds: float, clock: Clock) -> bytes:
+    """Return one line, which must be here within so many *seconds*.
+
+    The socket's own time-out begins anew with every byte.
+    """
+    deadline = clock.monotonic() + seconds
     parts: list[bytes] = []
     size = 0
     while not (parts and parts[-1].endswith(b"\n")):
+        left_seconds = deadline - clock.monotonic()
+        if left_seconds <= 0:
+            raise TimeoutError("the line is too slow")
+        link.settimeout(left_seconds)
         part = link.recv(_CHUNK_BYTES)
         if not part:
             raise ConnectionError("the line broke off")

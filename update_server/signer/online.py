@@ -30,7 +30,7 @@ from securesystemslib.signer import Signer as KeySigner
 
 from rollout.changes import Act, Change, ChangeKind, happens_by_itself, judge_change
 from rollout.documents import parse_rollout, render_rollout
-from rollout.errors import RolloutError
+from rollout.errors import BadNameError, RolloutError
 from rollout.history import History, history_after
 from rollout.model import Policy, RolloutDocument
 from rollout.names import check_app
@@ -68,12 +68,21 @@ class OnlineSigner:
     def new_app(self, app: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the public halves of the app's online keys, making them when there are none."""
         with self._lock:
-            folder = self._folder / check_app(app)
+            folder = self._folder / _checked(app)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in _ONLINE_KEYS:
                 if not (folder / f"{name}.pem").exists():
                     new_plain_key(folder / f"{name}.pem", "serinus server")
-            return {name: render_key(self._key(app, name).public_key) for name in _ONLINE_KEYS}
+            return self._public_keys(app)
+
+    def online_keys(self, app: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the public halves of the app's online keys.
+
+        Raises:
+            SignerRefusedError: ``no_key``: one of them is missing.
+        """
+        with self._lock:
+            return self._public_keys(_checked(app))
 
     def admit(
         self, app: str, submitted: Mapping[str, bytes], files: Mapping[str, tuple[str, int]]
@@ -205,6 +214,9 @@ class OnlineSigner:
             timestamp=(self._key(app, "timestamp"),),
         )
 
+    def _public_keys(self, app: str) -> Mapping[str, Mapping[str, Any]]:
+        return {name: render_key(self._key(app, name).public_key) for name in _ONLINE_KEYS}
+
     def _key(self, app: str, name: str) -> KeySigner:
         path = self._folder / app / f"{name}.pem"
         try:
@@ -214,9 +226,17 @@ class OnlineSigner:
 
     def _recall(self, app: str) -> Memory:
         try:
-            return recall(self._folder / check_app(app), app)
+            return recall(self._folder / _checked(app), app)
         except BadStateError as error:
             raise SignerRefusedError("bad_memory", str(error)) from error
+
+
+def _checked(app: str) -> str:
+    """Return *app* if it can be an app's name, which is also that of its folder."""
+    try:
+        return check_app(app)
+    except BadNameError as error:
+        raise SignerRefusedError("bad_name", str(error)) from error
 
 
 def _parse(app: str, channel: str, document: bytes, now: datetime) -> RolloutDocument:
