@@ -153,7 +153,8 @@ class World:
         """Upload bytes; return their digest."""
         sha256 = hashlib.sha256(data).hexdigest()
         if not self.blobs.upload_done(APP, sha256):
-            self.services().uploads.append(APP, sha256, 0, len(data), io.BytesIO(data))
+            publisher, stream = self.caller(Role.PUBLISHER), io.BytesIO(data)
+            self.services().uploads.append(publisher, APP, sha256, 0, len(data), stream)
         return sha256
 
     def state(self) -> RepositoryState:

@@ -17,10 +17,10 @@ import pytest
 
 from update_server.blobs import LocalBlobs
 from update_server.service.ports import (
+    BusyError,
     ChangedError,
     ExistsError,
     NotFoundError,
-    UnavailableError,
 )
 
 DATA = b"some bytes"
@@ -280,7 +280,7 @@ class NestedUpload(io.BytesIO):
     def read(self, size: int | None = -1) -> bytes:
         try:
             self.blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA))
-        except UnavailableError:
+        except BusyError:
             self.refused = True
         return super().read(size)
 
@@ -305,7 +305,7 @@ def test_an_upload_finished_by_another_between_open_and_lock_is_told(
         flock(file, operation)
 
     monkeypatch.setattr(fcntl, "flock", after_another_finished)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(BusyError):
         blobs.append("demo", SHA, 0, len(DATA), io.BytesIO(DATA))
 
     assert blobs.read(f"blobs/demo/{SHA}") == DATA
@@ -404,7 +404,7 @@ def test_an_upload_that_is_a_blob_already_is_never_written_to(
     # Its process died between the two names, and the blob was tidied away since.
     (root / "blobs" / "demo" / sha256).rename(root / "uploads" / f"demo.{sha256}.part")
 
-    with pytest.raises(UnavailableError):
+    with pytest.raises(BusyError):
         blobs.append("demo", sha256, len(data), len(data) + 1, io.BytesIO(b"!"))
 
     assert blobs.read("private/demo/app.srn") == data

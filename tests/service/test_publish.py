@@ -204,7 +204,7 @@ def test_a_release_never_changes_though_it_left_the_metadata(registered: World) 
 def test_what_the_signer_alone_refuses_stores_nothing(registered: World) -> None:
     class Suspicious:
         def __init__(self, inner: Any) -> None:
-            self.status, self.new_app = inner.status, inner.new_app
+            self.status, self.online_keys = inner.status, inner.online_keys
 
         def admit(self, *_: object) -> object:
             raise SignerRefusedError("unsigned", "not by me")
@@ -267,30 +267,43 @@ SHA_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
 
 
 def test_an_upload_goes_on_where_it_broke_off(registered: World) -> None:
-    uploads = registered.services().uploads
+    uploads, publisher = registered.services().uploads, registered.caller(Role.PUBLISHER)
 
     assert uploads.progress(APP, SHA_OF_HELLO) == (0, False)
-    assert uploads.append(APP, SHA_OF_HELLO, 0, 5, io.BytesIO(b"he")) == (2, False)
+    assert uploads.append(publisher, APP, SHA_OF_HELLO, 0, 5, io.BytesIO(b"he")) == (2, False)
     with pytest.raises(OffsetMismatchError) as raised:
-        uploads.append(APP, SHA_OF_HELLO, 0, 5, io.BytesIO(b"hello"))
+        uploads.append(publisher, APP, SHA_OF_HELLO, 0, 5, io.BytesIO(b"hello"))
     assert raised.value.expected_bytes == 2
-    assert uploads.append(APP, SHA_OF_HELLO, 2, 5, io.BytesIO(b"llo")) == (5, True)
+    assert uploads.append(publisher, APP, SHA_OF_HELLO, 2, 5, io.BytesIO(b"llo")) == (5, True)
     assert uploads.progress(APP, SHA_OF_HELLO) == (5, True)
 
 
 def test_other_bytes_than_announced_are_gone(registered: World) -> None:
-    uploads = registered.services().uploads
+    uploads, publisher = registered.services().uploads, registered.caller(Role.PUBLISHER)
 
     with pytest.raises(DigestMismatchError):
-        uploads.append(APP, SHA_OF_HELLO, 0, 5, io.BytesIO(b"howdy"))
+        uploads.append(publisher, APP, SHA_OF_HELLO, 0, 5, io.BytesIO(b"howdy"))
 
     assert uploads.progress(APP, SHA_OF_HELLO) == (0, False)
 
 
 def test_an_unknown_app_takes_no_bytes(registered: World) -> None:
-    uploads = registered.services().uploads
+    uploads, publisher = registered.services().uploads, registered.caller(Role.PUBLISHER)
 
     with pytest.raises(NotFoundError):
         uploads.progress("ghost", SHA_OF_HELLO)
     with pytest.raises(NotFoundError):
-        uploads.append("ghost", SHA_OF_HELLO, 0, 5, io.BytesIO(b"hello"))
+        uploads.append(publisher, "ghost", SHA_OF_HELLO, 0, 5, io.BytesIO(b"hello"))
+
+
+def test_the_audit_log_says_once_who_uploaded_what(registered: World) -> None:
+    uploads, publisher = registered.services().uploads, registered.caller(Role.PUBLISHER)
+
+    uploads.append(publisher, APP, SHA_OF_HELLO, 0, 5, io.BytesIO(b"he"))
+    uploads.append(publisher, APP, SHA_OF_HELLO, 2, 5, io.BytesIO(b"llo"))
+    uploads.append(publisher, APP, SHA_OF_HELLO, 5, 5, io.BytesIO())
+
+    page, _ = registered.services().audit.page(APP, before_seq=None, limit=50)
+    (line,) = [record for record in page if record.action == "blob.upload"]
+    assert (line.actor, line.subject) == (publisher.name, SHA_OF_HELLO)
+    assert line.after == {"length_bytes": 5}

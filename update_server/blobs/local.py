@@ -159,7 +159,8 @@ class LocalBlobs:
         Raises:
             DigestMismatchError: The bytes are not those announced. They are gone.
             OffsetMismatchError: The upload goes on elsewhere.
-            UnavailableError: The disk is full, or somebody else is uploading this.
+            BusyError: Somebody else is uploading this.
+            UnavailableError: The disk is full.
         """
         return self._uploads.append(app, sha256, offset_bytes, total_bytes, stream)
 

@@ -13,11 +13,7 @@ from typing import BinaryIO
 
 from update_server.blobs import files
 from update_server.blobs.keys import blob_key, check_app_segment, check_sha256
-from update_server.service.ports import (
-    DigestMismatchError,
-    OffsetMismatchError,
-    UnavailableError,
-)
+from update_server.service.ports import BusyError, DigestMismatchError, OffsetMismatchError
 
 _CHUNK_BYTES = 1 << 20
 
@@ -85,16 +81,16 @@ class LocalUploads:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise UnavailableError("this upload is under way elsewhere") from error
+                raise BusyError("this upload is under way elsewhere") from error
             if not _is_at(part, file):
                 # Whoever held the lock finished the upload after we opened its file, which
                 # is a blob by now: nobody may write to it.
-                raise UnavailableError("this upload has just ended elsewhere")
+                raise BusyError("this upload has just ended elsewhere")
             if os.fstat(file.fileno()).st_nlink > 1:
                 # Whoever finished it died before this name was gone. The file is a blob, and
                 # perhaps published: nobody may write to it, whatever became of the blob.
                 part.unlink()
-                raise UnavailableError("this upload had ended already")
+                raise BusyError("this upload had ended already")
             yield file
 
     def _part(self, app: str, sha256: str) -> Path:

@@ -11,7 +11,7 @@ from update_server.cli.errors import CliError, ProblemError
 from update_server.clock import SystemClock
 
 _PIECE_BYTES = 4 * 1024 * 1024  # what is sent again when a connection breaks
-_PASSING = ("unreachable", "unavailable")  # the latter: somebody else's piece of it is written
+_PASSING = ("unreachable", "unavailable", "busy")  # the last: somebody else sends it too
 _BREAKS = 3  # in a row, without a byte that came through
 _PAUSE_SECONDS = 1.0
 

@@ -234,6 +234,13 @@ TABLE: Final[tuple[Row, ...]] = (
         data={"expected": "expected", "found": "found"},
     ),
     Row(
+        error=ports.BusyError,
+        status=503,
+        code="busy",
+        headers=_SOON,
+        detail="somebody else is sending this file: try again",
+    ),
+    Row(
         error=ports.UnavailableError,
         status=503,
         code="unavailable",

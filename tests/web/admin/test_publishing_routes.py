@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from werkzeug.test import TestResponse
 from tests.admin_world import PLATFORMS, World, a_world
 from tests.fakes import FakeBlobs
 from tests.web.admin.conftest import Ask
+from update_server.blobs import LocalBlobs
 from update_server.service.ports import Role, UnavailableError
 from update_server.web.admin.app import create_app
 from update_server.web.admin.blobs import MAX_UPLOAD_BYTES
@@ -139,6 +141,28 @@ def test_a_disk_without_room_is_told(
     assert b"/srv" not in response.data
 
 
+def test_two_who_send_the_same_file_at_once_are_told_so(world: World, tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path)
+    client = create_app(world.services(blobs=blobs)).test_client()
+    headers = {
+        "Authorization": f"Bearer {world.caller(Role.PUBLISHER).secret}",
+        "Upload-Offset": "0",
+        "Upload-Length": str(len(DATA)),
+    }
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            answers.append(client.put(BLOB, data=DATA, headers=headers))
+            return super().read(size)
+
+    answers: list[TestResponse] = []
+    blobs.append("demo", SHA256, 0, len(DATA), Slow(DATA))
+
+    (answer,) = answers
+    assert (answer.status_code, body_of(answer)["type"]) == (503, "about:blank#busy")
+    assert answer.headers["Retry-After"] == "2"
+
+
 # --- signing -----------------------------------------------------------------------------
 
 
@@ -153,6 +177,17 @@ def test_what_is_signed_is_told_byte_for_byte(ask: Ask, world: World) -> None:
         world.state().metadata
     )
     assert set(body["online_keys"]) >= {"rollout", "snapshot", "timestamp"}
+
+
+@pytest.mark.parametrize("route", [SIGNING, "/v1/admin/apps/demo"])
+def test_a_read_makes_no_keys(route: str, ask: Ask, world: World) -> None:
+    lost = world.folder / "demo" / "snapshot.pem"
+    lost.unlink()
+
+    response = ask("GET", route, role=Role.PUBLISHER)
+
+    assert (response.status_code, body_of(response)["type"]) == (409, "about:blank#no_key")
+    assert not lost.exists()
 
 
 def test_a_release_is_submitted_and_listed(ask: Ask, world: World) -> None:

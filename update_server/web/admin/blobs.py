@@ -29,7 +29,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
 
     @bp.put("/v1/admin/apps/<name:app>/blobs/<digest:sha256>")
     def put_blob(app: str, sha256: str) -> Response:
-        guard.require(Role.PUBLISHER, app)
+        caller = guard.require(Role.PUBLISHER, app)
         offset_bytes, total_bytes = _number("Upload-Offset"), _number("Upload-Length")
         if not offset_bytes <= total_bytes <= MAX_UPLOAD_BYTES:
             raise BadFieldError("Upload-Length", f"from the offset to {MAX_UPLOAD_BYTES}")
@@ -37,7 +37,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
             raise BadFieldError("Content-Length", "more bytes than Upload-Length leaves")
         try:
             offset_bytes, done = services.uploads.append(
-                app, sha256, offset_bytes, total_bytes, cast("BinaryIO", request.stream)
+                caller, app, sha256, offset_bytes, total_bytes, cast("BinaryIO", request.stream)
             )
         except UnavailableError as error:
             if _is_full(error):

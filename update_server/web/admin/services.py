@@ -75,7 +75,7 @@ def admin_services(
         apps=AppRegistry(database, signer, clock),
         tokens=Tokens(database, clock, ids),
         groups=Groups(database, clock, ids),
-        uploads=Uploads(database, blobs),
+        uploads=Uploads(database, blobs, clock),
         publisher=Publisher(database, blobs, signer, clock, leases=leases, states=states),
         control=Control(
             database,
