@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from packaging.version import Version
 from tuf.api.metadata import Root, Targets
 
 from rollout.model import Policy, Release
@@ -99,6 +100,7 @@ def check_submission(
         base = {role: role_contents(state, role) for role in contents}
         _check_releases(contents, now)
         _check_immutable(contents, base, known)
+        _check_spelling(contents, known)
     except TrustError as error:
         raise _refused(error) from error
     # 8. Every new file is in place.
@@ -210,6 +212,23 @@ def _check_immutable(
             if known.get(path, file.sha256) != file.sha256:
                 detail = "a file of this name was released before, and differs"
                 raise SubmissionError("not_immutable", detail, role=role, path=path)
+
+
+def _check_spelling(contents: Mapping[str, RoleContents], known: Mapping[str, str]) -> None:
+    """Return if no version of a channel is there twice, spelled 2.0 and 2.0.0.
+
+    They are equal, hence one release; but each has a path of its own, so neither would stand
+    in the way of the other once that has left the metadata.
+    """
+    spelled: dict[tuple[str, Version], str] = {}
+    submitted = [(role, path) for role, content in contents.items() for path in content.files]
+    for role, path in [*(("", path) for path in known), *submitted]:
+        match path.split("/"):
+            case [_, "releases", channel, _, text, _]:
+                other = spelled.setdefault((channel, Version(text)), text)
+                if role and other != text:
+                    detail = f"version {text} was released as {other}: the two are equal"
+                    raise SubmissionError("not_immutable", detail, role=role, path=path)
 
 
 def _folder(content: RoleContents, version: object) -> dict[str, SignedFile]:

@@ -116,8 +116,11 @@ def _rollout(app: str, channel: str, targets: Targets) -> RoleContents:
 
 def _releases(app: str, role: RoleName, targets: Targets) -> RoleContents:
     folders: dict[Version, dict[str, TargetFile]] = {}
+    spelled: dict[Version, str] = {}
     for path, target in targets.targets.items():
         version, name = _split(app, role, path)
+        if spelled.setdefault(version, str(version)) != str(version):  # 2.0 equals 2.0.0
+            raise TrustError("bad_document", path, "its version has another spelling, too")
         folders.setdefault(version, {})[name] = target
     if len(folders) > MAX_LIVE_VERSIONS:
         raise TrustError("bad_document", str(role), f"over {MAX_LIVE_VERSIONS} live versions")

@@ -12,7 +12,8 @@ from packaging.version import Version
 
 from rollout.documents import render_release
 from signing.admit import Admission
-from signing.ceremony import first_repository, resign, sign_policy, sign_release
+from signing.ceremony import first_repository, resign, sign_policy, sign_release, sign_releases
+from signing.drafts import Draft
 from signing.errors import StaleBaseError, SubmissionError
 from signing.metadata import inline_target
 from tests.signing.world import (
@@ -530,6 +531,39 @@ def test_a_pruned_artifact_does_not_come_back_changed() -> None:
 
     error = refused(world, submitted)
     assert (error.code, error.path) == ("not_immutable", path)
+
+
+WINDOWS = "windows-x86_64"
+
+
+@pytest.mark.parametrize("platform", [LINUX, WINDOWS])
+def test_a_pruned_release_does_not_come_back_in_another_spelling(platform: str) -> None:
+    layout = a_layout(platforms=(LINUX, WINDOWS))
+    world = a_world(a_release("1.0"), a_release("1.1"), layout=layout)
+    world.submit({RELEASES: without(world, "1.0")})
+
+    error = refused(world, a_submission(world, "1.0.0", platform=platform))
+
+    assert error.code == "not_immutable"
+    assert error.path.startswith(f"demo/releases/stable/{platform}/1.0.0/")
+
+
+def test_two_platforms_spell_a_new_version_alike() -> None:
+    world = a_world(layout=a_layout(platforms=(LINUX, WINDOWS)))
+    one, other = a_release("1.0"), a_release("1.0.0", WINDOWS)
+    drafts = [Draft(document=render_release(r), files=files_of(r)) for r in (one, other)]
+    world.place(one)
+    world.place(other)
+
+    submitted = sign_releases(world.state, drafts, PUBLISHER, NOW)
+
+    assert refused(world, submitted).code == "not_immutable"
+
+
+def test_another_channel_may_spell_a_version_otherwise() -> None:
+    world = a_world(a_release("1.0"), layout=a_layout(channels=("stable", "beta")))
+
+    assert world.check(a_submission(world, "1.0.0", channel="beta")).releases
 
 
 def test_without_the_memory_of_pruned_files_that_would_pass() -> None:

@@ -215,6 +215,15 @@ def test_a_release_that_names_its_document_as_its_artifact_is_refused() -> None:
     assert refused(RELEASES, inline_target(f"{FOLDER}/release.json", document)) == "bad_document"
 
 
+def test_a_file_under_another_spelling_of_the_version_is_refused() -> None:
+    """1.0 equals 1.0.0, and pieces need no naming."""
+    files = release_files(a_release("1.0"))
+    other = FOLDER.replace("/1.0", "/1.0.0")
+
+    assert refused(RELEASES, *files, a_file(f"{other}/demo-1.0.srn.pieces")) == "bad_document"
+    assert refused(RELEASES, *files, *release_files(a_release("1.0.0"))) == "bad_document"
+
+
 def test_two_releases_do_not_share_a_salt() -> None:
     """A salt used twice would put the same installs first twice."""
     releases = [a_release(version, salt=salt_of("one")) for version in ("1.0", "1.1")]
