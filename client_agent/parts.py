@@ -84,14 +84,22 @@ def assemble(
     platform: Platform | None = None,
     clock: Clock | None = None,
     chance: Chance | None = None,
+    in_process: bool = False,
 ) -> Parts:
-    """Return the parts of an agent with these *settings*. Nothing is read or written yet."""
+    """Return the parts of an agent with these *settings*. Nothing is read or written yet.
+
+    *in_process*: unpack in this process instead of a child of low priority.
+    """
     platform = platform or current_platform()
     clock = clock or SystemClock()
     chance = chance or SystemChance()
     schedule = Schedule(unsafe_speed=settings.unsafe_speed)
     installation = Installation(
-        settings.root, platform, clock, crash_exit_codes=settings.crash_exit_codes
+        settings.root,
+        platform,
+        clock,
+        crash_exit_codes=settings.crash_exit_codes,
+        in_process=in_process,
     )
     spool = Spool(installation.spool, platform, clock)
     bases = (settings.app.base, *settings.network.mirrors)

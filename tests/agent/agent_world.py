@@ -14,6 +14,7 @@ from typing import Any
 from packaging.version import Version
 
 from client_agent.config import Settings
+from client_agent.install import Installation
 from client_agent.loop import Loop
 from client_agent.parts import Hooks, UpdateInfo, assemble
 from client_agent.values import State
@@ -95,17 +96,19 @@ class AgentWorld:
             platform=self.machine,
             clock=self.clock,
             chance=Dice(seed=next(self._seeds), fixed=u),
+            in_process=True,  # what a child does otherwise, test_agent and test_install show
         )
         own = None if version is None else Version(version)
         return Loop(parts, own_version=own, launch_id=launch_id)
 
-    def put_in(self, loop: Loop, version: str) -> None:
+    def put_in(self, version: str) -> None:
         """Let *version* be installed and current in ROOT, as an installer leaves it."""
         if version not in self.packed:
             self.add(version)
-        loop.parts.installation.create_root(self.root)
-        install(loop.parts.installation, self.packed[version])
-        loop.parts.installation.state.clear_last_result()
+        Installation.create_root(self.root)
+        here = Installation(self.root, self.machine, self.clock, in_process=True)
+        install(here, self.packed[version])
+        here.state.clear_last_result()
 
     def state(self, loop: Loop) -> State:
         return loop.parts.installation.state.read()

@@ -78,7 +78,7 @@ def an_agent(world: AgentWorld, *, launch_id: str | None = None, **options: Any)
 
 
 def prepared(world: AgentWorld, agent: Agent, version: str = "2.0.0") -> Agent:
-    world.put_in(agent._loop, version)
+    world.put_in(version)
     return agent
 
 
@@ -267,7 +267,7 @@ def test_telemetry_can_be_turned_off_and_read(world: AgentWorld) -> None:
 def test_data_moves_to_a_schema_only_when_there_is_a_way_back(world: AgentWorld) -> None:
     agent = an_agent(world)
     world.add("2.0.0", schema={"data_schema": 6, "reads_schema_max": 7})
-    world.put_in(agent._loop, "2.0.0")
+    world.put_in("2.0.0")
     world.publish("2.1.0")
     agent._loop.begin()
     agent._loop.handle(on.TimerFired())
@@ -335,7 +335,7 @@ def test_a_fault_of_ours_is_reported_and_does_not_reach_the_app(
 
 def test_a_broken_loop_is_started_again_three_times_and_then_rests(world: AgentWorld) -> None:
     loop = world.loop()
-    world.put_in(loop, "2.0.0")
+    world.put_in("2.0.0")
     runs: list[int] = []
 
     def broken() -> None:

@@ -207,7 +207,7 @@ def test_a_system_that_does_not_tell_its_boot_costs_only_the_sessions(
     world: AgentWorld, machine: Faulty
 ) -> None:
     loop = world.loop()
-    world.put_in(loop, "2.0.0")
+    world.put_in("2.0.0")
     world.say("stay", None, "up_to_date")
     world.roll_out()
     machine.broken["boot_id"] = (errno.EIO, "")

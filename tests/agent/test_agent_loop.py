@@ -36,7 +36,7 @@ def world(tmp_path: Path) -> Iterator[AgentWorld]:
 def begun(world: AgentWorld, **options: Any) -> Loop:
     """Return a loop that has started, with 2.0.0 installed."""
     loop = world.loop(**options)
-    world.put_in(loop, "2.0.0")
+    world.put_in("2.0.0")
     loop.begin()
     return loop
 
@@ -664,8 +664,8 @@ def test_a_deliberate_rollback_uses_the_directory_on_disk(world: AgentWorld) -> 
     loop = world.loop(version="2.1.0")
     world.add("2.0.0")
     world.add("2.1.0", rollback_to=["2.0.0"])
-    world.put_in(loop, "2.0.0")
-    world.put_in(loop, "2.1.0")
+    world.put_in("2.0.0")
+    world.put_in("2.1.0")
     world.roll_out(a_rollback("2.0.0", "2.1.0"))
     loop.begin()
     world.server.asked.clear()
@@ -678,7 +678,7 @@ def test_a_deliberate_rollback_uses_the_directory_on_disk(world: AgentWorld) -> 
 
 def test_a_root_that_cannot_be_written_is_only_looked_at(world: AgentWorld, tmp_path: Path) -> None:
     loop = world.loop()
-    world.put_in(loop, "2.0.0")
+    world.put_in("2.0.0")
     shutil.rmtree(world.root / "staging")
     (world.root / "staging").write_text("in the way")
     world.publish("2.1.0")

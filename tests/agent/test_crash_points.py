@@ -39,6 +39,7 @@ STEPS = ("build", "arm", "launch", "confirm", "fall back", "collect", "disarm")
 LAUNCHES = ("launch", "fall back")
 FAULTS = {"killed": "signal=KILL", "disk full": "error=ENOSPC", "disk broken": "error=EIO"}
 SAMPLE = {"killed": 3, "disk full": 1, "disk broken": 1}  # calls of each step
+FAST = ("-f", "--seccomp-bpf")  # stops at the calls in question alone; injects no signals
 ALL = os.environ.get("SERINUS_CRASH_POINTS") == "all"
 
 
@@ -124,13 +125,13 @@ def points(
 def points_of(step: str, roots: dict[str, Path], folder: Path) -> list[Point]:
     root = copy(roots[step], folder / "counted")
     log = folder / "log"
-    options = ["-o", str(log), "-y", "-e", f"trace=execve,{','.join(sorted(CHANGING))}"]
-    done = strace(*options, step=step, root=root)
+    calls = f"trace=execve,{','.join(sorted(CHANGING))}"
+    done = strace(*FAST, "-o", str(log), "-y", "-e", calls, step=step, root=root)
     assert done.returncode == 0, done.stderr
     counts: dict[str, int] = {}
     found = []
     for line in log.read_text(errors="replace").splitlines():
-        call = line.split("(", 1)[0]
+        call = line.split("(", 1)[0].rpartition(" ")[2]  # the process comes first
         counts[call] = counts.get(call, 0) + 1
         if call == "execve" and counts[call] > 1:
             break  # the app, which is not ours
@@ -148,7 +149,14 @@ def chosen(step: str, fault: str, found: list[Point]) -> Iterator[Point]:
 def app_of(root: Path) -> str:
     """Return what the launcher starts, which must be a whole version."""
     command = [sys.executable, "-I", str(root / "launcher.py")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        env={"PATH": os.environ["PATH"]},
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -195,7 +203,8 @@ def injected(
         root = copy(roots[step], folder / str(attempt))
         log = folder / f"{attempt}.log"
         inject = f"inject={point.call}:{FAULTS[fault]}:when={point.number}"
-        done = strace("-o", str(log), "-e", inject, step=step, root=root)
+        options = ["-o", str(log), "-e", f"trace={point.call}", "-e", inject]
+        done = strace(*(() if fault == "killed" else FAST), *options, step=step, root=root)
         if fault == "killed":
             came = done.returncode in {-9, 137}
         else:

@@ -93,7 +93,6 @@ def arm_again(installation: Installation, packed: Packed, now: datetime) -> None
 def test_a_life_of_starts_has_no_false_fall_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)  # no power is cut for real here
     life = Life(random.Random(seed))
     monkeypatch.setattr(module, "time", life.time)
     monkeypatch.setattr(module, "boot_id", life.boot_id)
