@@ -78,11 +78,14 @@ def history_after(
     now: datetime,
     *,
     automatic: bool,
+    paused_by: Mapping[RolloutId, Actor] = MappingProxyType({}),
 ) -> History:
     """Return *history* once *new* was signed after *old*, at *now*.
 
-    ``automatic``: nobody was seen to ask for it, so a pause in it is an automatic one.
+    ``paused_by`` says whose pauses are in it. ``automatic``: nobody was seen to ask for it,
+    so a pause of which that is not known is an automatic one.
     """
+    unknown = Actor.AUTOMATIC if automatic else Actor.PERSON
     before = {_identity(entry): entry for entry in old.entries} if old else {}
     since: dict[RolloutId, datetime] = {}
     resumed: set[Version] = set()
@@ -98,8 +101,10 @@ def history_after(
             continue
         if offered_anew:  # whoever had to approve that did
             resumed.add(entry.version)
-        elif automatic and entry.state is RolloutState.PAUSED and not _is_paused(was):
-            paused.add(entry.version)
+        elif entry.state is RolloutState.PAUSED and not _is_paused(was):
+            actor = unknown if entry.rollout is None else paused_by.get(entry.rollout, unknown)
+            if actor is Actor.AUTOMATIC:
+                paused.add(entry.version)
     return History(
         since=MappingProxyType(since),
         paused_automatically=(history.paused_automatically - resumed) | paused,

@@ -99,6 +99,23 @@ def test_a_pause_is_automatic_if_it_was_so_when_it_began() -> None:
     assert over.paused_automatically == frozenset()
 
 
+@pytest.mark.parametrize("automatic", [True, False])
+@pytest.mark.parametrize("actor", list(Actor))
+def test_whose_pause_it_is_does_not_hang_on_who_has_it_signed(
+    actor: Actor, automatic: bool
+) -> None:
+    history = history_after(
+        History(),
+        document(NARROW),
+        document(PAUSED),
+        LATER,
+        automatic=automatic,
+        paused_by={ROLLOUT_ID: actor},
+    )
+
+    assert history.paused_automatically == ({NEW} if actor is Actor.AUTOMATIC else frozenset())
+
+
 def test_what_starts_paused_may_be_paused_automatically() -> None:
     assert after(document(PAUSED), automatic=True).paused_automatically == {NEW}
 

@@ -9,8 +9,16 @@ import pytest
 from packaging.version import Version
 
 from rollout.documents import parse_rollout
-from rollout.model import Actor, Audience, MustReach, RolloutDocument, RolloutState, Step
-from rollout.transitions import promote
+from rollout.model import (
+    Actor,
+    Audience,
+    Automatic,
+    MustReach,
+    RolloutDocument,
+    RolloutState,
+    Step,
+)
+from rollout.transitions import promote, pull
 from signing.journal import dump_journal, load_journal
 from tests.admin_world import (
     APP,
@@ -220,6 +228,29 @@ def test_a_replacement_without_an_edge_is_taken_back_and_the_pull_stays(released
     kept = released.rollout(rollout)
     assert (kept.state, kept.replacement) == (RolloutState.PULLED, None)
     assert_sound(released)
+
+
+def test_recovery_sends_nobody_back_more_often_than_the_policy_says_but_pulls(
+    tmp_path: Path,
+) -> None:
+    world = a_released_world(tmp_path / "signer", automatic=Automatic(max_rollbacks_per_day=0))
+    rollout = world.start("2.1.0")
+    with world.database.transaction() as stores:
+        wish = pull(rollout, world.clock.now(), "bad", Version("2.0.0"))
+        stores.rollouts.replace(rollout, wish)
+
+    with pytest.raises(SignerRefusedError) as raised:
+        world.services().reconciler.reconcile(APP)
+
+    assert raised.value.code == "not_automatic"
+    kept = world.rollout(rollout)
+    assert (kept.state, kept.replacement) == (RolloutState.PULLED, None)
+    assert_sound(world)
+    again = world.services().control.pull(
+        world.caller(), APP, rollout.id, replacement=Version("2.0.0")
+    )
+    assert again.replacement == Version("2.0.0")
+    assert_sound(world)
 
 
 def test_the_replacement_of_an_older_pull_survives_a_refused_wish(released: World) -> None:

@@ -20,7 +20,6 @@ from update_server.service.ports import (
     LeaseLostError,
     SignedState,
     Signer,
-    SignerRefusedError,
 )
 from update_server.signer.memory import recall
 
@@ -101,16 +100,26 @@ def test_a_pause_by_the_server_itself_shows_nobody(released: World) -> None:
     assert paused_automatically(released) == {"2.1.0"}
 
 
-def test_a_pause_that_recovery_finished_is_ended_as_an_automatic_one(released: World) -> None:
+def test_a_persons_pause_that_recovery_finished_is_ended_by_one(released: World) -> None:
     rollout = released.start("2.1.0")
     wish(released, rollout, pause(rollout, released.clock.now(), Actor.PERSON, "crashes"))
     released.services().reconciler.reconcile(APP)
 
-    with pytest.raises(SignerRefusedError) as refused:
+    resumed = released.services().control.resume(released.caller(), APP, rollout.id)
+
+    assert resumed.state is RolloutState.ACTIVE
+    assert entries(released)[0].state is RolloutState.ACTIVE
+
+
+def test_an_automatic_pause_that_recovery_finished_is_ended_by_two(released: World) -> None:
+    rollout = released.start("2.1.0")
+    wish(released, rollout, pause(rollout, released.clock.now(), Actor.AUTOMATIC, "crashes"))
+    released.services().reconciler.reconcile(APP)
+
+    with pytest.raises(ApprovalsMissingError) as refused:
         released.services().control.resume(released.caller(), APP, rollout.id)
 
-    assert refused.value.data == {"needed": 2, "given": 1}
-    assert released.rollout(rollout).state is RolloutState.PAUSED
+    assert refused.value.needed == 2
     assert entries(released)[0].state is RolloutState.PAUSED
 
 

@@ -12,15 +12,17 @@ import pytest
 from packaging.version import Version
 
 from rollout.documents import render_release, render_rollout
-from rollout.model import Approvals, Automatic, Entry, RolloutState, Step
+from rollout.model import Actor, Approvals, Automatic, Entry, RolloutState, Step
 from signing.admit import CLOCK_SKEW
 from signing.ceremony import sign_releases
 from signing.drafts import Draft
 from signing.journal import load_journal
-from tests.signer.signer_world import RAMP, SignerWorld, a_document, a_world, an_entry
+from tests.builders import a_rollout
+from tests.signer.signer_world import RAMP, ROLLOUT, SignerWorld, a_document, a_world, an_entry
 from tests.signing.world import APP, PUBLISHER, a_release, files_of, key
-from update_server.service.ports import Role, SignerRefusedError
+from update_server.service.ports import Role, SignerRefusedError, UnavailableError
 from update_server.signer.memory import recall
+from update_server.signer.online import OnlineSigner
 
 
 @pytest.fixture
@@ -171,7 +173,7 @@ def test_the_server_may_roll_back_by_itself_only_as_often_as_the_policy_says(
 
 
 def test_a_rollback_that_nobody_was_seen_to_ask_for_is_signed_and_counted(tmp_path: Path) -> None:
-    world = a_world(tmp_path, automatic=Automatic(rollback=False, max_rollbacks_per_day=0))
+    world = a_world(tmp_path, automatic=Automatic(rollback=False, max_rollbacks_per_day=1))
     world.ask(a_document(an_entry()), world.token("ann"))
 
     # Recovery after a crash asks like this, without the operator who wanted the pull.
@@ -182,8 +184,9 @@ def test_a_rollback_that_nobody_was_seen_to_ask_for_is_signed_and_counted(tmp_pa
 
 
 @pytest.mark.parametrize("admitted", [True, False])
+@pytest.mark.parametrize("then", [True, False])
 def test_the_server_counts_its_rollbacks_across_restarts(
-    world: SignerWorld, *, admitted: bool
+    world: SignerWorld, *, admitted: bool, then: bool
 ) -> None:
     ann = world.token("ann")
     world.ask(a_document(an_entry()), ann)
@@ -195,12 +198,25 @@ def test_the_server_counts_its_rollbacks_across_restarts(
     second = a_rollback(from_versions=frozenset({Version("3.0")}))
     pulled = replace(third, state=RolloutState.PULLED)
 
-    refused = refusal(world.restarted(), a_document(second, pulled, *first), automatic=True)
+    refused = refusal(world.restarted(), a_document(second, pulled, *first), automatic=then)
+    stopped = world.ask(a_document(pulled, *first), automatic=then)
     world.clock.advance(timedelta(days=1))
-    next_day = world.ask(a_document(second, pulled, *first), automatic=True)
+    next_day = world.ask(a_document(second, pulled, *first), automatic=then)
 
     assert refused.code == "not_automatic"
+    assert stopped.entries[0] == pulled
     assert next_day.entries[0].rollback
+
+
+def test_an_operator_asks_for_as_many_rollbacks_as_it_takes(tmp_path: Path) -> None:
+    world = a_world(tmp_path, automatic=Automatic(max_rollbacks_per_day=0))
+    ann = world.token("ann")
+    world.ask(a_document(an_entry()), ann)
+
+    signed = world.ask(a_document(a_rollback(), an_entry(state=RolloutState.PULLED)), ann)
+
+    assert signed.entries[0].rollback
+    assert recall(world.folder / APP, APP).rollbacks == ()
 
 
 def test_documents_of_another_app_or_channel_are_refused(world: SignerWorld) -> None:
@@ -328,6 +344,35 @@ def test_a_pause_without_an_operators_token_counts_as_automatic(
         assert world.ask(a_document(an_entry()), ann).entries == (an_entry(),)
     else:
         assert refusal(world, a_document(an_entry()), ann).data == {"needed": 2, "given": 1}
+
+
+@pytest.mark.parametrize(("stored", "needed"), [(Actor.PERSON, 1), (Actor.AUTOMATIC, 2)])
+def test_the_database_says_who_paused_and_not_who_has_it_signed(
+    world: SignerWorld, stored: Actor, needed: int
+) -> None:
+    ann = world.token("ann")
+    world.ask(a_document(an_entry()), ann)
+    paused = a_rollout(id=ROLLOUT, version="2.0", state=RolloutState.PAUSED, paused_by=stored)
+    with world.database.transaction() as stores:
+        stores.rollouts.add(paused)
+
+    world.ask(a_document(an_entry(state=RolloutState.PAUSED)), *([ann] if needed == 2 else []))
+
+    assert refusal(world, a_document(an_entry())).data == {"needed": needed, "given": 0}
+
+
+def test_a_pause_is_signed_though_the_database_is_away(world: SignerWorld) -> None:
+    class Away:
+        def reading(self) -> object:
+            raise UnavailableError("it does not answer")
+
+    ann = world.token("ann")
+    world.ask(a_document(an_entry()), ann)
+    signer = OnlineSigner(world.folder, Away(), world.clock)  # type: ignore[arg-type]
+
+    replace(world, signer=signer).ask(a_document(an_entry(state=RolloutState.PAUSED)))
+
+    assert refusal(world, a_document(an_entry()), ann).data == {"needed": 2, "given": 1}
 
 
 @pytest.mark.parametrize("position", [0, 2])

@@ -7,9 +7,10 @@ it checks against the stored hashes by itself: no web process's word counts.
 
 It cannot know who asks. A narrowing change is signed without any token, or a pause could not
 be finished after a crash; so it takes one that no operator's token came with for an automatic
-one, whatever the asker calls it: resuming needs as many people as after an automatic pause,
-and its rollbacks are counted. The policy's ``auto`` binds only those who say that they are
-automatic. And who owns web processes and the database can make operators up: what binds
+one, whatever the asker calls it: the policy's number of rollbacks a day binds it, and ending
+its pauses needs as many people as after automatic ones, unless the database says that a person
+paused. The rest of the policy's ``auto`` binds only those who say that they are automatic. And
+who owns web processes and the database can make operators up: what binds
 then is the signed policy (docs/adr/0010).
 
 Not here: the socket (``signer.link``), what a change is
@@ -32,7 +33,7 @@ from rollout.changes import Act, Change, ChangeKind, happens_by_itself, judge_ch
 from rollout.documents import parse_rollout, render_rollout
 from rollout.errors import BadNameError, RolloutError
 from rollout.history import History, history_after
-from rollout.model import Policy, RolloutDocument
+from rollout.model import Actor, Policy, RolloutDocument, RolloutId
 from rollout.names import check_app
 from signing.admit import CLOCK_SKEW, Admission, check_submission
 from signing.errors import BadStateError, PlanError, SigningError, SubmissionError
@@ -47,6 +48,7 @@ from update_server.service.ports import (
     Role,
     SignedState,
     SignerRefusedError,
+    UnavailableError,
 )
 from update_server.signer.documents import SignedDocuments
 from update_server.signer.memory import Memory, keep, recall
@@ -142,8 +144,17 @@ class OnlineSigner:
                 _allow_automatic(change, policy, memory, now)
             else:
                 _allow(change, len(operators))
+                if not operators:
+                    _allow_rollbacks(change, policy, memory, now)
             by_itself = automatic or not operators
-            after = history_after(history, before, wanted, now, automatic=by_itself)
+            after = history_after(
+                history,
+                before,
+                wanted,
+                now,
+                automatic=by_itself,
+                paused_by=self._paused_by(app) if Act.PAUSE in change.acts else {},
+            )
             rollbacks = change.acts.count(Act.ROLLBACK) if by_itself else 0
             memory = replace(
                 memory,
@@ -182,6 +193,19 @@ class OnlineSigner:
                 if alive and known.role in _MAY_APPROVE and known.app in {None, app}:
                     found.add(known.name)
         return found
+
+    def _paused_by(self, app: str) -> Mapping[RolloutId, Actor]:
+        """Return who paused the rollouts that are paused, says the database.
+
+        Recovery, or another process, may be the first to have a person's pause signed. Whoever
+        owns the database can add operators, and needs no such detour.
+        """
+        try:
+            with self._database.reading() as stores:
+                known = stores.rollouts.of_app(app)
+        except UnavailableError:  # which must not stop a pause
+            return {}
+        return {each.id: each.paused_by for each in known if each.paused_by is not None}
 
     # --- signing -------------------------------------------------------------------------
 
@@ -286,6 +310,15 @@ def _allow_automatic(change: Change, policy: Policy, memory: Memory, now: dateti
     if not happens_by_itself(change, policy, rollbacks_today=today):
         why = "; ".join(change.why)
         raise SignerRefusedError("not_automatic", f"the policy leaves this to people: {why}")
+
+
+def _allow_rollbacks(change: Change, policy: Policy, memory: Memory, now: datetime) -> None:
+    """Return if there may be so many rollbacks today that nobody is seen to ask for."""
+    wanted, today = change.acts.count(Act.ROLLBACK), len(_of_today(memory, now))
+    most = policy.automatic.max_rollbacks_per_day
+    if wanted and today + wanted > most:
+        detail = f"without an operator's token only {most} rollbacks a day are signed"
+        raise SignerRefusedError("not_automatic", detail)
 
 
 def _of_today(memory: Memory, now: datetime) -> tuple[datetime, ...]:
