@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.cli_world import APP, LINUX, PASSPHRASE, Cli, init, serving_admin
 from update_server import wiring
-from update_server.cli.init import this_platform
+from update_server.cli.registration import this_platform
 
 
 @contextlib.contextmanager

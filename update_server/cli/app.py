@@ -10,9 +10,8 @@ from signing.ceremony import sign_policy
 from update_server.cli import passphrase
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, option, remote
-from update_server.cli.init import this_platform
 from update_server.cli.policy import policy_document, read_overrides
-from update_server.cli.registration import layout_of, register
+from update_server.cli.registration import layout_of, register, this_platform
 from update_server.cli.signing import submit
 from update_server.clock import SystemClock
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +18,13 @@ from update_server.cli.command import Command, Session, local, option
 from update_server.cli.errors import CliError, UsageError
 from update_server.cli.local import LocalTransport
 from update_server.cli.policy import policy_document, read_overrides
-from update_server.cli.registration import BACKUP_KEY, layout_of, make_keys, register
+from update_server.cli.registration import (
+    BACKUP_KEY,
+    layout_of,
+    make_keys,
+    register,
+    this_platform,
+)
 from update_server.cli.serve import own_data
 from update_server.cli.workspace import FILE, ROOT_FILE, TOKEN_FILE
 from update_server.clock import SystemClock
@@ -187,10 +191,3 @@ def _remove_parts(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def this_platform() -> str:
-    """Return this machine's platform in our words, such as ``linux-x86_64``."""
-    system = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
-    machine = {"AMD64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    return f"{system}-{re.sub(r'[^a-z0-9_]', '_', machine.lower())}"

@@ -7,6 +7,8 @@ into the root here. ``serinus init`` and ``serinus app add`` take this same road
 from __future__ import annotations
 
 import os
+import platform
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +44,13 @@ def layout_of(
         return Layout(app=app, channels=channels, platforms=platforms, separate_keys=separate_keys)
     except RolloutError as error:
         raise UsageError("bad_name", str(error)) from error
+
+
+def this_platform() -> str:
+    """Return this machine's platform in our words, such as ``linux-x86_64``."""
+    system = {"Darwin": "macos"}.get(platform.system(), platform.system().lower())
+    machine = {"AMD64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return f"{system}-{re.sub(r'[^a-z0-9_]', '_', machine.lower())}"
 
 
 def make_keys(folder: Path, passphrase: bytes, now: datetime, *, separate: bool) -> dict[str, str]:
@@ -83,10 +92,10 @@ def register(
     made = api.post("/v1/admin/apps", request)
     online = {role: parse_key(key) for role, key in made["online_keys"].items()}
     try:
-        signers: dict[str, Sequence[Signer]] = {
-            role: [load_signer(workspace.key_uri(role), passphrase)]
-            for role in ("root", *ROLE_KEYS)
-        }
+        uris = {role: workspace.key_uri(role) for role in ("root", *ROLE_KEYS)}
+        # One publisher key may sign for several roles, and opening it takes half a second.
+        opened = {uri: load_signer(uri, passphrase) for uri in dict.fromkeys(uris.values())}
+        signers: dict[str, Sequence[Signer]] = {role: [opened[uri]] for role, uri in uris.items()}
         metadata = first_repository(
             layout, signers, online, policies, now, spare_keys=_spare_keys(workspace)
         )
