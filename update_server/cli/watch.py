@@ -45,7 +45,8 @@ def watch(session: Session, which: str | None, seconds: float | None) -> int:
                     if thing.get("state") in LIVE:
                         show(name, f"{name}: ring {thing['ring']}", thing["exposure_bp"])
                 known, looked, away = seen, True, False
-            clock.sleep(_POLL_SECONDS)
+            left = _POLL_SECONDS if until is None else until - clock.monotonic()
+            clock.sleep(max(0.0, min(left, _POLL_SECONDS)))
     return 0
 
 
