@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import click
@@ -183,16 +184,24 @@ _CODED = {
 }
 
 
-def raised(error: str) -> Iterator[str]:
-    """Yield the first text that each call of *error* in the sources is given."""
+@cache
+def first_texts() -> dict[str, set[str]]:
+    """Return, by the name of what is called in the sources, the first texts it is given."""
+    found: dict[str, set[str]] = {}
     for file in SOURCES:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             match node:
                 case ast.Call(
                     func=ast.Name(id=name) | ast.Attribute(attr=name),
                     args=[ast.Constant(value=str(text)), *_],
-                ) if name == error:
-                    yield text
+                ):
+                    found.setdefault(name, set()).add(text)
+    return found
+
+
+def raised(error: str) -> set[str]:
+    """Return the first text that each call of *error* in the sources is given."""
+    return first_texts().get(error, set())
 
 
 def codes_of_the_server() -> set[str]:

@@ -13,18 +13,18 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+import pytest
 from werkzeug.serving import make_server
 
-from signing import key_files
+from signing import key_files, keys
 from update_server import config as configs
 from update_server import wiring
+from update_server.cli import key, registration
 from update_server.cli.main import main
 from update_server.signer import link
 
@@ -172,16 +172,18 @@ def init(cli: Cli, *more: str) -> Done:
     return cli.run("init", "--app", APP, "--platform", LINUX, "--policy", "policy.toml", *more)
 
 
-def make_cheap(cli: Cli) -> None:
-    """Let the workspace's keys open quickly: a good passphrase's work is not what is tested."""
-    passphrase = PASSPHRASE.encode()
-    for path in (cli.folder / "keys").iterdir():
-        sealed = key_files.parse_sealed(path.read_bytes(), str(path))
-        private = load_pem_private_key(sealed.open(passphrase).private_bytes, None)
-        assert isinstance(private, Ed25519PrivateKey)
-        path.write_bytes(
-            key_files.seal(private, passphrase, sealed.owner, sealed.created, scrypt_n=2**15)
-        )
+@contextlib.contextmanager
+def cheap_keys() -> Iterator[None]:
+    """Let this process make key files at the lowest cost, and open each one only once for all.
+
+    How hard a passphrase is to guess is not what is tested here; that new keys of real
+    processes have the full cost is (test_console.py).
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (registration, key):
+            patch.setattr(module, "new_key", partial(keys.new_key, scrypt_n=2**15))
+        patch.setattr(key_files, "_derive", cache(key_files._derive))
+        yield
 
 
 def copy_of(cli: Cli, folder: Path) -> Cli:
@@ -196,7 +198,9 @@ def copy_of(cli: Cli, folder: Path) -> Cli:
 @contextlib.contextmanager
 def serving_admin(cli: Cli) -> Iterator[None]:
     """Serve the workspace's data while the block runs, and let its commands find it."""
-    server = make_server("127.0.0.1", 0, wiring.local_admin_app(cli.config), threaded=True)
+    # Verbs wait until no web process offers what it confirmed earlier: there is none here.
+    config = replace(cli.config, lease_seconds=0)
+    server = make_server("127.0.0.1", 0, wiring.local_admin_app(config), threaded=True)
     address = f"127.0.0.1:{server.server_port}"
     cli.config_file.write_text(_ADMIN.sub(rf"\g<1>{address}", cli.config_file.read_text()))
     with running(server):
@@ -220,7 +224,8 @@ def serving_files(folder: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def running(server: Any) -> Iterator[None]:
     """Run a socket server in a thread while the block runs."""
-    thread = threading.Thread(target=server.serve_forever)
+    # A server that is told to stop notices at its next look: by default, every half second.
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield

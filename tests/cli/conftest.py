@@ -9,11 +9,17 @@ from tests.cli.cli_world import (
     Cli,
     a_short_folder,
     an_outsider,
+    cheap_keys,
     copy_of,
     init,
-    make_cheap,
     serving_admin,
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_keys() -> Iterator[None]:
+    with cheap_keys():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +27,6 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """A workspace as `serinus init` leaves it; tests take copies."""
     cli = an_outsider(tmp_path_factory.mktemp("ws"))
     init(cli)
-    make_cheap(cli)
     return cli
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import pty
 import select
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.cli_world import APP, LINUX, Cli, Typing, a_short_folder, an_outsider
+from tests.cli.cli_world import APP, Cli, Typing, a_short_folder, an_outsider
 from update_server.cli.console import Console, make_table
 
 _PATIENCE_SECONDS = 60.0
@@ -74,22 +75,24 @@ def somebody() -> Iterator[Cli]:
         yield an_outsider(folder)
 
 
-def test_a_passphrase_is_typed_twice_and_not_shown(somebody: Cli) -> None:
-    terminal = Terminal(somebody.folder, "init", "ws", "--platform", LINUX)
-    terminal.expect("serinus: name of the app: ")
-    terminal.type(APP)
+def test_a_passphrase_is_typed_twice_and_not_shown_and_is_hard_to_guess(somebody: Cli) -> None:
+    terminal = Terminal(somebody.folder, "key", "new", "anna.key", "--owner", "anna")
     terminal.expect("serinus: new passphrase for your signing keys: ")
     terminal.type("correct horse battery")
     terminal.expect("serinus: the same again: ")
     terminal.type("correct horse battery")
 
     assert terminal.end() == 0
-    assert "notes is registered" in terminal.seen
+    assert "anna.key: " in terminal.seen
     assert "correct horse" not in terminal.seen
+    made = json.loads((somebody.folder / "anna.key").read_bytes())
+    assert (made["kdf"]["name"], made["kdf"]["n"]) == ("scrypt", 2**17)
 
 
 def test_two_passphrases_that_differ_make_nothing(somebody: Cli) -> None:
-    terminal = Terminal(somebody.folder, "init", "ws", "--app", APP)
+    terminal = Terminal(somebody.folder, "init", "ws")
+    terminal.expect("serinus: name of the app: ")
+    terminal.type(APP)
     terminal.expect("signing keys: ")
     terminal.type("correct horse battery")
     terminal.expect("again: ")

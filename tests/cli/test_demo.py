@@ -44,11 +44,14 @@ def test_a_small_fleet_ends_on_the_good_version_and_leaves_nothing(tmp_path: Pat
     programs = two_versions(tmp_path / "programs")
     data = tmp_path / "data"
 
-    status, document, said = run_demo("--programs", programs, "--installs", 4, "--data", data)
+    # Few installs can all check in so often that nobody waits for them.
+    status, document, said = run_demo(
+        "--programs", programs, "--installs", 3, "--speed", 400, "--data", data
+    )
 
     assert document["ok"], said
     assert status == 0
-    assert document["installs"] == {"1.1.0": 4}
+    assert document["installs"] == {"1.1.0": 3}
     assert document["offered_after_pull"] == 0
     assert document["unverified_files_executed"] == 0
     assert [step["name"] for step in document["steps"]][-4:] == [

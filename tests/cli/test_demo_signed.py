@@ -35,7 +35,7 @@ def served(world: World, folder: Path) -> Iterator[Source]:
         path.write_bytes(data)
     handler = partial(QuietHandler, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield Source(

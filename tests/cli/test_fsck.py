@@ -54,8 +54,39 @@ def test_after_a_rebuild_releases_and_rollouts_are_there(released: Cli) -> None:
     released.run("fsck", "--rebuild", "--yes")
 
     with serving_admin(released):
-        # Tokens were in the database; a new one is made on the server's own machine.
-        assert released.refused("release", "list") == "unauthorized"
+        (release,) = released.json("release", "list")["items"]
+        assert released.json("token", "list")["items"][0]["role"] == "admin"
+        assert release["version"] == "1.0.0"
+
+
+def test_tokens_are_lost_with_the_database_and_a_new_one_is_written(released: Cli) -> None:
+    file = released.folder / "admin.token"
+    old = file.read_text()
+    for lost in (released.folder / "server").glob("serinus.db*"):
+        lost.unlink()
+
+    told = released.run("fsck", "--rebuild", "--yes").err
+    new = file.read_text()
+    again = released.run("fsck", "--rebuild", "--yes").err
+
+    assert f"a new one for an admin is in {file}\n" in told
+    assert new != old
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "a new one" not in again
+    assert file.read_text() == new
+
+
+def test_a_token_that_cannot_be_written_down_is_not_made(released: Cli) -> None:
+    for lost in (released.folder / "server").glob("serinus.db*"):
+        lost.unlink()
+    (released.folder / "admin.token").unlink()
+    in_the_way = released.folder / "admin.token"
+    in_the_way.mkdir()
+
+    assert released.refused("fsck", "--rebuild", "--yes") == "os_error"
+
+    in_the_way.rmdir()
+    assert "a new one for an admin" in released.run("fsck", "--rebuild", "--yes").err
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,7 @@ def serving(cli: Cli, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_says_when_it_is_ready_and_stops_in_order(
-    workspace: Cli, number: signal.Signals
-) -> None:
+def test_a_server_says_when_it_is_ready_and_stops_in_order(workspace: Cli) -> None:
     config = on_free_ports(workspace)
     with serving(workspace, "--json") as server:
         assert server.stdout is not None
@@ -58,7 +55,7 @@ def test_a_server_says_when_it_is_ready_and_stops_in_order(
         ready = json.loads(server.stdout.readline())
         # It said so, and so it is: no waiting here.
         assert workspace.run("app", "list", variables={"SERINUS_SERVER": ready["admin"]}).code == 0
-        server.send_signal(number)
+        server.terminate()
         code, told = server.wait(30), server.stderr.read()
 
     assert ready == {
@@ -78,12 +75,15 @@ def test_a_server_says_when_it_is_ready_and_stops_in_order(
 
 
 @pytest.mark.e2e
-def test_a_role_by_itself_is_ready_by_itself(workspace: Cli) -> None:
+def test_a_role_by_itself_is_ready_by_itself_and_stops_at_a_ctrl_c(workspace: Cli) -> None:
     with serving(workspace, "--role", "signer") as server:
         assert server.stderr is not None
         lines = [server.stderr.readline().strip() for _ in range(2)]
+        server.send_signal(signal.SIGINT)
+        code, rest = server.wait(30), server.stderr.read()
 
     assert lines == [f"serinus: data in {workspace.config.data}", "serinus: ready"]
+    assert (code, rest) == (0, "serinus: stopped\n")
 
 
 @pytest.mark.parametrize("name", ["public", "admin"])
