@@ -23,7 +23,7 @@ from update_server.controller import Controller, Leadership
 from update_server.service.digest import Digest
 from update_server.service.errors import ServiceError
 from update_server.service.fsck import Finding, Fsck
-from update_server.service.ports import ApiToken, PortError, Role, SignerRefusedError
+from update_server.service.ports import ApiToken, PortError, Role, SignerRefusedError, Stores
 from update_server.service.ports import Signer as SignerPort
 from update_server.service.rebuild import rebuild as rebuild_database
 from update_server.service.refresh import Refresher, ensure_secrets
@@ -128,23 +128,43 @@ def prepare(config: Config) -> None:
 
 def first_token(config: Config) -> str:
     """Store a new admin token for all apps and return it."""
-    ids, now = RandomIds(), SystemClock().now()
-    token = ids.secret("srn_")
+    token = RandomIds().secret("srn_")
     with database(config).transaction() as stores:
-        stores.access.add_token(
-            ApiToken(
-                id=ids.short_id("tok_"),
-                sha256=hashlib.sha256(token.encode()).hexdigest(),
-                name="first administrator",
-                role=Role.ADMIN,
-                app=None,
-                created_at=now,
-            )
-        )
-        stores.audit.append(
-            at=now, actor="serinus init", action="token.create", app=None, subject="admin"
-        )
+        _add_admin(stores, token, "serinus init")
     return token
+
+
+def token_if_none(config: Config, write_down: Callable[[str], None]) -> bool:
+    """Store a new admin token for all apps if there is none; return whether.
+
+    It is valid only if it could be written down: nobody could ask for another one.
+    """
+    now = SystemClock().now()
+    with database(config).transaction() as stores:
+        for known in stores.access.tokens():
+            expired = known.expires_at is not None and known.expires_at <= now
+            is_admin = known.role is Role.ADMIN and known.app is None
+            if is_admin and known.revoked_at is None and not expired:
+                return False
+        token = RandomIds().secret("srn_")
+        _add_admin(stores, token, "serinus fsck")
+        write_down(token)
+    return True
+
+
+def _add_admin(stores: Stores, token: str, actor: str) -> None:
+    now = SystemClock().now()
+    stores.access.add_token(
+        ApiToken(
+            id=RandomIds().short_id("tok_"),
+            sha256=hashlib.sha256(token.encode()).hexdigest(),
+            name="first administrator",
+            role=Role.ADMIN,
+            app=None,
+            created_at=now,
+        )
+    )
+    stores.audit.append(at=now, actor=actor, action="token.create", app=None, subject="admin")
 
 
 # --- apps --------------------------------------------------------------------------------
