@@ -307,6 +307,20 @@ def test_a_foreign_token_refuses_all(client: FlaskClient, world: World) -> None:
     assert world.taken == []
 
 
+@pytest.mark.parametrize("token", [None, "", "A" * 58, "none", "srn_admin"])
+def test_a_rollback_that_is_told_without_a_token_of_ours_is_not_counted(
+    client: FlaskClient, world: World, token: str | None
+) -> None:
+    error = {"category": "start", "code": "crashed"}
+    body = a_body(world, an_update(phase="rolled_back", error=error), token=token)
+
+    for sent in (body, without(body, "token")):
+        response = client.post(ROUTE, json=sent)
+        assert response.status_code in {400, 403}
+    assert world.taken == []
+    assert client.post(ROUTE, json=body | {"token": world.check_in().token}).status_code == 202
+
+
 def test_an_expired_token_refuses_all(client: FlaskClient, world: World) -> None:
     body = a_body(world, a_session())
     world.advance(timedelta(days=121).total_seconds())
