@@ -47,6 +47,7 @@ from client_agent.machine.states import Staged, Trial
 from client_agent.parts import Hooks, UpdateInfo, assemble
 from client_agent.platforms import Platform
 from client_agent.report import METRIC_NAME
+from client_agent.schedule import DEFAULT_PERIOD_SECONDS
 from client_agent.status import describe
 from client_agent.values import MarkerStatus
 from rollout.errors import RolloutError
@@ -55,8 +56,8 @@ from rollout.versions import parse_version
 
 CLOSE_SECONDS = 0.5
 LAST_LOOK_SECONDS = 3.0
-RESTARTS_AFTER_SECONDS = (60.0, 300.0, 1_800.0)
-"""Pauses before the thread starts again after a fault of ours; then it rests until next start."""
+GOOD_RUN_SECONDS = 3_600.0
+"""A fault of ours after a run of so long is the first of its row."""
 
 LAUNCH, ROOT, APP = "SERINUS_LAUNCH", "SERINUS_ROOT", "SERINUS_LAUNCH_APP"
 OWN = frozenset({LAUNCH, ROOT, APP, f"{LAUNCH}_FD"})
@@ -371,15 +372,24 @@ def _default_root(app: str) -> Path:
 
 
 def keep_running(loop: Loop, run: Callable[[], None]) -> None:
-    """Run *run* until the loop ends; after a fault of ours wait and run it again, three times."""
-    for pause in (*RESTARTS_AFTER_SECONDS, None):
+    """Run *run* until the loop ends; after a fault of ours wait and run it again.
+
+    It waits as it does for a server that cannot be reached: ever longer, up to an hour, and not
+    at the same time as others.
+    """
+    clock, schedule = loop.parts.clock, loop.parts.schedule
+    faults = 0
+    while True:
+        began = clock.monotonic()
         try:
             run()
         except Stopped:
             return
         except Exception as error:  # noqa: BLE001 - the app must not notice
             _note(loop, error)
-        if loop.stop.is_set() or pause is None or loop.parts.clock.wait(loop.stop, pause):
+        faults = 1 if clock.monotonic() - began > GOOD_RUN_SECONDS else faults + 1
+        pause = schedule.failure(loop.parts.chance.share(), DEFAULT_PERIOD_SECONDS, faults)
+        if loop.stop.is_set() or clock.wait(loop.stop, pause):
             return
 
 

@@ -9,13 +9,17 @@ built is no ban: it is tried again after the pause that was noted.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from client_agent.values import Ban, VersionFailure
+from client_agent.values import Ban, State, VersionFailure
 from rollout.model import Failure, Policy, RolloutDocument
 
 MAX_LIFTS = 3
 MUST_REACH_EVERY = timedelta(hours=24)
+LONGEST_PAUSE = timedelta(hours=24)
+"""No download or build that failed waits longer for its next try."""
+
 FOR_EVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -39,6 +43,18 @@ def failures_for(
     ]
     found += [Failure(version=one.version, retry_at=one.retry_at) for one in failures]
     return tuple(found)
+
+
+def as_of(state: State, now: datetime) -> State:
+    """Return *state* without dates that *now* makes impossible: a clock was ahead back then.
+
+    They count from now on. Who gets another state than the given one must store it, or they
+    would count from each later moment anew, and never end.
+    """
+    bans = tuple(replace(ban, at=min(ban.at, now)) for ban in state.bans)
+    latest = now + LONGEST_PAUSE
+    failures = tuple(replace(one, retry_at=min(one.retry_at, latest)) for one in state.failures)
+    return replace(state, bans=bans, failures=failures)
 
 
 def _retry_at(ban: Ban, count: int, policy: Policy, rollout: RolloutDocument | None) -> datetime:

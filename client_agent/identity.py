@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +31,10 @@ MAX_ENROLMENTS = 16
 _MAX_BYTES = 64 * 1024
 _MAX_CREDENTIAL_CHARACTERS = 128
 _MACHINE_DIGITS = 16
+LOST = "lost"  # why: there is no ID, or none that can be read
+
+Forget = Callable[[str], None]
+"""Drops what belongs to an install that this is no more; takes why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +64,6 @@ class Identity:
         return frozenset(enrolment.group for enrolment in self.enrolments)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """The identity, and whether it had to be drawn because the folder was copied (*cloned*)."""
-
-    identity: Identity
-    cloned: bool = False
-
-
 class Identities:
     """``identity.json`` in ROOT."""
 
@@ -75,21 +72,26 @@ class Identities:
         self._platform = platform
         self._chance = chance
 
-    def load(self, now: datetime) -> Found:
+    def load(self, now: datetime, forget: Forget) -> Identity:
         """Return the identity of this install; draw and store one where there is none.
+
+        *forget* is called before another ID than the last one's is stored: stopped in between,
+        the next start does both again, and nothing of the old install goes out as the new one.
 
         Raises:
             DiskError: It cannot be read or stored.
         """
         found = self._read()
         if found is None:
+            forget(LOST)
             self._discard_unreadable()
-            return Found(identity=self._create(self.draw(now)))
+            return self._create(self.draw(now))
         if self._is_clone(found):
+            forget("cloned")
             fresh = self.draw(now)
             self.store(fresh)
-            return Found(identity=fresh, cloned=True)
-        return Found(identity=found)
+            return fresh
+        return found
 
     def draw(self, now: datetime, *, volatile: bool = False) -> Identity:
         """Return a new identity, stored nowhere."""

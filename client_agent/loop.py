@@ -16,9 +16,9 @@ from types import MappingProxyType
 from packaging.version import Version
 
 from client_agent.config import ConfirmBy, IdentityKind, Telemetry
-from client_agent.errors import AgentError, DiskError
+from client_agent.errors import AgentError, DiskError, StateError
 from client_agent.forgetting import Forgetting
-from client_agent.identity import Identity
+from client_agent.identity import LOST, Identity
 from client_agent.install import Installation
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, State, Trial
@@ -193,9 +193,11 @@ class Loop:
             old, parts = self.visits.identity, self.parts
             self.wish_to_be_forgotten()
             fresh = parts.identities.draw(parts.clock.now(), volatile=old.volatile)
+            self._forget_oneself("reset")
             if not fresh.volatile:
                 parts.identities.store(fresh)
-            self._become(fresh, "reset")
+            self.visits.identity = fresh
+            self._forget_oneself("reset")  # what the app reported meanwhile
             return fresh
 
     def allow_telemetry(self, level: Telemetry) -> None:
@@ -220,13 +222,21 @@ class Loop:
         if tokens:  # without one the server has never heard of this install
             self.visits.forgetting.wish(self.visits.identity.install_id, tokens[-1])
 
-    def _become(self, identity: Identity, why: str) -> None:
-        """Be another install: tokens and events were the old one's, versions are still ours."""
-        self.visits.identity = identity
+    def _forget_oneself(self, why: str) -> None:
+        """Drop what another install may not use: tokens and events. Versions are still ours.
+
+        Raises:
+            DiskError, StateError: It could not be written down.
+        """
         self.visits.hint = self.visits.token = None
-        nothing: MappingProxyType[str, str] = MappingProxyType({})
-        self.parts.installation.state.update(lambda state: replace(state, tokens=nothing))
+        store = self.parts.installation.state
+        tokens = store.read().tokens
+        if why == LOST and not tokens:
+            return  # there was no other: what the app reported so far is the first install's
         self.parts.spool.clear(why)
+        if tokens:
+            nothing: MappingProxyType[str, str] = MappingProxyType({})
+            store.update(lambda state: replace(state, tokens=nothing))
 
     # --- starting --------------------------------------------------------------------
 
@@ -234,20 +244,17 @@ class Loop:
         parts, now = self.parts, self.parts.clock.now()
         if parts.settings.identity is IdentityKind.VOLATILE:
             return
-        found = parts.identities.load(now)
-        self.visits.identity = found.identity
-        if found.cloned:
-            self._become(found.identity, "cloned")
+        self.visits.identity = parts.identities.load(now, self._forget_oneself)
         if parts.reporter.level is Telemetry.OFF:
             parts.spool.clear("off")
 
     def _look_for_oneself(self) -> None:
         """Be who ROOT says even where it cannot be written; else nobody, for this once."""
         try:
-            found = self.parts.identities.load(self.parts.clock.now())
-        except DiskError:
+            now = self.parts.clock.now()
+            self.visits.identity = self.parts.identities.load(now, self._forget_oneself)
+        except (DiskError, StateError):
             return
-        self.visits.identity = found.identity
 
     def _started(self) -> on.Started:
         state = self.parts.installation.state.read()

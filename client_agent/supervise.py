@@ -26,7 +26,7 @@ from client_agent.machine.states import Armed, Trial
 from client_agent.machine.values import ConfirmRule
 from client_agent.parts import UpdateInfo
 from client_agent.schedule import CLOSE_PERIOD_SECONDS
-from client_agent.values import Outcome, Pending
+from client_agent.values import LastResult, Outcome, Pending, State
 
 POLL_SECONDS = 0.2
 RESTART_PAUSE_SECONDS = 1.0
@@ -59,6 +59,7 @@ class Supervisor:
         self._shown = ""
         self._child: subprocess.Popen[bytes] | None = None
         self._try_again_at = float("inf")
+        self._noted: LastResult | None = None
 
     def _start(self, run: Callable[[], None]) -> threading.Thread:
         """Run the loop in a thread of its own: a hanging server must not delay our end."""
@@ -171,6 +172,8 @@ class Supervisor:
             self._leave(thread)
 
     def _keep_app(self, arguments: Sequence[str]) -> int:
+        self._noted = self._parts.installation.state.read().last_result  # the loop's, from before
+        pause = self._parts.schedule.scaled(RESTART_PAUSE_SECONDS)
         while True:
             self._wait_for_a_version()
             self._wanted.restart = False
@@ -185,7 +188,7 @@ class Supervisor:
                 return status
             if not self._again(status):
                 return status
-            self._parts.clock.wait(self._loop.stop, RESTART_PAUSE_SECONDS)
+            self._parts.clock.wait(self._loop.stop, pause)
 
     def _wait_for_a_version(self) -> None:
         """Wait, in an empty ROOT, until the loop has brought something to start."""
@@ -215,7 +218,9 @@ class Supervisor:
 
     def _trial_of(self, child: subprocess.Popen[bytes]) -> str | None:
         """Return the launch of this start if it is on trial, having told the loop of it."""
-        pending = self._parts.installation.state.read().pending
+        state = self._parts.installation.state.read()
+        self._fell_back(state)  # then this is the old version, and may run for days
+        pending = state.pending
         if pending is None or pending.launch_id is None:
             return None
         marker = self._parts.installation.marker(pending.launch_id)
@@ -239,12 +244,22 @@ class Supervisor:
     def _again(self, status: int) -> bool:
         """Return whether the app is to be started again after it ended with *status*."""
         state = self._parts.installation.state.read()
-        result = state.last_result
-        if result is not None and result.outcome is not Outcome.CONFIRMED:
-            self._loop.post(on.FellBack())
+        if self._fell_back(state):
             return True
         on_trial = state.pending is not None and isinstance(self._loop.state, Trial)
         return self._wanted.restart or (on_trial and status != 0)
+
+    def _fell_back(self, state: State) -> bool:
+        """Return whether *state* tells of a fall-back that the loop does not know of yet.
+
+        Once for each: a disk that does not let the loop clear it must not keep the app running.
+        """
+        result = state.last_result
+        if result is None or result.outcome is Outcome.CONFIRMED or result == self._noted:
+            return False
+        self._noted = result
+        self._loop.post(on.FellBack())
+        return True
 
     def _nothing_left(self) -> bool:
         return self._parts.installation.current() is None

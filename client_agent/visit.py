@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from packaging.version import Version
 
-from client_agent.bans import failures_for
+from client_agent.bans import as_of, failures_for
 from client_agent.check_in import Answered, Standing, parse_answer, render_check_in
 from client_agent.errors import AgentError, Code, NetworkError, StateError
 from client_agent.forgetting import Forgetting
@@ -51,7 +51,8 @@ class Visits:
         self.snapshot_sha256 = ""
         self._lock: Lock | None = None
         self._transport: Transport | None = None
-        self._api_not_before: datetime | None = None
+        self._api_waits: tuple[datetime, float] | None = None
+        """Until when the API asked to be left alone, by both clocks: one may be set, one sleep."""
 
     @property
     def transport(self) -> Transport:
@@ -91,7 +92,7 @@ class Visits:
         """Check in, refresh, decide. Never raises what belongs in the answer.
 
         Raises:
-            DiskError, StateError: The state cannot be read.
+            DiskError, StateError: The state cannot be read or put right.
         """
         api_error = self.check_in(standing)
         install = Install(
@@ -102,9 +103,8 @@ class Visits:
             groups=self.identity.groups,
             attributes=self._parts.attributes,
         )
-        state = self._parts.installation.state.read()
-        memory = _nothing if ignore_bans else _memory_of(state)
         now = self._parts.clock.now()
+        memory = _nothing if ignore_bans else _memory_of(self._state_as_of(now))
         try:
             decision = self._parts.trust.refresh_and_decide(
                 install, self.hint, self.transport, now, memory
@@ -119,15 +119,15 @@ class Visits:
 
     def check_in(self, standing: Standing) -> AgentError | None:
         """Ask the API; keep its hint and its token. Return the error when there is no answer."""
-        now = self._parts.clock.now()
-        if self._api_not_before is not None and now < self._api_not_before:
+        now, tick = self._parts.clock.now(), self._parts.clock.monotonic()
+        if self._api_waits and now < self._api_waits[0] and tick < self._api_waits[1]:
             return NetworkError(Code.ASKED_TO_WAIT)
         try:
             answered = self._ask(standing, now)
         except AgentError as error:
             if isinstance(error, NetworkError) and error.retry_after_seconds:
                 wait = min(error.retry_after_seconds, MAX_RETRY_AFTER_SECONDS)
-                self._api_not_before = now + timedelta(seconds=wait)
+                self._api_waits = now + timedelta(seconds=wait), tick + wait
             return error
         # The hint lives until the next check-in, which an unsafe speed brings nearer.
         period = self._parts.schedule.scaled(answered.hint.good_for_seconds)
@@ -150,6 +150,13 @@ class Visits:
         tokens = dict(self._parts.installation.state.read().tokens)
         self._parts.sender.send(self.identity.install_id, tokens, self.transport, now)
         self.forgetting.deliver(self._parts.sender, self.transport)
+
+    def _state_as_of(self, now: datetime) -> State:
+        store = self._parts.installation.state
+        state = store.read()
+        if as_of(state, now) == state:
+            return state
+        return store.update(lambda stored: as_of(stored, now))
 
     def _ask(self, standing: Standing, now: datetime) -> Answered:
         settings = self._parts.settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 from packaging.version import Version
 
 from client_agent import Agent
-from client_agent.agent import RESTARTS_AFTER_SECONDS, keep_running
+from client_agent.agent import GOOD_RUN_SECONDS, keep_running
 from client_agent.config import Apply, Telemetry
 from client_agent.crash_hooks import CrashHooks
 from client_agent.errors import ConfigError
@@ -333,19 +334,34 @@ def test_a_fault_of_ours_is_reported_and_does_not_reach_the_app(
     ]
 
 
-def test_a_broken_loop_is_started_again_three_times_and_then_rests(world: AgentWorld) -> None:
-    loop = world.loop()
-    world.put_in("2.0.0")
-    runs: list[int] = []
+def a_row_of_faults(world: AgentWorld, *, u: float, runs: int, seconds: float = 0) -> list[float]:
+    """Return how long a loop waits that fails each time, after *seconds*."""
+    loop = world.loop(u=u)
+    left = itertools.count(runs - 1, -1)
 
     def broken() -> None:
-        runs.append(1)
+        world.clock.advance(seconds)
+        if next(left) == 0:
+            loop.end()
         raise RuntimeError
 
+    world.clock.waits.clear()
     keep_running(loop, broken)
+    return world.clock.waits
 
-    assert len(runs) == 4
-    assert world.clock.waits == [*RESTARTS_AFTER_SECONDS]
+
+def test_a_broken_loop_is_started_again_and_again_ever_less_often(world: AgentWorld) -> None:
+    world.put_in("2.0.0")
+
+    assert a_row_of_faults(world, u=1, runs=5) == [90, 150, 270, 510]
+    assert a_row_of_faults(world, u=0, runs=5) == [30] * 4
+    assert a_row_of_faults(world, u=1, runs=50)[-1] == 3_630
+
+
+def test_a_fault_after_a_long_good_run_is_the_first_of_its_row(world: AgentWorld) -> None:
+    world.put_in("2.0.0")
+
+    assert a_row_of_faults(world, u=1, runs=4, seconds=GOOD_RUN_SECONDS + 1) == [90, 90, 90]
 
 
 @pytest.mark.parametrize(

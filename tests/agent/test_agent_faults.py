@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
+from client_agent.errors import DiskError
 from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Idle, Staged, Trial
@@ -230,3 +231,59 @@ def test_a_last_result_is_told_even_when_it_cannot_be_forgotten(
     again.begin()
 
     assert [what for what, _ in world.told] == ["fell_back"]
+
+
+def reported(world: AgentWorld) -> list[tuple[str, float]]:
+    return [(event["name"], event["value"]) for event in world.events if event["kind"] == "metric"]
+
+
+def test_a_reset_that_fails_has_forgotten_the_old_install_and_not_become_another(
+    world: AgentWorld, machine: Faulty
+) -> None:
+    loop = ready(world)
+    wait(world, loop, 61)
+    loop.parts.reporter.metric("startup_ms", 1, Version("2.0.0"))
+    old = loop.identity.install_id
+    machine.broken["replace"] = (errno.EIO, "identity.json")
+
+    with pytest.raises(DiskError):
+        loop.reset_identity()
+
+    assert loop.identity.install_id == old
+    assert loop.parts.identities.load(world.clock.now(), print).install_id == old
+    assert loop.parts.spool.load() == []
+    assert dict(world.state(loop).tokens) == {}
+
+
+def test_no_event_of_a_copied_folder_goes_out_under_the_new_id(
+    world: AgentWorld, machine: Faulty
+) -> None:
+    loop = ready(world)
+    wait(world, loop, 61)
+    loop.parts.reporter.metric("startup_ms", 1, Version("2.0.0"))
+    loop.parts.spool.seal()
+    machine.id = "another"
+    machine.broken["replace"] = (errno.EIO, "state.json")  # stopped before the new ID is stored
+    world.loop().begin()
+    machine.broken.clear()
+
+    copy = world.loop()
+    copy.begin()
+    wait(world, copy, 121)
+
+    assert copy.identity.install_id != loop.identity.install_id
+    assert len({check_in["install_id"] for check_in in world.check_ins}) == 2
+    assert reported(world) == []
+
+
+def test_what_an_app_reports_before_its_first_id_is_kept(world: AgentWorld) -> None:
+    loop = world.loop()
+    world.put_in("2.0.0")
+    world.roll_out()
+    world.say("stay", None, "up_to_date")
+    loop.parts.reporter.metric("startup_ms", 1, Version("2.0.0"))
+
+    loop.begin()
+    wait(world, loop, 61)
+
+    assert reported(world) == [("startup_ms", 1)]

@@ -449,6 +449,41 @@ def test_a_version_issued_anew_is_tried_again(world: AgentWorld) -> None:
     assert stands(after, Armed)
 
 
+def test_a_ban_of_a_clock_that_was_ahead_ends_as_others_do(world: AgentWorld) -> None:
+    inside = on_trial(world)
+    ahead = world.clock.now() + timedelta(days=400)
+    inside.parts.installation.state.ban_pending("tries_used_up", ahead)
+    after = world.loop()
+    after.begin()
+    wait(world, after, 31)
+    assert stands(after, Idle)
+
+    must = {"version": "2.1.0", "after": zulu(world.clock.now())}
+    world.signed.set_policy(must_reach=[must])
+    world.roll_out(an_entry("2.1.0"))
+    wait(world, after, 23 * HOUR)
+    assert stands(after, Idle)
+    world.signed.commit(now=world.clock.now())
+    wait(world, after, 2 * HOUR)
+
+    assert stands(after, Armed)
+
+
+def test_a_version_that_a_clock_ahead_has_banned_is_tried_when_issued_anew(
+    world: AgentWorld,
+) -> None:
+    inside = on_trial(world)
+    ahead = world.clock.now() + timedelta(days=400)
+    inside.parts.installation.state.ban_pending("tries_used_up", ahead)
+    world.roll_out(an_entry("2.1.0", rollout="ro_again"))
+
+    after = world.loop()
+    after.begin()
+    wait(world, after, 31)
+
+    assert stands(after, Armed)
+
+
 def test_another_process_on_trial_is_left_in_peace(world: AgentWorld) -> None:
     inside = on_trial(world)
     (marker,) = inside.parts.installation.markers()
@@ -706,3 +741,28 @@ def test_the_hint_of_an_answer_is_asked_no_more_before_retry_after(world: AgentW
 
     assert len(asked) == 1
     assert stands(loop, Armed)
+
+
+def test_a_retry_after_of_a_clock_that_was_ahead_ends_when_its_time_has_passed(
+    world: AgentWorld,
+) -> None:
+    loop = begun(world)
+    world.roll_out()
+    asked: list[Asked] = []
+
+    def busy(request: Asked) -> Reply:
+        asked.append(request)
+        return Reply(status=503, headers={"Retry-After": "7200"})
+
+    world.server.on(f"{BASE}/check-in", busy)
+    right = world.clock.now()
+    world.clock.set_wall(right + timedelta(days=400))
+    wait(world, loop, 200)
+    assert len(asked) == 1
+
+    world.clock.set_wall(right)
+    wait(world, loop, 1.9 * HOUR)
+    assert len(asked) == 1
+    wait(world, loop, 1.5 * HOUR)
+
+    assert len(asked) == 2

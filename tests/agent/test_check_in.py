@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,12 +9,12 @@ import pytest
 from packaging.version import Version
 
 from client_agent.attributes import system_attributes
-from client_agent.bans import FOR_EVER, failures_for
+from client_agent.bans import FOR_EVER, as_of, failures_for
 from client_agent.check_in import Standing, parse_answer, render_check_in
 from client_agent.config import Telemetry
 from client_agent.errors import Code, NetworkError
 from client_agent.identity import Enrolment, Identity
-from client_agent.values import Ban, VersionFailure
+from client_agent.values import Ban, State, VersionFailure
 from rollout.model import (
     Action,
     Entry,
@@ -30,6 +31,7 @@ from tests.agent.signed_world import SignedWorld
 
 V = Version("2.1.0")
 DIGEST = "ab" * 32
+DAY = timedelta(hours=24)
 
 
 def an_answer(**changes: Any) -> bytes:
@@ -179,6 +181,19 @@ def test_the_fourth_ban_of_the_same_bytes_is_for_good() -> None:
 
 def test_what_must_be_reached_is_tried_again_once_a_day() -> None:
     assert retry_of(a_ban(), policy=a_policy(V)) == START + timedelta(hours=24)
+
+
+def test_what_a_clock_that_was_ahead_has_dated_counts_from_now_on() -> None:
+    noted = VersionFailure(
+        version=V, manifest_sha256=DIGEST, code="io", count=1, retry_at=START + 400 * DAY
+    )
+    ban = replace(a_ban(), at=START + 399 * DAY)
+
+    state = as_of(State(bans=(ban,), failures=(noted,)), START)
+
+    assert state.bans == (a_ban(),)
+    assert state.failures == (replace(noted, retry_at=START + DAY),)
+    assert as_of(state, START + DAY) == state
 
 
 def test_a_failed_download_is_tried_again_when_its_pause_is_over() -> None:

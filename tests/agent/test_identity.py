@@ -17,52 +17,77 @@ def identities(root: Path, machine_id: str | None = "aaaa", seed: int = 1) -> Id
     return Identities(root, Machine(machine_id), Dice(seed))
 
 
+def forget(_why: str) -> None:
+    """Nothing belongs to the install."""
+
+
 def test_the_first_run_draws_an_id_that_later_runs_keep(tmp_path: Path) -> None:
-    first = identities(tmp_path).load(START).identity
-    second = identities(tmp_path, seed=2).load(START).identity
+    first = identities(tmp_path).load(START, forget)
+    second = identities(tmp_path, seed=2).load(START, forget)
 
     assert first == second
     assert first.install_id[14] == "4"
 
 
 def test_the_id_is_for_its_owner_only(tmp_path: Path) -> None:
-    identities(tmp_path).load(START)
+    identities(tmp_path).load(START, forget)
 
     mode = stat.S_IMODE((tmp_path / "identity.json").stat().st_mode)
     assert mode == 0o600
 
 
 def test_the_machines_own_id_is_never_stored(tmp_path: Path) -> None:
-    identities(tmp_path, "0123456789abcdef").load(START)
+    identities(tmp_path, "0123456789abcdef").load(START, forget)
 
     assert "0123456789abcdef" not in (tmp_path / "identity.json").read_text()
 
 
 def test_a_copied_folder_becomes_an_install_of_its_own(tmp_path: Path) -> None:
     here = identities(tmp_path)
-    old = here.enrol(here.load(START).identity, Enrolment(group="staff", credential="c1"))
+    old = here.enrol(here.load(START, forget), Enrolment(group="staff", credential="c1"))
 
-    found = identities(tmp_path, "bbbb", seed=2).load(START)
+    found = identities(tmp_path, "bbbb", seed=2).load(START, forget)
 
-    assert found.cloned
-    assert found.identity.install_id != old.install_id
-    assert found.identity.enrolments == ()
-    assert identities(tmp_path, "bbbb", seed=3).load(START).identity == found.identity
+    assert found.install_id != old.install_id
+    assert found.enrolments == ()
+    assert identities(tmp_path, "bbbb", seed=3).load(START, forget) == found
+
+
+@pytest.mark.parametrize(("torn", "why"), [(None, "cloned"), (b"{", "lost")])
+def test_what_was_the_old_installs_is_dropped_before_the_new_id_is_stored(
+    tmp_path: Path, torn: bytes | None, why: str
+) -> None:
+    identities(tmp_path).load(START, forget)
+    path = tmp_path / "identity.json"
+    path.write_bytes(torn or path.read_bytes())
+    before = path.read_bytes()
+    asked: list[str] = []
+
+    def stopped(why: str) -> None:
+        asked.append(why)
+        assert path.read_bytes() == before
+        raise DiskError(Code.IO)
+
+    for _ in range(2):  # stopped there, the next start does it again
+        with pytest.raises(DiskError):
+            identities(tmp_path, "bbbb", seed=2).load(START, stopped)
+
+    assert asked == [why, why]
+    assert path.read_bytes() == before
 
 
 def test_a_machine_without_an_id_is_no_clone(tmp_path: Path) -> None:
-    old = identities(tmp_path).load(START).identity
+    old = identities(tmp_path).load(START, forget)
 
-    found = identities(tmp_path, None, seed=2).load(START)
+    found = identities(tmp_path, None, seed=2).load(START, forget)
 
-    assert not found.cloned
-    assert found.identity == old
+    assert found == old
 
 
 def test_an_id_drawn_without_a_machine_id_survives_that_one_appears(tmp_path: Path) -> None:
-    old = identities(tmp_path, None).load(START).identity
+    old = identities(tmp_path, None).load(START, forget)
 
-    assert identities(tmp_path, "aaaa", seed=2).load(START).identity == old
+    assert identities(tmp_path, "aaaa", seed=2).load(START, forget) == old
 
 
 @pytest.mark.parametrize(
@@ -71,11 +96,9 @@ def test_an_id_drawn_without_a_machine_id_survives_that_one_appears(tmp_path: Pa
 def test_a_torn_file_is_put_aside_and_a_new_id_drawn(tmp_path: Path, torn: bytes) -> None:
     (tmp_path / "identity.json").write_bytes(torn)
 
-    found = identities(tmp_path).load(START)
+    found = identities(tmp_path).load(START, forget)
 
-    assert json.loads((tmp_path / "identity.json").read_text())["install_id"] == (
-        found.identity.install_id
-    )
+    assert json.loads((tmp_path / "identity.json").read_text())["install_id"] == (found.install_id)
     assert (tmp_path / "identity.bad").read_bytes() == torn
 
 
@@ -94,24 +117,24 @@ def test_a_link_in_the_place_of_the_id_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "identity.json").symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(DiskError) as caught:
-        identities(tmp_path).load(START)
+        identities(tmp_path).load(START, forget)
 
     assert caught.value.code is Code.IO
 
 
 def test_a_disk_that_takes_nothing_is_a_disk_error(tmp_path: Path) -> None:
     with pytest.raises(DiskError):
-        identities(tmp_path / "missing").load(START)
+        identities(tmp_path / "missing").load(START, forget)
 
 
 def test_a_second_enrolment_in_a_group_replaces_the_first(tmp_path: Path) -> None:
     here = identities(tmp_path)
-    identity = here.load(START).identity
+    identity = here.load(START, forget)
 
     for credential in ("c1", "c2"):
         identity = here.enrol(identity, Enrolment(group="staff", credential=credential))
 
-    assert here.load(START).identity == identity
+    assert here.load(START, forget) == identity
     assert identity.enrolments == (Enrolment(group="staff", credential="c2"),)
     assert identity.groups == {"staff"}
 
