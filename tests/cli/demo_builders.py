@@ -124,6 +124,12 @@ def put_state(
     (install.root / "state.json").write_bytes(render_state(state, {}))
 
 
+def put_status(install: InstallFolder, checked_at: datetime) -> None:
+    """Write the part of ``status.json`` that tells of the last check-in."""
+    status = {"phase": "idle", "checked_at": checked_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    (install.root / "status.json").write_text(json.dumps(status), encoding="utf-8")
+
+
 def put_marker(install: InstallFolder, launch_id: str, *lines: Mapping[str, object]) -> None:
     """Write the marker of one start, line by line as launcher and parent do."""
     folder = install.root / "launches"

@@ -7,7 +7,15 @@ from pathlib import Path
 from packaging.version import Version
 
 from client_agent import config
-from tests.cli.demo_builders import INSTALL_ID, an_install, put_marker, put_state, put_version
+from tests.cli.demo_builders import (
+    INSTALL_ID,
+    NOW,
+    an_install,
+    put_marker,
+    put_state,
+    put_status,
+    put_version,
+)
 from update_server.cli.demo.fleet import AgentSettings, Look, make_folders
 
 SETTINGS = AgentSettings(
@@ -57,12 +65,14 @@ def test_a_look_tells_what_runs_what_is_armed_and_what_is_barred(tmp_path: Path)
     put_state(install, current="1.1.0", previous="1.0.0", pending="1.2.0", banned=("0.9",))
     (install.root / "identity.json").write_text(f'{{"install_id": "{INSTALL_ID}"}}')
     folder = put_version(install, "1.1.0")
+    put_status(install, NOW)
 
     look = install.look()
 
     assert look.install_id == INSTALL_ID
     assert (look.version, look.pending) == (Version("1.1.0"), Version("1.2.0"))
     assert look.banned == {Version("0.9")}
+    assert look.checked_at == NOW
     assert look.directories["current"] == folder.name
     assert set(look.directories) == {"current", "previous", "pending"}
 
@@ -71,6 +81,7 @@ def test_torn_files_are_passed_over_until_the_agent_has_written_them(tmp_path: P
     install = an_install(tmp_path)
     (install.root / "state.json").write_text('{"sum": "ab", "bo')
     (install.root / "identity.json").write_text("[]")
+    (install.root / "status.json").write_text('{"checked_at": "soon"}')
     put_marker(install, "a", {"launch_id": "a"})
     with (install.root / "launches" / "a.json").open("a") as marker:
         marker.write('{"version": "1.')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,8 @@ def test_a_pull_waits_for_the_reports_of_all_offers(tmp_path: Path) -> None:
 
 
 def after_pull(stage: EmptyStage, tmp_path: Path) -> Story:
+    for install in stage.installs:
+        builders.put_status(install, stage.clock.now() + timedelta(seconds=1))
     after_each_command(stage, lambda _: None)
     story = Story(stage, None)
     story._start(a_cast(tmp_path).bad)
@@ -223,7 +226,20 @@ def test_after_a_pull_nobody_is_offered_the_release(tmp_path: Path) -> None:
     text = story._after_pull(a_cast(tmp_path))
 
     assert story.offered_after_pull == 0
-    assert text.endswith("none with 1.1.1")
+    assert text.endswith("12 more check-ins were answered, none with 1.1.1")
+
+
+def test_after_a_pull_every_agent_must_have_checked_in(tmp_path: Path) -> None:
+    stage = a_stage(tmp_path, installs=2)
+    stage.counts = iter([4, 4])
+    story = after_pull(stage, tmp_path)
+    builders.put_status(stage.installs[1], stage.clock.now())
+
+    with pytest.raises(CliError) as caught:
+        story._after_pull(a_cast(tmp_path))
+
+    assert caught.value.code == "too_slow"
+    assert story.offered_after_pull is None
 
 
 @pytest.mark.parametrize(("offers", "counts"), [(BAD, [4, 4]), (None, [4, 5])])

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,10 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What an install's folder says at one moment. ``starts`` are those not yet reported."""
+    """What an install's folder says at one moment.
+
+    ``starts`` are those not yet reported; ``checked_at`` is its agent's last answered check-in.
+    """
 
     install_id: str | None = None
     version: Version | None = None
@@ -82,6 +86,7 @@ class Look:
     banned: frozenset[Version] = frozenset()
     directories: Mapping[str, str]
     starts: tuple[Launch, ...] = ()
+    checked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +130,7 @@ class InstallFolder:
                 name: record["dir"] for name, record in records.items() if "dir" in record
             },
             starts=tuple(self._starts()),
+            checked_at=_instant(_object(self.root / "status.json").get("checked_at")),
         )
 
     def identity(self) -> dict[str, Any]:
@@ -168,6 +174,14 @@ def _version(record: Mapping[str, Any]) -> Version | None:
         return parse_version(str(record["version"]))
     except (KeyError, RolloutError):
         return None
+
+
+def _instant(said: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(str(said))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
 
 
 def _body(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -42,6 +43,8 @@ _NICE_AGENTS = 10  # the server and the person who watches come first
 class Clock(Protocol):
     """What the demo asks of a clock. ``SystemClock`` satisfies it."""
 
+    def now(self) -> datetime: ...
+
     def monotonic(self) -> float: ...
 
     def sleep(self, seconds: float) -> None: ...
@@ -63,11 +66,6 @@ class Settings:
     def internal(self) -> int:
         """How many of the installs are the publisher's own."""
         return max(1, self.installs // 10)
-
-    @property
-    def check_in_seconds(self) -> float:
-        """Within how long every agent has checked in once, when nothing delays it."""
-        return SERVER_CHECK_IN_SECONDS * 1.1 / self.speed
 
     @property
     def patience_seconds(self) -> float:

@@ -18,8 +18,8 @@ from update_server.cli.demo.stage import CHANNEL, Looks, Stage
 from update_server.cli.demo.verdict import Verdict
 from update_server.cli.errors import CliError
 
-_PAUSE_SECONDS = 0.2
 _ACTS = 12 + len(ladder.RINGS)
+_DIGEST_SECONDS = 1.0  # within which the server has counted what agents told it
 _START_EVERY_SECONDS = 0.2  # forty Pythons that start at once would stall the server
 
 
@@ -230,21 +230,25 @@ class Story:
         outsider = stage.outsider()
         before = observer.reached(rollout, "offered")
         started = {start.launch_id for start in self._starts(cast.bad.version)}
-        until = stage.clock.monotonic() + 2 * stage.settings.check_in_seconds
-        asked = offered = 0
-        while not asked or stage.clock.monotonic() < until:
-            for install in stage.installs:
-                asked += 1
-                offered += outsider.check_in(self._request(install)) == str(cast.bad.version)
-            stage.children.check()
-            stage.glance()
-            stage.clock.sleep(_PAUSE_SECONDS)
+        answers: list[str | None] = []
+        since = stage.clock.now()
+
+        def all_have_asked(looks: Looks) -> bool:
+            answers.extend(outsider.check_in(self._request(each)) for each in stage.installs)
+            return all(look.checked_at and look.checked_at > since for look in looks.values())
+
+        stage.wait("a check-in of every agent", all_have_asked)
+        stage.clock.sleep(_DIGEST_SECONDS)
+        offered = answers.count(str(cast.bad.version))
         after = observer.reached(rollout, "offered")
         newly = {start.launch_id for start in self._starts(cast.bad.version)} - started
         self.offered_after_pull = offered + max(0, after - before) + len(newly)
         if self.offered_after_pull:
             raise CliError("offered", f"{cast.bad.version} was offered after it was pulled")
-        return f"{asked} check-ins were answered, none with {cast.bad.version}"
+        return (
+            f"every agent has checked in since, and {len(answers)} more check-ins were answered,"
+            f" none with {cast.bad.version}"
+        )
 
     def _judge(self, cast: Cast) -> str:
         stage = self._stage
