@@ -30,6 +30,7 @@ LOCK_SECONDS = 1.0
 EARLY_SECONDS = 3600  # a clock set back by no more than this leaves an arming valid
 TIME = "%Y-%m-%dT%H:%M:%SZ"  # sorts as text
 FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+NAMESPACE = "/proc/self/ns/pid"  # of whose processes the numbers are
 # What no second attempt would change; the last two are Windows': no program, wrong processor.
 HOPELESS = {errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.ELOOP, 193, 216}
 
@@ -91,8 +92,9 @@ class Launcher:
         if not launch:
             return False
         marker, alive = read_marker(join(self.launches, launch + ".json"))  # 2
-        # Sealed, it has ended; a process that it left behind may still hold the lock.
-        if alive and marker.get("status") is None and "exit_code" not in marker:
+        # A process that it left behind may still hold the lock; a restarting app becomes us.
+        ended = marker.get("status") is not None or "exit_code" in marker
+        if alive and not ended and marker.get("process") != process(os.getpid()):
             return True
         fault = join(self.launches, launch + ".fault")
         crashed = "exit_code" in marker or (exists(fault) and getsize(fault))
@@ -165,6 +167,7 @@ class Launcher:
         children.append(subprocess.Popen(command, env=environment, close_fds=False))
         if self.lock is not None:
             os.close(self.lock)
+        add(marker, {"process": process(children[0].pid)})
         for number in sent:
             children[0].send_signal(number)
         status = children[0].wait()
@@ -173,10 +176,7 @@ class Launcher:
         seal.update(signal=-status if status < 0 else None)
         # Ended by itself, or because it was asked to; what else it was, the agent can tell.
         seal["status"] = "exited" if code == 0 or code - 128 in sent else None
-        try:
-            os.write(marker, json.dumps(seal).encode() + b"\n")
-        except OSError:
-            return code  # the app has run all the same
+        add(marker, seal)
         return code
 
     def open_marker(self, launch: str, record: Record, *, trial: bool) -> int:
@@ -184,6 +184,7 @@ class Launcher:
         said: Record = {key: record.get(key) for key in ("version", "digest", "dir", "rollout")}
         said["token"] = self.state.get("tokens", {}).get(said["version"])
         said.update(launch_id=launch, started=self.now, boot_id=self.boot_id, trial=trial)
+        said["process"] = process(os.getpid())
         try:
             path, flags = join(self.launches, launch + ".json"), os.O_EXCL | os.O_APPEND
             marker = write_new(path, flags, json.dumps(said).encode() + b"\n")
@@ -290,9 +291,38 @@ def read_marker(path: str) -> tuple[Record, bool]:
             alive = not lock(file.fileno(), exclusive=False)
             for line in file:
                 said.update(json.loads(line) if line.endswith(b"}\n") else {})
+            alive = alive and lives(said)
     except (OSError, ValueError):
         pass  # a torn line says nothing
     return said, alive
+
+
+def add(marker: int, said: Record) -> None:
+    """Add a line to a marker, if it can be: the app runs all the same."""
+    try:
+        os.write(marker, json.dumps(said).encode() + b"\n")
+    except OSError:
+        return
+
+
+def process(pid: int) -> list[Any]:
+    """Return where a process is, its number, and when it began: empty if it lives no more."""
+    if sys.platform == "win32":
+        return []  # where no child inherits a lock
+    place = os.readlink(NAMESPACE) if exists(NAMESPACE) else ""
+    try:
+        os.kill(pid, 0)
+        fields = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        return [place, pid, "" if fields[0] in {b"Z", b"X"} else fields[19].decode()]
+    except OSError as error:
+        return [place, pid, "" if error.errno == errno.ESRCH else "unknown"]
+
+
+def lives(said: Record) -> bool:
+    """Return whether a marker's process lives; where that cannot be told, its lock tells."""
+    noted = said.get("process") or ["before markers had this", 0, ""]
+    found = process(noted[1])
+    return found[:1] != noted[:1] or (found == noted and found[2] != "")
 
 
 def read(path: str) -> bytes:

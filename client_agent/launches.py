@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from client_agent.disk import disk_errors
+from client_agent.launcher import lives
 from client_agent.platforms import Platform
 from client_agent.state_body import parse_time, render_time
 from client_agent.values import Marker, MarkerStatus
@@ -36,6 +37,7 @@ CRASH_EXIT_CODES = (1, 101)
 class _Read:
     marker: Marker
     directory: str
+    locked: bool
 
 
 class Launches:
@@ -62,9 +64,9 @@ class Launches:
         return None if read is None else read.marker
 
     def directories_in_use(self) -> set[str]:
-        """Return the directories of the versions that are running now."""
+        """Return the directories of the versions that run now, or left a process behind."""
         found = (self._read(launch_id) for launch_id in self._launch_ids())
-        return {read.directory for read in found if read is not None and read.marker.alive}
+        return {read.directory for read in found if read is not None and read.locked}
 
     def seal(
         self,
@@ -150,11 +152,12 @@ class Launches:
         except OSError:
             return None
         with os.fdopen(descriptor, "rb") as file:
-            alive = self._platform.is_locked(file.fileno())
+            locked = self._platform.is_locked(file.fileno())
             lines = file.read(_MAX_BYTES).splitlines()
         said = _all_said(lines)
         try:
-            return _Read(self._marker(launch_id, said, alive=alive), str(said["dir"]))
+            marker = self._marker(launch_id, said, alive=locked and lives(said))
+            return _Read(marker, str(said["dir"]), locked)
         except (LookupError, ValueError, TypeError, InvalidVersionError):
             return None
 

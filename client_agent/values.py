@@ -139,8 +139,8 @@ class MarkerStatus(StrEnum):
 class Marker:
     """One start of the app through the launcher.
 
-    ``alive`` is true while its process holds the marker's lock. ``reported`` is true once its
-    session is in the spool; such a marker stays only as long as the launcher needs it.
+    ``alive`` is true while its process lives and holds the marker's lock. ``reported`` is true
+    once its session is in the spool; such a marker stays only as long as the launcher needs it.
     """
 
     launch_id: str

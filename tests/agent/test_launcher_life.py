@@ -1,5 +1,6 @@
 """Hundreds of starts in a row: good versions stay, bad ones go, whatever people and power do."""
 
+import itertools
 import os
 import random
 from collections.abc import Callable
@@ -98,6 +99,8 @@ def test_a_life_of_starts_has_no_false_fall_back(
     monkeypatch.setattr(module, "boot_id", life.boot_id)
     # App, launcher and second window are one process here, and share its descriptors.
     monkeypatch.setattr(module, "close_markers", lambda _launches: None)
+    places = itertools.count(1)
+    monkeypatch.setattr(module, "process", lambda pid: [next(places), pid, ""])
     installation = an_installation(tmp_path)
     first = install(installation, pack(version="1.0"))
     packed = {version: pack(version=version) for version in (GOOD, BAD)}

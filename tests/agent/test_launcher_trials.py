@@ -1,5 +1,6 @@
 """Trials: what a try costs, when it is refunded, when a version is left."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from client_agent import launcher as module
 from client_agent.values import Outcome
 from tests.agent.launching import (
     NOTHING,
@@ -308,19 +310,91 @@ def test_a_version_that_damages_itself_is_left_however_often_it_is_built(
     assert 0 < versions(installation).count("2.0") <= starts
 
 
-def test_a_try_that_ended_is_over_though_it_left_a_process_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_try_that_ended_is_over_though_it_left_a_process_behind(
+    tmp_path: Path, wait: bool
+) -> None:
     installation = an_installation(tmp_path)
     install(installation, an_app("1.0"))
     leaves = 'sleep 30 >&- 2>&- & echo $! >> "$SERINUS_ROOT/left"; exit 1'
     arm(installation, an_app("2.0", leaves), now=now())
     try:
         for _ in range(4):
-            run(installation)
+            run(installation, wait=wait)
+        markers = installation.markers()
+        installation.collect_garbage([])
+        kept = sorted(path.name.partition("-")[0] for path in installation.versions.iterdir())
     finally:
         for left in (installation.root / "left").read_text().split():
             os.kill(int(left), signal.SIGKILL)
 
     assert versions(installation) == ["2.0", "2.0", "2.0", "1.0"]
+    assert [marker.alive for marker in markers] == [False] * 4
+    assert kept == ["1.0", "2.0"]  # what was left behind still runs there
+
+
+def test_an_app_that_restarts_itself_is_a_new_try_though_it_left_a_process_behind(
+    tmp_path: Path,
+) -> None:
+    installation = an_installation(tmp_path)
+    leaves = 'sleep 30 >&- 2>&- & echo $! > "$SERINUS_ROOT/left"'
+    again = f'AGAIN=1 exec {sys.executable} -I "$SERINUS_ROOT/launcher.py"'
+    script = f'[ -z "$AGAIN" ] || exit 1\n{leaves}\n{again}'
+    arm(installation, an_app("2.0", script), now=now())
+    try:
+        run(installation, wait=False)
+    finally:
+        os.kill(int((installation.root / "left").read_text()), signal.SIGKILL)
+
+    assert versions(installation) == ["2.0", "2.0"]
+    assert tries(installation) == (1, 0)
+
+
+def test_an_app_whose_launcher_was_killed_still_runs(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    arm(installation, an_app("2.0", "echo $$; exec cat"), now=now())
+    command = installation.launcher_command(wait=True)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as launcher:
+        assert launcher.stdin is not None
+        assert launcher.stdout is not None
+        app = int(launcher.stdout.readline())
+        launcher.kill()
+        launcher.wait()
+
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        os.kill(app, signal.SIGKILL)
+
+    assert tries(installation) == (2, 0)
+
+
+def test_a_process_is_told_from_a_later_one_of_its_number_and_from_a_dead_one() -> None:
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as other:
+        place, number, began = module.process(other.pid)
+        said = {"process": [place, number, began]}
+        assert module.lives(said)
+        assert not module.lives({"process": [place, number, "1"]})
+        other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        assert not module.lives(said)  # dead, though nobody has taken note
+
+    assert not module.lives(said)
+    assert module.lives({"process": ["another container", number, began]})
+    assert module.lives({})  # by a launcher of before
+
+
+def test_where_the_system_does_not_say_when_a_process_began_its_number_must_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(path: str) -> bytes:
+        raise FileNotFoundError(errno.ENOENT, "No such file", path)
+
+    monkeypatch.setattr(module, "read", missing)
+    monkeypatch.setattr(module, "NAMESPACE", "/no/such/file")
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as other:
+        said = {"process": module.process(other.pid)}
+        assert module.lives(said)
+
+    assert not module.lives(said)
 
 
 @pytest.mark.parametrize(
