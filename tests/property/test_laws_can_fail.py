@@ -84,6 +84,15 @@ def waits_for_a_rollout(documents: Documents, install: Install, now: datetime) -
 
 
 JOURNEYS = st.lists(st.tuples(own.documents(), own.instants), max_size=4)
+# Floors above most versions: an offer below one is not left to luck.
+FLOORED = st.lists(
+    st.tuples(
+        own.documents().map(lambda d: replace(d, policy=replace(d.policy, floor=own.VERSIONS[-1]))),
+        own.instants,
+    ),
+    min_size=1,
+    max_size=2,
+)
 CASE = (own.documents(), own.installs(), own.instants)
 BROKEN: list[tuple[Any, Decide, tuple[st.SearchStrategy[Any], ...]]] = [
     (laws.test_every_install_gets_one_assignment_with_a_reason, gives_no_reason, CASE),
@@ -102,7 +111,7 @@ BROKEN: list[tuple[Any, Decide, tuple[st.SearchStrategy[Any], ...]]] = [
         ignores_pauses,
         (*CASE, own.versions, laws.WITHHELD),
     ),
-    (laws.test_no_path_leads_below_the_floor, ignores_floors, (JOURNEYS, own.installs())),
+    (laws.test_no_path_leads_below_the_floor, ignores_floors, (FLOORED, own.installs())),
     (
         laws.test_every_step_down_is_an_edge_of_the_highest_release_ever_installed,
         forgets_the_high_water,

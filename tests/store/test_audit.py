@@ -96,9 +96,12 @@ def without_triggers(url: str, statement: str) -> None:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("DROP TRIGGER audit_no_update")
             connection.exec_driver_sql("DROP TRIGGER audit_no_delete")
+            connection.exec_driver_sql(statement)
         else:
-            connection.exec_driver_sql("DROP TRIGGER audit_append_only ON audit")
-        connection.exec_driver_sql(statement)
+            connection.exec_driver_sql("ALTER TABLE audit DISABLE TRIGGER audit_append_only")
+            connection.exec_driver_sql(statement)
+            # The tests after this one use the same tables.
+            connection.exec_driver_sql("ALTER TABLE audit ENABLE TRIGGER audit_append_only")
     engine.dispose()
 
 

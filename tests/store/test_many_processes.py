@@ -13,7 +13,7 @@ from tests.store.values import NOW, an_app
 from update_server.service.ports import UnavailableError
 from update_server.store import SqlDatabase, engine
 
-PROCESSES, THREADS, ROUNDS = 4, 3, 10
+PROCESSES, THREADS, ROUNDS = 3, 4, 10
 
 # Reads before it writes, so that a lost update or a failed upgrade of a lock would show.
 WRITE_A_LOT = f"""
