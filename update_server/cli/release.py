@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, local, option, remote
 from update_server.cli.draft import Draft, Source, draft_release
 from update_server.cli.errors import NOTHING_TO_DO, UsageError
+from update_server.cli.scratch import scratch_folder
 from update_server.cli.signing import signed_already, submit
 from update_server.cli.upload import upload
 from update_server.cli.verify import verify_server
@@ -96,9 +96,9 @@ def publish(
             raise UsageError("bad_version", f"--rollback-to {back} does not lead back")
     if not rollback_to:
         _warn_without_way_back(session, source)
-    with tempfile.TemporaryDirectory(prefix="serinus-") as folder:
+    with scratch_folder() as folder:
         drafts = [
-            draft_release(source, platform, path, folder=Path(folder), now=now)
+            draft_release(source, platform, path, folder=folder, now=now)
             for platform, path in trees.items()
         ]
         to_sign = [draft.to_sign for draft in drafts]
