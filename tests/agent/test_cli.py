@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,26 @@ def until(condition: Callable[[], object], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.05)
+
+
+@contextmanager
+def held(world: AgentWorld, word: str) -> Iterator[threading.Event]:
+    """Hold back each answer about *word*; the event tells that one was asked for."""
+    asked, goes_on = threading.Event(), threading.Event()
+    answer = world.server.default
+
+    def hold(request: Asked) -> Reply:
+        if word in request.path:
+            asked.set()
+            goes_on.wait(30)
+        return answer(request)
+
+    world.server.default = hold
+    try:
+        yield asked
+    finally:
+        goes_on.set()
+        world.server.default = answer
 
 
 def version_of(record: Any) -> str | None:
@@ -419,11 +441,13 @@ def test_a_killed_run_leaves_an_installation_that_the_next_one_finishes(
 ) -> None:
     agent.write(agent='apply = "now"', more='[health]\ncommand = ["--version"]')
     publish(world, "2.0.0")
-    for _ in range(3):
-        process = agent.start()
-        time.sleep(0.4)
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
+    for word in ("timestamp.json", "rollout.stable.json", ".srn"):
+        with held(world, word) as asked:
+            process = agent.start()
+            came = asked.wait(30)
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+            assert came, word
 
     process = agent.start()
     try:
@@ -458,7 +482,7 @@ def test_a_program_in_any_language_confirms_its_own_trial(
 ) -> None:
     report = f"{sys.executable} -m client_agent.cli report --healthy --json"
     # 60 seconds at this speed are a twentieth of a second.
-    script = f"#!/bin/sh\nsleep 1\nexec {report} --config {agent.config} > $SERINUS_ROOT/said\n"
+    script = f"#!/bin/sh\nsleep 0.1\nexec {report} --config {agent.config} > $SERINUS_ROOT/said\n"
     publish(world, "2.0.0", script.encode())
     agent("check")
     command = [sys.executable, "-m", "client_agent.cli", "launch", "--config", str(agent.config)]

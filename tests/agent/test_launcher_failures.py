@@ -156,7 +156,10 @@ def test_a_trial_without_a_marker_is_not_made_and_is_no_ban(tmp_path: Path) -> N
     assert installation.state.bans() == ()
 
 
-def test_a_lock_that_another_holds_means_current(tmp_path: Path) -> None:
+def test_a_lock_that_another_holds_means_current(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.1)
     installation = an_installation(tmp_path)
     install(installation, an_app("1.0"))
     arm(installation, an_app("2.0"), now=now())
