@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.cli_world import APP, Cli, Typing, a_short_folder, an_outsider
+from tests.cli.cli_world import Cli, Typing, a_short_folder, an_outsider
 from update_server.cli.console import Console, make_table
 
 _PATIENCE_SECONDS = 60.0
@@ -90,9 +90,7 @@ def test_a_passphrase_is_typed_twice_and_not_shown_and_is_hard_to_guess(somebody
 
 
 def test_two_passphrases_that_differ_make_nothing(somebody: Cli) -> None:
-    terminal = Terminal(somebody.folder, "init", "ws")
-    terminal.expect("serinus: name of the app: ")
-    terminal.type(APP)
+    terminal = Terminal(somebody.folder, "key", "new", "anna.key", "--owner", "anna")
     terminal.expect("signing keys: ")
     terminal.type("correct horse battery")
     terminal.expect("again: ")
@@ -100,7 +98,7 @@ def test_two_passphrases_that_differ_make_nothing(somebody: Cli) -> None:
 
     assert terminal.end() == 1
     assert "serinus: the two differ; nothing was made" in terminal.seen
-    assert not (somebody.folder / "ws").exists()
+    assert not (somebody.folder / "anna.key").exists()
 
 
 def test_ctrl_c_at_a_question_makes_nothing(somebody: Cli) -> None:

@@ -170,7 +170,7 @@ def test_an_install_that_is_too_early_ends_the_demo(tmp_path: Path, how: str) ->
 
 
 def test_a_ring_that_does_not_fill_ends_the_demo(tmp_path: Path) -> None:
-    stage = a_stage(tmp_path)
+    stage = a_stage(tmp_path, installs=2)
     after_each_command(stage, lambda _: None)
 
     with pytest.raises(CliError) as caught:

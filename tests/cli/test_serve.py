@@ -48,6 +48,7 @@ def serving(cli: Cli, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.e2e
 def test_a_server_says_when_it_is_ready_and_stops_in_order(workspace: Cli) -> None:
+    workspace.set("[server]", "[server]\nworkers = 1")
     config = on_free_ports(workspace)
     with serving(workspace, "--json") as server:
         assert server.stdout is not None
