@@ -352,7 +352,9 @@ def test_an_app_that_restarts_itself_is_a_new_try_though_it_left_a_process_behin
 
 def test_an_app_whose_launcher_was_killed_still_runs(tmp_path: Path) -> None:
     installation = an_installation(tmp_path)
-    arm(installation, an_app("2.0", "echo $$; exec cat"), now=now())
+    noted = """grep -q '^{"process"' $SERINUS_ROOT/launches/$SERINUS_LAUNCH.json"""
+    script = f"until {noted}; do sleep 0.01; done; echo $$; exec cat"
+    arm(installation, an_app("2.0", script), now=now())
     command = installation.launcher_command(wait=True)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as launcher:
         assert launcher.stdin is not None
