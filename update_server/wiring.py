@@ -31,10 +31,8 @@ from update_server.service.table import Tables
 from update_server.signer.link import SocketSigner
 from update_server.signer.online import OnlineSigner
 from update_server.spool import FileSpool, FileSpoolReader
-from update_server.store import SqlDatabase, migrate
-from update_server.web.admin.app import create_app as create_admin_app
+from update_server.store import SqlDatabase
 from update_server.web.admin.services import AdminServices, admin_services
-from update_server.web.public.app import create_app as create_public_app
 from update_server.web.public.services import Offload, public_services
 
 if TYPE_CHECKING:
@@ -119,6 +117,8 @@ def signer_answers(config: Config) -> bool:
 
 def prepare(config: Config) -> None:
     """Make the data folder, bring the tables up to date, and draw the server's secrets."""
+    from update_server.store.migration import migrate  # noqa: PLC0415 - slow, and only for this
+
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in ("files", "signer", _SPOOLS):
         (config.data / name).mkdir(mode=0o700, exist_ok=True)
@@ -172,6 +172,8 @@ def _add_admin(stores: Stores, token: str, actor: str) -> None:
 
 def public_app(config: Config) -> WSGIApplication:
     """Return the public app of one web process, its tables kept fresh by a thread."""
+    from update_server.web.public.app import create_app  # noqa: PLC0415 - for web processes only
+
     clock = SystemClock()
     source = database(config)
     tables = Tables(clock, config.lease_seconds)
@@ -181,7 +183,7 @@ def public_app(config: Config) -> WSGIApplication:
     ).start()
     spool = FileSpool(config.data / _SPOOLS, f"web-{uuid.uuid4().hex}")
     atexit.register(spool.close)  # contacts are written within a fifth of a second; events at once
-    return create_public_app(
+    return create_app(
         public_services(
             tables=tables,
             database=source,
@@ -197,12 +199,18 @@ def public_app(config: Config) -> WSGIApplication:
 
 def admin_app(config: Config) -> WSGIApplication:
     """Return the admin app of one web process."""
-    return create_admin_app(_admin_services(config, SocketSigner(config.signer_socket)))
+    return _admin_app(_admin_services(config, SocketSigner(config.signer_socket)))
 
 
 def local_admin_app(config: Config) -> WSGIApplication:
     """Return the admin app with the signer in this process, for ``serinus init``."""
-    return create_admin_app(_admin_services(config, signer(config)))
+    return _admin_app(_admin_services(config, signer(config)))
+
+
+def _admin_app(services: AdminServices) -> WSGIApplication:
+    from update_server.web.admin.app import create_app  # noqa: PLC0415 - for web processes only
+
+    return create_app(services)
 
 
 def _admin_services(config: Config, signing: SignerPort) -> AdminServices:

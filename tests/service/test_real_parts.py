@@ -16,7 +16,8 @@ from update_server.service.errors import ApprovalsMissingError, ConflictError
 from update_server.service.fsck import Fsck
 from update_server.service.rebuild import rebuild
 from update_server.service.refresh import ensure_secrets
-from update_server.store import SqlDatabase, migrate
+from update_server.store import SqlDatabase
+from update_server.store.migration import migrate
 
 
 def a_database(file: Path) -> FakeDatabase:

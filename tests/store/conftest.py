@@ -14,7 +14,8 @@ from tests.fakes import FakeDatabase
 from tests.postgres import PostgresServer, postgres, postgres_url
 from tests.store.values import an_app
 from update_server.service.ports import Database
-from update_server.store import SqlDatabase, migrate
+from update_server.store import SqlDatabase
+from update_server.store.migration import migrate
 from update_server.store.tables import metadata
 
 __all__ = ["postgres", "postgres_url"]

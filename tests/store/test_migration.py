@@ -10,11 +10,12 @@ from alembic.migration import MigrationContext
 
 from tests.store.values import an_app
 from update_server.service.ports import UnavailableError
-from update_server.store import SqlDatabase, migrate
+from update_server.store import SqlDatabase
 from update_server.store.engine import make_engine
+from update_server.store.migration import migrate
 from update_server.store.tables import metadata
 
-MIGRATE = "import sys; from update_server.store import migrate; migrate(sys.argv[1])"
+MIGRATE = "import sys; from update_server.store.migration import migrate; migrate(sys.argv[1])"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
