@@ -30,10 +30,10 @@ demo: $(STAMP)
 serve: $(STAMP)
 	@$(BIN)/serinus serve $(ARGS)
 
-# xdist gives each core a share; the two reports are the two floors.
+# One worker more than cores, for many tests wait; the two reports are the two floors.
 test: $(STAMP) postgres
 	@rm -f .coverage .coverage.*
-	@$(BIN)/pytest -q -n auto --cov --cov-report= --cov-fail-under=0 $(ARGS)
+	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --cov --cov-report= --cov-fail-under=0 $(ARGS)
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='$(EXACT)' --fail-under=100
 
