@@ -161,8 +161,9 @@ def test_who_waits_long_is_told_for_what(
 
 
 def test_a_server_on_every_address_is_asked_on_this_machine(workspace: Cli) -> None:
-    workspace.set("127.0.0.1:8080", "0.0.0.0:8080")
-    workspace.set('admin = "127.0.0.1:8081"', 'admin = "[::]:8081"')
+    public, admin = free_ports(2)
+    workspace.set("127.0.0.1:8080", f"0.0.0.0:{public}")
+    workspace.set('admin = "127.0.0.1:8081"', f'admin = "[::]:{admin}"')
 
     checks: dict[str, Callable[[], bool]] = readiness._checks(workspace.config, "web", lambda: True)
 
