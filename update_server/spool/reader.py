@@ -89,6 +89,8 @@ class FileSpoolReader:
                 path.rename(path.with_suffix(".damaged"))
             else:
                 path.unlink()
+            # Its process may have died before it took away the name that it began the file by.
+            path.with_name(f".{path.name}").unlink(missing_ok=True)
         sync_folder(self._folder)
         return True
 
