@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from packaging.version import Version
@@ -119,6 +119,10 @@ def happens_by_itself(change: Change, policy: Policy, *, rollbacks_today: int) -
             few_enough and change.approvals_needed == 0 and all(allowed[act] for act in change.acts)
         )
     return False
+
+
+def _percent(basis_points: int) -> str:
+    return f"{basis_points / 100:g} %"
 
 
 def _identity(entry: Entry) -> tuple[object, ...]:
@@ -272,7 +276,7 @@ class _Judge:
         # A completed version may come back by itself, so it must have reached everybody. What
         # it widens by on the way is judged as any widening.
         if entry.exposure_bp != FULL_EXPOSURE_BP:
-            return _never(f"{entry.version}: completed at {entry.exposure_bp} bp")
+            return _never(f"{entry.version}: completed at {_percent(entry.exposure_bp)}")
         return self._covered(entry, "is completed", 0)
 
     def _exposure(self, was: Entry, entry: Entry) -> list[Change]:
@@ -283,11 +287,11 @@ class _Judge:
         position = next_ramp_position(was, entry, self.policy)
         if position is None:
             return [self._outside(entry, "wider, outside the ramp")]
-        soak_seconds = self.policy.ramp[position - 1].soak_seconds
+        before = self.policy.ramp[position - 1]
         since = self.history.since.get(entry.rollout) if entry.rollout else None
-        soaked_seconds = 0 if since is None else int((self.now - since).total_seconds())
-        if soaked_seconds < soak_seconds:
-            why = f"wider after {soaked_seconds} s of {soak_seconds} s"
+        over_at = (since or self.now) + timedelta(seconds=before.soak_seconds)
+        if self.now < over_at:
+            why = f"ring {before.ring} is to soak until {over_at:%Y-%m-%d %H:%M:%S} UTC"
             return [self._outside(entry, why)]
         step = self.policy.ramp[position]
         return [self._covered(entry, f"promoted to {step.ring}", step.approvals)]
@@ -346,6 +350,6 @@ class _Judge:
         capped = [r.exposure_bp for r in entry.rings if not is_internal(r, self.policy)]
         parts = self._signed(entry)
         if found and not entry.rollback and max(capped, default=0) > ceiling_bp:
-            why = f"{entry.version}: {max(capped)} bp is above the ceiling of {ceiling_bp} bp"
-            parts.append(_never(why))
+            shares = f"{_percent(max(capped))} is above the ceiling of {_percent(ceiling_bp)}"
+            parts.append(_never(f"{entry.version}: {shares}"))
         return parts

@@ -103,6 +103,14 @@ def test_every_command_in_a_page_exists_with_its_options(page: str, command: str
         assert options <= known[path], f"{page}: {command}"
 
 
+def test_no_block_of_commands_stops_whoever_pastes_it() -> None:
+    for page in ("README.md", "docs/runbook.md"):
+        lines = [line for block in _BLOCK.findall(text_of(page)) for line in block.splitlines()]
+        assert not [line for line in lines if re.match(r"serinus rollout watch", line)]
+        serving = [line for line in lines if re.match(r"serinus serve\b", line)]
+        assert all(line.partition("#")[0].rstrip().endswith(" &") for line in serving)
+
+
 def test_every_target_of_make_in_a_page_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
     for page in PAGES:

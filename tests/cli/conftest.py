@@ -14,12 +14,19 @@ from tests.cli.cli_world import (
     init,
     serving_admin,
 )
+from update_server.cli import api
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _cheap_keys() -> Iterator[None]:
     with cheap_keys():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer is not waited for, but where that is tested."""
+    monkeypatch.setattr(api, "_START_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

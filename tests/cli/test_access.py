@@ -8,12 +8,15 @@ from tests.cli.cli_world import Cli, rows
 def test_a_group_is_made_listed_and_removed(cli: Cli) -> None:
     assert cli.run("group", "add", "staff").out == "group staff is there\n"
     assert cli.json("group", "add", "crew")["name"] == "crew"
+    assert cli.run("hold", "list").err == "serinus: none yet\n"
+    assert cli.run("hold", "list", "--json").err == ""
     assert [item["name"] for item in cli.json("group", "list")["items"]] == ["crew", "staff"]
     assert [row[:2] for row in rows(cli.run("group", "list"))] == [["crew", "0"], ["staff", "0"]]
 
     assert cli.run("group", "remove", "crew", code=2).err.startswith("serinus: remove the group")
     assert cli.json("group", "remove", "crew", "--yes") == {"removed": "crew"}
-    assert cli.refused("group", "remove", "crew", "--yes") == "unknown_group"
+    gone = cli.run("group", "remove", "crew", "--yes", code=1)
+    assert gone.err == "serinus: there is no group 'crew'\nserinus: try serinus group list\n"
 
 
 def test_a_code_is_shown_once_and_can_be_revoked(cli: Cli) -> None:

@@ -64,5 +64,13 @@ def test_an_app_is_not_registered_twice(cli: Cli) -> None:
     assert (cli.folder / "root.json").read_bytes() == before
 
 
+def test_a_registered_app_gets_platforms_but_no_channels(cli: Cli) -> None:
+    add = ("app", "add", "--platform", "macos-arm64")
+
+    assert cli.refused(*add, "--channel", "beta") == "exists"
+    assert cli.run(*add).out == f"notes is registered for {LINUX} macos-arm64\n"
+    assert cli.json("app", "list")["items"][0]["platforms"] == [LINUX, "macos-arm64"]
+
+
 def test_a_name_that_is_none_is_refused(cli: Cli) -> None:
     assert cli.refused("app", "add", "--app", "Bad", "--platform", LINUX, code=2) == "bad_name"

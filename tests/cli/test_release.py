@@ -23,7 +23,10 @@ def test_a_release_is_signed_and_handed_in(cli: Cli, artifact: str) -> None:
     done = cli.run("release", "publish", "1.0.0", "--artifact", artifact)
 
     assert done.out == "notes 1.0.0 is published on stable\n"
-    assert done.err == "serinus: next: serinus rollout start 1.0.0\n"
+    first, following = done.err.splitlines()
+    assert first.startswith("serinus: 1.0.0 is the first on stable and names no --not-before: ")
+    assert first.endswith("what is signed cannot be corrected")
+    assert following == "serinus: next: serinus rollout start 1.0.0"
     assert [row["version"] for row in cli.json("release", "list")["items"]] == ["1.0.0"]
 
 
@@ -112,6 +115,35 @@ def test_an_app_that_is_not_there_is_refused(cli: Cli, artifact: str) -> None:
     arguments = ("release", "publish", "1.0.0", "--artifact", artifact, "--app", "other")
 
     assert cli.refused(*arguments) == "unknown_app"
+
+
+def test_a_platform_that_is_not_registered_is_refused_until_it_is_added(released: Cli) -> None:
+    program = released.program("1.2.0")
+    publish = ("release", "publish", "1.2.0", "--artifact", f"windows-x86_64={program}")
+    before = released.json("app", "show")["versions"]
+
+    refused = released.run(*publish, "--json", code=1)
+
+    assert refused.error == "unknown_platform"
+    assert f"only for {LINUX}" in refused.document["detail"]
+    assert released.json("app", "show")["versions"] == before
+    hint = refused.document["hint"]
+    assert hint == "serinus app add --app notes --platform windows-x86_64"
+    released.run(*hint.split()[1:])
+    assert released.json(*publish)["platforms"] == ["windows-x86_64"]
+
+
+def test_a_way_back_to_no_release_is_refused(released: Cli) -> None:
+    program = f"{LINUX}={released.program('1.2.0')}"
+    publish = ("release", "publish", "1.2.0", "--artifact", program, "--rollback-to", "1.0.5")
+
+    refused = released.run(*publish, "--json", code=1)
+
+    assert refused.error == "unknown_release"
+    assert "older ones: 1.1.0 1.0.0" in refused.document["detail"]
+    assert [row["version"] for row in released.json("release", "list")["items"]] == [
+        "1.1.0", "1.0.0",
+    ]  # fmt: skip
 
 
 def test_a_version_is_published_once(released: Cli) -> None:
@@ -243,6 +275,29 @@ def test_a_server_that_fails_is_told_as_such(workspace: Cli) -> None:
 
     assert done.error == "unexpected_answer"
     assert "answers 500" in done.document["detail"]
+
+
+def test_an_address_that_names_no_app_of_ours_is_told_as_such(released: Cli) -> None:
+    with serving_files(files(released)) as url:
+        other = released.run("release", "verify", "--url", f"{url}/other", "--json", code=2)
+        empty = released.run("release", "verify", "--url", f"{url}/x/notes", "--json", code=1)
+
+    assert other.error == "no_root"
+    assert "would be app 'other'" in other.document["detail"]
+    assert empty.error == "missing_file"
+    assert f"{url}/x/notes holds no repository" in empty.document["detail"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no JSON"])
+def test_a_file_that_is_no_root_is_told_as_such(released: Cli, text: str) -> None:
+    (released.folder / "other.json").write_text(text)
+
+    with serving_files(files(released)) as url:
+        done = released.run(
+            "release", "verify", "--url", f"{url}/notes", "--root", "other.json", code=1
+        )
+
+    assert done.err.startswith("serinus: other.json is no root of an app: ")
 
 
 def test_verifying_needs_a_root(outsider: Cli) -> None:

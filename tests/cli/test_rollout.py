@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import datetime, timedelta
 
 import pytest
 
-from tests.cli.cli_world import LINUX, Cli, Typing, rows, serving_admin
+from tests.cli.cli_world import LINUX, POLICY, Cli, Typing, rows, serving_admin
 
 INSTALL = "2f1c9a54-7b0e-4d3c-9a61-0c5f6f2b8e11"
 
@@ -104,6 +105,66 @@ def test_a_promotion_says_what_it_opens_and_asks(released: Cli) -> None:
     assert done.out.startswith("notes 1.1.0 on stable: active, ring 10%, exposure 10 %")
 
 
+@pytest.fixture
+def soaking(cli: Cli) -> Cli:
+    """An app whose 1.0.0 was just started, under a policy whose first ring soaks for a day."""
+    (cli.folder / "soak.toml").write_text(
+        POLICY.replace('ring = "internal"', 'ring = "internal"\nsoak_seconds = 86400')
+    )
+    cli.json("app", "policy", "soak.toml", "--yes")
+    cli.publish("1.0.0")
+    return cli
+
+
+def test_a_promotion_before_the_soak_is_over_says_so_first_and_how(soaking: Cli) -> None:
+    started = soaking.run("rollout", "start", "1.0.0")
+    asked = soaking.run("rollout", "promote", typed="y\n", code=1)
+    refused = soaking.run("rollout", "promote", "--yes", "--json", code=1)
+
+    opened_at = datetime.fromisoformat(soaking.json("rollout", "show")["position_reached_at"])
+    until = f"{opened_at + timedelta(days=1):%Y-%m-%d %H:%M:%S} UTC"
+    anyway = "serinus rollout promote 1.0.0 --override --reason TEXT"
+    assert started.err == f"serinus: next: serinus rollout promote 1.0.0, from {until} on\n"
+    first, question, *_ = asked.err.splitlines()
+    assert first == (
+        f"serinus: ring internal is to soak until {until}; before that only by {anyway}"
+    )
+    assert question.startswith("serinus: open ring 10% (10 %) of 1.0.0")
+    assert refused.error == "approvals_missing"
+    assert refused.document["hint"] == anyway
+    assert refused.document["detail"] == (
+        f"this goes beyond the signed ramp: 1.0.0: ring internal is to soak until {until}"
+    )
+
+
+@pytest.mark.parametrize("soaked", [False, True])
+def test_an_override_needs_a_reason_whether_it_was_needed_or_not(
+    soaking: Cli, *, soaked: bool
+) -> None:
+    if soaked:
+        soaking.json("app", "policy", "policy.toml", "--yes")
+    soaking.json("rollout", "start", "1.0.0")
+
+    refused = soaking.refused("rollout", "promote", "--yes", "--override")
+    done = soaking.json("rollout", "promote", "--yes", "--override", "--reason", "tested by hand")
+
+    assert refused == "bad_value"
+    assert done["ring"] == "10%"
+
+
+def test_each_verb_says_what_comes_next(released: Cli) -> None:
+    paused = released.run("rollout", "pause").err
+    resumed = released.run("rollout", "resume", "--yes").err
+    promoted = released.run("rollout", "promote", "--yes").err
+    completed = released.run("rollout", "promote", "--yes").err
+
+    assert paused == (
+        "serinus: next: serinus rollout resume 1.1.0, or serinus rollout pull 1.1.0\n"
+    )
+    assert resumed == promoted == "serinus: next: serinus rollout promote 1.1.0\n"
+    assert completed == ""
+
+
 def test_a_promotion_may_name_a_later_ring(released: Cli) -> None:
     asked = released.run("rollout", "promote", "--ring", "nowhere", typed="n\n", code=1)
     refused = released.refused("rollout", "promote", "--ring", "nowhere", "--yes")
@@ -146,10 +207,14 @@ def test_a_pull_wants_the_version_typed(released: Cli) -> None:
     done = released.run("rollout", "pull", "--replacement", "1.0.0", typed="1.1.0\n")
     again = released.run("rollout", "pull", "1.1.0", code=3)
 
-    assert "pull withdraws 1.1.0 for good from 0 installs; type 1.1.0 to go on: " in mistyped.err
+    question = "pull withdraws 1.1.0 for good from 0 installs; installs go back to 1.0.0"
+    assert f"{question}; type 1.1.0 to go on: " in mistyped.err
     assert "nothing was done: '1.0.0' is not '1.1.0'" in mistyped.err
-    assert unasked.err.endswith("serinus: try the same command with --confirm 1.1.0\n")
-    assert "and sends them to 1.0.0;" in done.err
+    assert unasked.err == (
+        f"serinus: {question} — there is no terminal to answer on\n"
+        "serinus: try the same command with --confirm 1.1.0\n"
+    )
+    assert done.out.endswith("\ninstalls go back to 1.0.0\n")
     assert "1.1.0 on stable: pulled" in done.out
     assert again.err == "serinus: 1.1.0 was pulled already\n"
 
@@ -158,9 +223,13 @@ def test_a_pull_without_a_way_back_says_so(cli: Cli) -> None:
     cli.publish("1.0.0")
     cli.start("1.0.0")
 
+    asked = cli.run("rollout", "pull", typed="\n", code=1).err
     done = cli.run("rollout", "pull", "--confirm", "1.0.0")
 
-    assert "serinus: nobody is sent back: " in done.err
+    told = "nobody is sent back: no completed version is a signed way back"
+    assert told in asked
+    assert told in done.out
+    assert told in cli.run("rollout", "show").out
 
 
 def test_a_verb_that_does_not_fit_names_those_that_do(released: Cli) -> None:
@@ -210,6 +279,17 @@ def test_changes_are_printed_one_by_one(released: Cli) -> None:
     assert "release 1.1.0 stable: platforms=linux-x86_64" in done.out
     seen = [json.loads(line) for line in lines]
     assert [line["what"] for line in seen] == ["release 1.1.0 stable", "rollout 1.1.0 stable"]
+
+
+def test_shares_are_told_in_percent(released: Cli) -> None:
+    told = released.run("rollout", "watch", "--seconds", "0.1").out
+
+    assert "exposure=100%" in told
+    assert "_bp" not in told
+
+
+def test_a_watch_of_what_is_not_there_is_refused(released: Cli) -> None:
+    assert released.refused("rollout", "watch", "9.9.9", "--seconds", "0.1") == "not_found"
 
 
 def test_a_terminal_gets_bars_below_the_lines(released: Cli) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.serving import make_server
 
-from tests.cli.cli_world import Cli, running, serving_admin
+from tests.cli.cli_world import Cli, free_ports, running, serving_admin
+from update_server import wiring
+from update_server.cli import api as apis
 from update_server.cli.api import Answer
 from update_server.cli.errors import CliError, ProblemError, UsageError
 from update_server.cli.workspace import Workspace, find, load
+from update_server.clock import SystemClock
 
 
 def test_the_flag_comes_first_then_the_variable_then_the_workspace(cli: Cli) -> None:
@@ -62,7 +67,9 @@ def test_what_is_no_token_is_not_sent(outsider: Cli, text: str) -> None:
 
 
 def test_a_token_file_that_is_not_there_is_told(outsider: Cli) -> None:
-    assert outsider.refused("app", "list", "--token-file", "nowhere", code=2) == "no_token"
+    done = outsider.run("app", "list", "--token-file", "nowhere", code=2)
+
+    assert done.err == "serinus: no token can be read from nowhere: No such file or directory\n"
 
 
 def test_a_token_that_is_unknown_is_refused_by_the_server(cli: Cli) -> None:
@@ -75,10 +82,59 @@ def test_a_server_that_is_away_is_told_with_what_to_do(workspace: Cli) -> None:
     done = workspace.run("app", "list", "--server", "http://127.0.0.1:9", code=1)
 
     assert done.err == (
-        "serinus: http://127.0.0.1:9 does not answer (NewConnectionError)\n"
+        "serinus: http://127.0.0.1:9 does not answer: nothing listens there\n"
         "serinus: try serinus serve, or name the server with --server\n"
     )
-    assert workspace.refused("app", "list", "--server", "nonsense://x") == "unreachable"
+    done = workspace.run("app", "list", "--server", "nonsense://x", code=1)
+    assert done.err.startswith("serinus: nonsense://x is no address of a web server\n")
+
+
+def test_the_workspaces_own_server_is_waited_for_while_it_starts(
+    workspace: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`serinus serve &` returns before anybody listens."""
+    starting = ServerThatStarts(workspace)
+    monkeypatch.setattr(apis, "_START_SECONDS", 20.0)
+    monkeypatch.setattr(apis, "SystemClock", lambda: starting)
+    try:
+        done = workspace.run("rollout", "watch", "--seconds", "0.1")
+    finally:
+        starting.stop()
+
+    assert done.err == "serinus: waiting for the server\n"
+
+
+def test_a_server_of_this_machine_that_does_not_start_is_given_up_on(
+    workspace: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.set("127.0.0.1:8081", "127.0.0.1:9")
+    monkeypatch.setattr(apis, "_START_SECONDS", 0.1)
+
+    done = workspace.run("app", "list", code=1)
+
+    assert done.err.startswith("serinus: waiting for the server\nserinus: http://127.0.0.1:9 does")
+    assert "waiting" not in workspace.run("doctor", code=1).err
+
+
+class ServerThatStarts(SystemClock):
+    """A clock: who sleeps for the second time wakes to a server that listens."""
+
+    def __init__(self, cli: Cli) -> None:
+        (port,) = free_ports(1)
+        cli.set("127.0.0.1:8081", f"127.0.0.1:{port}")
+        self._config = replace(cli.config, lease_seconds=0)
+        self._port = port
+        self._slept = 0
+        self._stack = contextlib.ExitStack()
+        self.stop = self._stack.close
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self._slept += 1
+        if self._slept == 2:
+            app = wiring.local_admin_app(self._config)
+            server = make_server("127.0.0.1", self._port, app, threaded=True)
+            self._stack.enter_context(running(server))
 
 
 @pytest.mark.parametrize(
@@ -113,8 +169,9 @@ def test_a_server_that_hangs_up_is_told(workspace: Cli) -> None:
         thread = threading.Thread(target=hang_up)
         thread.start()
         url = f"http://127.0.0.1:{door.getsockname()[1]}"
-        assert workspace.refused("app", "list", "--server", url) == "unreachable"
+        done = workspace.run("app", "list", "--server", url, code=1)
         thread.join()
+    assert done.err.startswith(f"serinus: {url} broke off the connection\n")
 
 
 def test_lists_are_read_page_by_page(workspace: Cli) -> None:

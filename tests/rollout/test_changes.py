@@ -279,6 +279,14 @@ def test_a_step_is_covered_once_its_soak_is_over(age: timedelta, kind: ChangeKin
     assert judged(FIRST, of(a_rollout(position=2)), history=history).kind is kind
 
 
+def test_a_refusal_says_until_when_a_ring_is_to_soak() -> None:
+    history = History(since=MappingProxyType({ROLLOUT_ID: NOW}))
+
+    (why,) = judged(FIRST, of(a_rollout(position=2)), history=history).why
+
+    assert why.endswith(f"is to soak until {NOW + timedelta(days=1):%Y-%m-%d %H:%M:%S} UTC")
+
+
 def test_a_soak_of_unknown_age_is_not_over() -> None:
     change = judged(FIRST, of(a_rollout(position=2)), history=History())
 
@@ -636,6 +644,12 @@ def test_nothing_is_signed_above_the_ceiling(
     policy = replace(POLICY, ceiling=ceiling)
 
     assert judged(FIRST, of(a_rollout(position=2)), policy=policy).kind is kind
+
+
+def test_what_is_above_the_ceiling_is_told_in_percent() -> None:
+    change = judged(FIRST, of(a_rollout(position=2)), policy=replace(POLICY, ceiling=((0, 250),)))
+
+    assert any("10 % is above the ceiling of 2.5 %" in why for why in change.why)
 
 
 def test_the_ceiling_spares_only_the_internal_groups() -> None:

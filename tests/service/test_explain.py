@@ -158,7 +158,7 @@ def test_a_hold_is_named_with_its_link(world: World) -> None:
                 "rings": (OpenRing(name="all", exposure_bp=9_800),),
             },
             "holdback",
-            "bucket 9999 is in the holdback of 200 bp",
+            "bucket 9999 is in the holdback of 2 %",
         ),
         ({"version": Version("3.0.0")}, "not_eligible", "not_signed"),
     ],

@@ -68,10 +68,17 @@ def test_no_member_of_an_error_can_replace_one_of_the_standard() -> None:
     assert (body["status"], body["rollout"]) == (409, "ro_1")
 
 
-def test_what_a_port_lacks_is_named_by_its_kind_but_not_by_its_key() -> None:
-    problem = problem_for(ports.NotFoundError("rollout", "/var/lib/x"))
+def test_what_people_name_is_named_with_what_lists_such() -> None:
+    problem = problem_for(ports.NotFoundError("group", "crew"))
 
-    assert (problem.status, problem.code) == (404, "unknown_rollout")
+    assert problem.detail == "there is no group 'crew'"
+    assert problem.data == {"hint": "serinus group list"}
+
+
+def test_what_a_port_lacks_is_named_by_its_kind_but_not_by_its_key() -> None:
+    problem = problem_for(ports.NotFoundError("blob", "/var/lib/x"))
+
+    assert (problem.status, problem.code) == (404, "unknown_blob")
     assert b"/var/lib" not in problem.body()
 
 

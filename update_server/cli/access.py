@@ -19,7 +19,7 @@ _DAY_SECONDS = 86_400
 def _list(session: Session, path: str, keys: Sequence[str]) -> int:
     items = list(session.api.items(path))
     session.console.document({"items": items})
-    session.console.table(keys, [tuple(item.get(key) for key in keys) for item in items])
+    session.console.listing(keys, [tuple(item.get(key) for key in keys) for item in items])
     return 0
 
 

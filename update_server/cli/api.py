@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 import urllib3
 
+from update_server.cli.connection import was_refused, why_failed
 from update_server.cli.errors import CliError, ProblemError
+from update_server.clock import SystemClock
 
 _TIMEOUT_SECONDS = 60.0  # a pull returns only after the lease of every web process
+_START_SECONDS = 20.0  # a server on a small machine listens after three to ten
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +45,15 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """An admin app behind a URL."""
+    """An admin app behind a URL.
 
-    def __init__(self, server: str) -> None:
+    With *say* it may be one that is just being started (`serinus serve &`): the first request
+    waits for it, and *say* tells so.
+    """
+
+    def __init__(self, server: str, say: Callable[[str], None] | None = None) -> None:
         self._server = server.rstrip("/")
+        self._say = say
         self._pool = urllib3.PoolManager(
             timeout=urllib3.Timeout(total=_TIMEOUT_SECONDS), retries=False
         )
@@ -52,17 +61,33 @@ class HttpTransport:
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send one request; raises CliError when the server cannot be reached."""
         try:
-            response = self._pool.request(
-                method, self._server + path, headers=dict(headers), body=body or None
-            )
+            response = self._request(method, self._server + path, headers, body)
         except urllib3.exceptions.HTTPError as error:
             raise CliError(
                 "unreachable",
-                f"{self._server} does not answer ({type(error).__name__})",
+                f"{self._server} {why_failed(error)}",
                 hint="serinus serve, or name the server with --server",
             ) from error
         names = {name.lower(): value for name, value in response.headers.items()}
         return Answer(status=response.status, headers=names, body=response.data)
+
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> urllib3.BaseHTTPResponse:
+        clock, say = SystemClock(), self._say
+        self._say = None  # later on it is known to run, or not to
+        until = clock.monotonic() + _START_SECONDS
+        told = False
+        while True:
+            try:
+                return self._pool.request(method, url, headers=dict(headers), body=body or None)
+            except urllib3.exceptions.HTTPError as error:
+                if say is None or not was_refused(error) or clock.monotonic() > until:
+                    raise
+            if not told:
+                say("waiting for the server")
+                told = True
+            clock.sleep(_POLL_SECONDS)
 
 
 class AdminApi:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from signing.ceremony import sign_policy
 from update_server.cli import passphrase
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, option, remote
+from update_server.cli.errors import CliError
 from update_server.cli.policy import policy_document, read_overrides
 from update_server.cli.registration import layout_of, register, this_platform
 from update_server.cli.signing import submit
@@ -41,12 +43,15 @@ def add(
 ) -> int:
     """Register an app at the server, signed with the workspace's keys.
 
+    Of an app that is registered it adds the platforms; the next release for one signs it in.
     Its root, which builds of the app compile in, is kept in the workspace: root.json for the
     workspace's own app, root-APP.json for others.
 
     Example: serinus app add --app notes --platform linux-x86_64 --platform macos-arm64
     """
     workspace, now = session.need_workspace(), SystemClock().now()
+    if (extended := _extend(session, channels, platforms)) is not None:
+        return extended
     overrides = read_overrides(policy)
     answer = register(
         session.api,
@@ -61,6 +66,20 @@ def add(
     return 0
 
 
+def _extend(session: Session, channels: Sequence[str], platforms: Sequence[str]) -> int | None:
+    """Add *platforms* to the app and return the exit code, or None if it is not registered."""
+    known = {each["app"]: each for each in session.api.items("/v1/admin/apps")}.get(session.app)
+    if known is None or not known["registered"] or not set(platforms) - set(known["platforms"]):
+        return None
+    if set(channels) - set(known["channels"]):
+        raise CliError("exists", f"{session.app} is registered; its channels stay as they are")
+    request = {"app": session.app, "channels": list(channels), "platforms": list(platforms)}
+    answer = session.api.post("/v1/admin/apps", request)
+    session.console.document(answer)
+    session.console.print(f"{session.app} is registered for {' '.join(answer['platforms'])}")
+    return 0
+
+
 @app.command("list")
 @remote
 def list_apps(session: Session) -> int:
@@ -70,7 +89,7 @@ def list_apps(session: Session) -> int:
     """
     items = list(session.api.items("/v1/admin/apps"))
     session.console.document({"items": items})
-    session.console.table(
+    session.console.listing(
         ("app", "channels", "platforms", "registered"),
         [
             (i["app"], " ".join(i["channels"]), " ".join(i["platforms"]), i["registered"])

@@ -14,6 +14,7 @@ import click
 
 from update_server.cli import workspace as workspaces
 from update_server.cli.api import AdminApi, HttpTransport
+from update_server.cli.connection import is_loopback
 from update_server.cli.console import Console
 from update_server.cli.errors import DONE, REFUSED, CliError, UsageError
 from update_server.cli.workspace import Workspace
@@ -40,7 +41,10 @@ class Group(Command, click.Group):
 
 
 class Session:
-    """One run of a command: its console, and where its server, app and token come from."""
+    """One run of a command: its console, and where its server, app and token come from.
+
+    ``patient``: whether a server of this machine that is just being started is waited for.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class Session:
         app: str | None = None,
     ) -> None:
         self.console = console
+        self.patient = True
         self._server = server
         self._token_file = token_file
         self._app = app
@@ -72,9 +77,15 @@ class Session:
 
     @functools.cached_property
     def api(self) -> AdminApi:
-        """The admin API of the chosen server."""
-        server = self._server or (self.workspace.server if self.workspace else None)
-        return AdminApi(HttpTransport(server or workspaces.DEFAULT_SERVER), self._token())
+        """The admin API of the chosen server.
+
+        The workspace's own, on this machine, may just be starting: it is waited for.
+        """
+        own = self.workspace.server if self.workspace else None
+        server = self._server or own or workspaces.DEFAULT_SERVER
+        starting = self.patient and server == own and is_loopback(server)
+        transport = HttpTransport(server, say=self.console.say if starting else None)
+        return AdminApi(transport, self._token())
 
     @property
     def app(self) -> str:
@@ -101,8 +112,11 @@ class Session:
 def _read_token(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("no_token", f"no token can be read from {path}: {error}") from error
+    except OSError as error:
+        why = error.strerror or "it cannot be opened"
+        raise UsageError("no_token", f"no token can be read from {path}: {why}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError("no_token", f"no token can be read from {path}: it is no text") from error
     return _token(text, str(path))
 
 

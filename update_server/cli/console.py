@@ -81,6 +81,12 @@ class Console:
         if rows and not self.as_json:
             self._tables.print(make_table(heads, rows))
 
+    def listing(self, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Print a list for people as a table, and say when there is none yet."""
+        if not rows and not self.as_json:
+            self.say("none yet")
+        self.table(heads, rows)
+
     def error(self, error: CliError) -> None:
         """Tell what was wrong and what to do."""
         self._err.print(Text(f"serinus: {error.detail}"))
@@ -90,7 +96,7 @@ class Console:
 
     def ask(self, question: str, *, instead: str) -> str:
         """Return what a person types; raises UsageError, naming *instead*, if nobody can."""
-        return self._ask(f"{question}: ", instead)
+        return self._ask(question, ": ", instead)
 
     def confirm(self, question: str, *, expected: str = "", given: str | None = None) -> None:
         """Go on only if a person agrees; with *expected*, only if they type just that.
@@ -103,22 +109,23 @@ class Console:
         if expected:
             typed = given
             if typed is None:
-                asked = f"{question}; type {expected} to go on: "
-                typed = self._ask(asked, f"the same command with --confirm {expected}")
+                how = f"; type {expected} to go on: "
+                typed = self._ask(question, how, f"the same command with --confirm {expected}")
             if typed != expected:
                 raise CliError("not_confirmed", f"nothing was done: {typed!r} is not {expected!r}")
             return
         if self._yes:
             return
-        answer = self._ask(f"{question} [y/N] ", "the same command with --yes")
+        answer = self._ask(question, " [y/N] ", "the same command with --yes")
         if answer.lower() not in {"y", "yes"}:
             raise CliError("not_confirmed", "nothing was done")
 
-    def _ask(self, question: str, instead: str) -> str:
+    def _ask(self, question: str, how: str, instead: str) -> str:
+        """*how* follows the question where there is somebody to read how to answer it."""
         if not self.interactive:
-            detail = f"{question.strip()} — there is no terminal to answer on"
+            detail = f"{question} — there is no terminal to answer on"
             raise UsageError("no_terminal", detail, hint=instead)
-        self._err.print(Text(f"serinus: {question}"), end="")
+        self._err.print(Text(f"serinus: {question}{how}"), end="")
         return sys.stdin.readline().strip()
 
     def secret(self, prompt: str) -> bytes:

@@ -50,7 +50,7 @@ def list_keys(session: Session) -> int:
         )
     session.console.document({"items": rows})
     heads = ("file", "owner", "encrypted", "created", "keyid")
-    session.console.table(heads, [tuple(row[head] for head in heads) for row in rows])
+    session.console.listing(heads, [tuple(row[head] for head in heads) for row in rows])
     for row in rows:
         if not row["private"]:
             session.console.say(f"{row['file']} can be read by others; try chmod 600")

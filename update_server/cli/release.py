@@ -10,12 +10,13 @@ import click
 from packaging.version import Version
 
 from rollout.errors import RolloutError
+from rollout.names import check_platform
 from rollout.versions import parse_version, render_version
 from signing.ceremony import sign_releases
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, local, option, remote
 from update_server.cli.draft import Draft, Source, draft_release
-from update_server.cli.errors import NOTHING_TO_DO, UsageError
+from update_server.cli.errors import NOTHING_TO_DO, CliError, UsageError
 from update_server.cli.scratch import scratch_folder
 from update_server.cli.signing import signed_already, submit
 from update_server.cli.upload import upload
@@ -94,8 +95,8 @@ def publish(
     for back in source.rollback_to:
         if back >= source.version:
             raise UsageError("bad_version", f"--rollback-to {back} does not lead back")
-    if not rollback_to:
-        _warn_without_way_back(session, source)
+    _check_platforms(session, list(trees))
+    _check_ways_back(session, source)
     with scratch_folder() as folder:
         drafts = [
             draft_release(source, platform, path, folder=folder, now=now)
@@ -135,7 +136,7 @@ def list_releases(session: Session) -> int:
     """
     items = list(session.api.items(app_path(session.app, "releases")))
     session.console.document({"items": items})
-    session.console.table(
+    session.console.listing(
         ("version", "channel", "platforms", "admitted", "state"),
         [
             (
@@ -180,7 +181,11 @@ def show(session: Session, version: str) -> int:
 
 
 @release.command("verify")
-@option("--root", type=click.Path(path_type=Path, exists=True), help="The root apps compile in.")
+@option(
+    "--root",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The root apps compile in.",
+)
 @option("--url", required=True, help="Base URL of the app, such as https://host/v1/apps/notes.")
 @local
 def verify(session: Session, *, root: Path | None, url: str) -> int:
@@ -190,7 +195,14 @@ def verify(session: Session, *, root: Path | None, url: str) -> int:
     """
     app = url.rstrip("/").rpartition("/")[2]
     root_file = root or session.need_workspace().root_file(app)
-    return verify_server(session.console, root_file.read_bytes(), url, SystemClock().now())
+    if not root_file.exists():
+        raise UsageError(
+            "no_root",
+            f"{url} would be app {app!r}, whose root is not here ({root_file.name}):"
+            " the address ends in the app's name",
+            hint="--url https://HOST/v1/apps/APP, or --root FILE",
+        )
+    return verify_server(session.console, root_file, url, SystemClock().now())
 
 
 def _upload(session: Session, drafts: Sequence[Draft]) -> None:
@@ -206,6 +218,10 @@ def _artifacts(texts: Sequence[str]) -> dict[str, Path]:
         platform, _, path = text.partition("=")
         if not platform or not path:
             raise UsageError("bad_artifact", f"--artifact {text} is not PLATFORM=PATH")
+        try:
+            check_platform(platform)
+        except RolloutError as error:
+            raise UsageError("bad_release", str(error)) from error
         if not Path(path).exists():
             raise UsageError("bad_artifact", f"--artifact {text}: there is no {path}")
         if platform in found:
@@ -214,11 +230,37 @@ def _artifacts(texts: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _warn_without_way_back(session: Session, source: Source) -> None:
+def _check_platforms(session: Session, platforms: Sequence[str]) -> None:
+    """Raise CliError for a platform that the app is not registered for."""
+    known = session.api.get(app_path(session.app, "signing"))["platforms"]
+    for platform in platforms:
+        if platform not in known:
+            raise CliError(
+                "unknown_platform",
+                f"{session.app} is not registered for {platform}, only for {' '.join(known)}",
+                hint=f"serinus app add --app {session.app} --platform {platform}",
+            )
+
+
+def _check_ways_back(session: Session, source: Source) -> None:
+    """Raise CliError for a way back to no release; tell what cannot be mended later."""
     items = session.api.items(app_path(session.app, "releases"))
     versions = [Version(item["version"]) for item in items if item["channel"] == source.channel]
     older = [version for version in versions if version < source.version]
-    if older:
+    for back in source.rollback_to:
+        if back not in versions:
+            there = " ".join(map(str, older)) or "none yet"
+            raise CliError(
+                "unknown_release",
+                f"--rollback-to {back}: {source.channel} has no such release; older ones: {there}",
+                hint="serinus release list",
+            )
+    if not versions and source.not_before is None:
+        session.console.say(
+            f"{source.version} is the first on {source.channel} and names no --not-before:"
+            " the policy's ceiling counts from now, and what is signed cannot be corrected"
+        )
+    if older and not source.rollback_to:
         session.console.say(
             f"{source.version} names no way back: if it is pulled, its installs wait for a fix;"
             f" --rollback-to {max(older)} would send them there"

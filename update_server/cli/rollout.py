@@ -12,8 +12,9 @@ import click
 
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, option, remote
-from update_server.cli.errors import NOTHING_TO_DO, CliError, UsageError
-from update_server.cli.watch import LIVE, watch
+from update_server.cli.errors import NOTHING_TO_DO, ProblemError, UsageError
+from update_server.cli.standing import next_step, soaking_until, tell, tell_next, where_to
+from update_server.cli.watch import LIVE, no_rollout, watch
 
 
 @click.group(cls=Group)
@@ -56,7 +57,7 @@ def start(
     if reason:
         request["reason"] = reason
     started = session.api.post(app_path(session.app, "rollouts"), request)
-    return _tell(session, started)
+    return tell_next(session, started)
 
 
 @rollout.command("list")
@@ -68,7 +69,7 @@ def list_rollouts(session: Session) -> int:
     """
     items = list(session.api.items(app_path(session.app, "rollouts")))
     session.console.document({"items": items})
-    session.console.table(
+    session.console.listing(
         ("rollout", "version", "channel", "state", "ring", "exposure", "started"),
         [_row(item) for item in items],
     )
@@ -83,8 +84,11 @@ def show(session: Session, which: str | None) -> int:
 
     Example: serinus rollout show 2.1.0
     """
-    found = session.api.get(app_path(session.app, "rollouts", find(session, which)["id"]))
-    return _tell(session, found)
+    found = _whole(session, find(session, which))
+    tell(session, found)
+    if found["state"] == "pulled":
+        session.console.print(where_to(found))
+    return 0
 
 
 @rollout.command("watch")
@@ -119,8 +123,19 @@ def promote(
     Example: serinus rollout promote 2.1.0 --yes
     """
     found = find(session, which)
-    session.console.confirm(f"{_next_step(found, ring)}?")
-    return _act(session, found, "promote", reason, seen=True, ring=ring, override=override or None)
+    to = f" --ring {ring}" if ring else ""
+    anyway = f"serinus rollout promote {found['version']}{to} --override --reason TEXT"
+    if not override and (until := soaking_until(found)):
+        session.console.say(
+            f"ring {found['ring']} is to soak until {until}; before that only by {anyway}"
+        )
+    session.console.confirm(f"{next_step(found, ring)}?")
+    try:
+        return _act(session, found, "promote", reason, ring=ring, override=override)
+    except ProblemError as error:
+        if error.code != "approvals_missing" or not error.hint:
+            raise
+        raise ProblemError(error.status, {**error.data, "hint": anyway}) from error
 
 
 @rollout.command("pause")
@@ -146,7 +161,7 @@ def resume(session: Session, which: str | None, *, reason: str) -> int:
     """
     found = find(session, which)
     session.console.confirm(f"resume {found['version']} in ring {found['ring']}?")
-    return _act(session, found, "resume", reason, seen=True)
+    return _act(session, found, "resume", reason)
 
 
 @rollout.command("pull")
@@ -170,10 +185,15 @@ def pull(
     found = find(session, which)
     version, reached = found["version"], sum(found["funnel"]["applied"].values())
     if found["state"] != "pulled":
-        to = f" and sends them to {replacement}" if replacement else ""
-        question = f"pull withdraws {version} for good from {reached} installs{to}"
+        named = {"way_back": replacement} if replacement else {}
+        told = where_to(_whole(session, found) | named)
+        question = f"pull withdraws {version} for good from {reached} installs; {told}"
         session.console.confirm(question, expected=version, given=confirm)
     return _act(session, found, "pull", reason, replacement=replacement)
+
+
+# Verbs that widen go by what was shown: not if somebody changed it since.
+_SEEN = ("promote", "resume")
 
 
 def _act(
@@ -181,34 +201,19 @@ def _act(
     found: Mapping[str, Any],
     verb: str,
     reason: str,
-    *,
-    seen: bool = False,
     **fields: object,
 ) -> int:
-    """Do *verb*; with *seen*, only if nobody changed the rollout since it was shown."""
-    request: dict[str, object] = {"reason": reason or f"{verb} from the command line"}
-    request |= {name: value for name, value in fields.items() if value is not None}
-    headers = {"If-Match": f'"{found["revision"]}"'} if seen else {}
+    if not fields.get("override"):  # which needs a reason of the operator's own
+        reason = reason or f"{verb} from the command line"
+    request = {"reason": reason} | {name: value for name, value in fields.items() if value}
+    headers = {"If-Match": f'"{found["revision"]}"'} if verb in _SEEN else {}
     path = app_path(session.app, "rollouts", found["id"], verb)
     changed = session.api.post(path, request, headers)
     if changed["revision"] == found["revision"]:
         session.console.say(f"{found['version']} was {changed['state']} already")
         session.console.document(changed)
         return NOTHING_TO_DO
-    code = _tell(session, changed)
-    if why := changed.get("no_replacement"):
-        session.console.say(f"nobody is sent back: {why}")
-    return code
-
-
-def _next_step(found: Mapping[str, Any], ring: str | None) -> str:
-    """Return in words what a promotion would open."""
-    later = found["ladder"][found["position"] + 1 :]
-    steps = [step for step in later if ring in {None, step["ring"]}]
-    if not steps:
-        return f"promote {found['version']}" + (f" to {ring}" if ring else "")
-    share = f"{steps[0]['exposure_bp'] / 100:g} %"
-    return f"open ring {steps[0]['ring']} ({share}) of {found['version']}, after {found['ring']}"
+    return tell_next(session, changed)
 
 
 @rollout.command("explain")
@@ -258,31 +263,13 @@ def find(session: Session, which: str | None) -> dict[str, Any]:
     else:
         items = [item for item in items if which in {item["id"], item["version"]}]
     if not items:
-        what = f"no rollout {which}" if which else "no rollout"
-        raise CliError("not_found", f"{session.app} has {what}", hint="serinus rollout list")
+        raise no_rollout(session, which)
     return items[0]
 
 
-def _tell(session: Session, found: Mapping[str, Any]) -> int:
-    session.console.document(found)
-    session.console.print(headline(found))
-    session.console.table(
-        ("step", "candidate", "control", "internal"),
-        [
-            (step, *(arms.get(arm, 0) for arm in ("candidate", "control", "internal")))
-            for step, arms in found["funnel"].items()
-        ],
-    )
-    return 0
-
-
-def headline(found: Mapping[str, Any]) -> str:
-    """Return one line that says where a rollout stands."""
-    line = (
-        f"{found['app']} {found['version']} on {found['channel']}: {found['state']},"
-        f" ring {found['ring']}, exposure {found['exposure_bp'] / 100:g} %"
-    )
-    return f"{line} ({found['reason']})" if found.get("reason") else line
+def _whole(session: Session, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rollout with its way back, which lists leave out."""
+    return session.api.get(app_path(session.app, "rollouts", found["id"]))
 
 
 def _row(item: Mapping[str, Any]) -> Sequence[object]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from datetime import datetime
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import urllib3
 
 from rollout.audience import is_general
 from rollout.model import RolloutState
+from signing.chain import verify_root
 from signing.errors import SigningError
 from signing.inspection import Finding, RepositoryReport, verify_repository
+from update_server.cli.connection import why_failed
 from update_server.cli.console import Console
 from update_server.cli.errors import DONE, REFUSED, CliError
 
@@ -21,13 +24,17 @@ _IN_MEMORY_BYTES = 8 * 1024 * 1024
 _NONE = (403, 404, 410)  # what servers answer for a file that is not there
 
 
-def verify_server(console: Console, root: bytes, url: str, now: datetime) -> int:
-    """Verify everything below *url* (``https://host/v1/apps/APP``) from *root*, and tell.
+def verify_server(console: Console, root_file: Path, url: str, now: datetime) -> int:
+    """Verify everything below *url* (``https://host/v1/apps/APP``) from a root, and tell.
 
     Returns:
         The exit code: refused when an agent would refuse anything.
     """
-    base = url.rstrip("/")
+    base, root = url.rstrip("/"), root_file.read_bytes()
+    try:
+        verify_root(root, None)
+    except SigningError as error:
+        raise CliError(error.code, f"{root_file} is no root of an app: {error}") from error
     pool = urllib3.PoolManager(retries=False)
 
     def open_file(path: str) -> BinaryIO | None:
@@ -43,7 +50,9 @@ def verify_server(console: Console, root: bytes, url: str, now: datetime) -> int
     try:
         report = verify_repository(base.rpartition("/")[2], root, fetch, now, open_file=open_file)
     except SigningError as error:
-        raise CliError(error.code, str(error)) from error
+        missing = error.code == "missing_file"
+        told = "holds no repository" if missing else f"is not what {root_file} trusts"
+        raise CliError(error.code, f"{base} {told}: {error}") from error
     findings, private = _sorted(report)
     console.document(
         {
@@ -117,8 +126,7 @@ def _download(console: Console, pool: urllib3.PoolManager, url: str) -> BinaryIO
                         handle.write(chunk)
                         advance(handle.tell())
         except urllib3.exceptions.HTTPError as error:
-            text = f"{url} cannot be read ({type(error).__name__})"
-            raise CliError("unreachable", text) from error
+            raise CliError("unreachable", f"{url} {why_failed(error)}") from error
         handle.seek(0)
         unless_done.pop_all()
         return cast("BinaryIO", handle)

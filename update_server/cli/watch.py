@@ -40,6 +40,8 @@ def watch(session: Session, which: str | None, seconds: float | None) -> int:
                     session.console.say(f"{error.detail}; waiting for it")
                 away = True
             else:
+                if which and not seen and not looked:
+                    raise no_rollout(session, which)
                 _tell(session, clock.now(), known, seen)
                 for name, thing in seen.items():
                     if thing.get("state") in LIVE:
@@ -48,6 +50,13 @@ def watch(session: Session, which: str | None, seconds: float | None) -> int:
             left = _POLL_SECONDS if until is None else until - clock.monotonic()
             clock.sleep(max(0.0, min(left, _POLL_SECONDS)))
     return 0
+
+
+def no_rollout(session: Session, which: str | None) -> CliError:
+    """Return what to raise when the app has no rollout *which*, or none at all."""
+    what = f"no rollout {which}" if which else "no rollout"
+    hint = "serinus rollout list" if which else "serinus rollout start VERSION"
+    return CliError("not_found", f"{session.app} has {what}", hint=hint)
 
 
 def _tell(
@@ -61,17 +70,19 @@ def _tell(
         change = {key: value for key, value in thing.items() if before.get(key) != value}
         if change:
             document = {"at": now.isoformat(timespec="milliseconds"), "what": name, **change}
-            words = " ".join(f"{key}={_word(value)}" for key, value in change.items())
+            words = " ".join(_words(key, value) for key, value in change.items())
             session.console.line(document, f"{now:%H:%M:%S} {name}: {words}")
 
 
-def _word(value: object) -> str:
+def _words(key: str, value: Any) -> str:
     match value:
         case bool():
-            return "yes" if value else "no"
+            value = "yes" if value else "no"
         case list():
-            return ",".join(str(each) for each in value)
-    return str(value)
+            value = ",".join(str(each) for each in value)
+        case int() if key.endswith("_bp"):
+            key, value = key.removesuffix("_bp"), f"{value / 100:g}%"
+    return f"{key}={value}"
 
 
 def _things(session: Session, which: str | None) -> Iterator[tuple[str, dict[str, Any]]]:

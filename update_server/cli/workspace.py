@@ -85,7 +85,8 @@ def load(folder: Path) -> Workspace:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError("bad_workspace", f"{path} cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError("bad_workspace", f"{path} cannot be read: {why}") from error
     publisher = _table(path, document, "publisher")
     unknown = set(publisher) - {"server", "app", "channel"}
     if unknown:

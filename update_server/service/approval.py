@@ -34,6 +34,4 @@ def check_approved(change: Change, *, override: bool, reason: str) -> None:
         if not reason.strip():
             raise BadValueError("reason", "what leaves the signed ramp needs a reason")
     if change.approvals_needed > 1:
-        raise ApprovalsMissingError(
-            change.approvals_needed, change.why, "one operator alone cannot approve it"
-        )
+        raise ApprovalsMissingError(change.approvals_needed, change.why)

@@ -34,7 +34,7 @@ from update_server.service.errors import (
 )
 from update_server.service.ports import Clock, Database, Ids, Stores
 from update_server.service.reconcile import Reconciler
-from update_server.service.replacement import check_replacement, default_replacement
+from update_server.service.replacement import check_replacement, default_replacement_of
 from update_server.service.rollout_changes import is_soaked, record_change, record_start
 
 VERBS = ("promote", "pause", "resume", "pull")
@@ -122,9 +122,12 @@ class Control:
         Raises:
             ConflictError, RevisionError: Somebody else changed it meanwhile, or before.
             IllegalVerbError: It cannot be promoted now.
-            ApprovalsMissingError, NeverAllowedError, BadValueError: See ``check_approved``.
+            ApprovalsMissingError, NeverAllowedError: See ``check_approved``.
+            BadValueError: An override came without a reason, whether it was needed or not.
             SignerRefusedError: The signer said no; the rollout is as it was.
         """
+        if override and not reason.strip():
+            raise BadValueError("reason", "an override needs a reason")
 
         def promoted(rollout: Rollout, now: datetime) -> Rollout:
             return transitions.promote(rollout, now, ring)
@@ -259,11 +262,9 @@ class Control:
     ) -> Version | None:
         if wanted is None and rollout.state is RolloutState.PULLED:
             return rollout.replacement
-        policy, _ = documents_of(stores, rollout.app, rollout.channel)
-        rollouts = rollouts_of(stores, rollout.app, rollout.channel)
         if wanted is None:
-            releases = releases_of(stores, rollout.app, rollout.channel, [rollout.version])
-            return default_replacement(rollout, rollouts, policy, releases)
+            return default_replacement_of(stores, rollout)
+        policy, _ = documents_of(stores, rollout.app, rollout.channel)
         versions = [rollout.version, wanted]
         releases = releases_of(stores, rollout.app, rollout.channel, versions)
         check_replacement(rollout.version, wanted, policy, releases)

@@ -174,10 +174,16 @@ class NotRegisteredError(ServiceError):
 
 
 class ApprovalsMissingError(ServiceError):
-    """The change needs more approvals, or an explicit one. ``why`` names what it goes beyond."""
+    """The change needs more approvals, or an explicit one. ``why`` names what it goes beyond.
 
-    def __init__(self, needed: int, why: Sequence[str], hint: str) -> None:
-        super().__init__(f"needs {needed} approval(s): {'; '.join(why)} ({hint})")
+    ``hint`` says how the one who asks can give it; empty when others must.
+    """
+
+    def __init__(self, needed: int, why: Sequence[str], hint: str = "") -> None:
+        what = "this goes beyond the signed ramp"
+        if needed > 1:
+            what = f"{needed} operators must approve this"
+        super().__init__(f"{what}: {'; '.join(why)}")
         self.needed = needed
         self.why = list(why)
         self.hint = hint

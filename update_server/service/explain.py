@@ -239,7 +239,7 @@ def _sentence(given: Assignment, entry: Entry) -> str:
     if given.reason is Reason.OUTSIDE_RING:
         return f"bucket {given.bucket} is in no open ring (bp): {rings}"
     if given.reason is Reason.HOLDBACK:
-        return f"bucket {given.bucket} is in the holdback of {entry.holdback_bp} bp"
+        return f"bucket {given.bucket} is in the holdback of {entry.holdback_bp / 100:g} %"
     if given.reason is Reason.NOT_ELIGIBLE:
         return f"may not run here: {given.detail}"
     return _SENTENCES[given.reason]

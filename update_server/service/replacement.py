@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from packaging.version import Version
 
 from rollout.model import Policy, Release, Rollout, RolloutState
+from update_server.service.desired import documents_of, releases_of, rollouts_of
 from update_server.service.errors import NeverAllowedError
+from update_server.service.ports import Stores
 
 Releases = Mapping[str, Mapping[Version, Release]]
 
@@ -28,6 +30,14 @@ def default_replacement(
     completed = {rollout.version for rollout in rollouts if rollout.state is RolloutState.COMPLETED}
     allowed = completed.intersection(*edges) if edges else set[Version]()
     return max((version for version in allowed if _may_run(version, policy)), default=None)
+
+
+def default_replacement_of(stores: Stores, pulled: Rollout) -> Version | None:
+    """Return the same from what is stored. Raises NotRegisteredError."""
+    policy, _ = documents_of(stores, pulled.app, pulled.channel)
+    rollouts = rollouts_of(stores, pulled.app, pulled.channel)
+    releases = releases_of(stores, pulled.app, pulled.channel, [pulled.version])
+    return default_replacement(pulled, rollouts, policy, releases)
 
 
 def check_replacement(

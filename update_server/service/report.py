@@ -29,6 +29,7 @@ from update_server.service.ports import (
     StoredTarget,
     Stores,
 )
+from update_server.service.replacement import default_replacement_of
 
 # An install is silent once it has missed three check-ins, and at least a day: machines are
 # switched off at night.
@@ -103,6 +104,17 @@ class Report:
             stores.apps.get(app)
             known: dict[tuple[str, str], bool] = {}
             return [self._view(stores, each, known) for each in stores.rollouts.of_app(app)]
+
+    def way_back(self, app: str, rollout_id: RolloutId) -> Version | None:
+        """Return where a pull sends the release's installs, or would send them now.
+
+        None: they stay on it. Raises NotFoundError, NotRegisteredError.
+        """
+        with self._database.reading() as stores:
+            rollout = stores.rollouts.get(app, rollout_id)
+            if rollout.state is RolloutState.PULLED:
+                return rollout.replacement
+            return default_replacement_of(stores, rollout)
 
     def live(self, app: str | None = None) -> Sequence[RolloutView]:
         """Return the rollouts that are active or paused, of all apps or of *app*."""

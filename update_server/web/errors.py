@@ -252,6 +252,15 @@ TABLE: Final[tuple[Row, ...]] = (
 # Codes whose status differs from their row's.
 _STATUS_OF_CODE: Final = {"approvals_missing": 403}
 
+# What people name, and where they see which there are.
+_LISTED_BY: Final = {
+    "app": "serinus app list",
+    "group": "serinus group list",
+    "hold": "serinus hold list",
+    "release": "serinus release list",
+    "rollout": "serinus rollout list",
+}
+
 _INTERNAL: Final = Problem(
     status=500, code="internal", detail="the server failed; its log says more"
 )
@@ -270,7 +279,11 @@ def problem_for(error: Exception) -> Problem:
     """Return the problem document for *error*. Logs what is our fault, as all without a row is."""
     if isinstance(error, ports.NotFoundError):
         code = "unknown_" + error.kind.replace(" ", "_").replace("-", "_")
-        return Problem(status=404, code=code, detail=f"there is no such {error.kind}")
+        command = _LISTED_BY.get(error.kind)
+        if command is None:  # its key may be a secret's hash
+            return Problem(status=404, code=code, detail=f"there is no such {error.kind}")
+        detail = f"there is no {error.kind} {error.key!r}"
+        return Problem(status=404, code=code, detail=detail, data={"hint": command})
     for row in TABLE:
         if isinstance(error, row.error):
             if row.logged:

@@ -65,11 +65,14 @@ def test_a_started_rollout_is_told_in_full(ask: Ask) -> None:
     assert (body["verdict"], body["no_verdict"]) == (None, "not_judged")
 
 
-def test_lists_and_single_ones_tell_the_same(ask: Ask, started: str) -> None:
+def test_a_single_one_tells_what_lists_tell_and_where_a_pull_would_send_installs(
+    ask: Ask, started: str
+) -> None:
     one = body_of(ask("GET", started, role=Role.VIEWER))
 
-    assert body_of(ask("GET", ROLLOUTS, role=Role.VIEWER))["items"][0] == one
-    assert body_of(ask("GET", "/v1/admin/rollouts", role=Role.VIEWER))["items"] == [one]
+    listed = body_of(ask("GET", ROLLOUTS, role=Role.VIEWER))["items"][0]
+    assert one == listed | {"way_back": "2.0.0", "no_replacement": None}
+    assert body_of(ask("GET", "/v1/admin/rollouts", role=Role.VIEWER))["items"] == [listed]
 
 
 def test_live_rollouts_of_other_apps_are_not_told(ask: Ask, started: str, world: World) -> None:
@@ -93,6 +96,7 @@ def test_the_four_verbs(ask: Ask, started: str, world: World) -> None:
     assert body_of(promoted)["exposure_bp"] == 1_000
     assert body_of(paused)["paused_by"] == "person"
     assert (body_of(pulled)["replacement"], body_of(pulled)["no_replacement"]) == ("2.0.0", None)
+    assert body_of(ask("GET", started))["way_back"] == "2.0.0"
 
 
 def test_a_pull_without_a_way_back_says_so(ask: Ask, world: World) -> None:
@@ -101,7 +105,7 @@ def test_a_pull_without_a_way_back_says_so(ask: Ask, world: World) -> None:
 
     body = body_of(ask("POST", f"{path}/pull", json={}))
 
-    assert body["replacement"] is None
+    assert (body["replacement"], body["way_back"]) == (None, None)
     assert "no completed version" in body["no_replacement"]
 
 

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 from rollout.model import Rollout, RolloutId
 from update_server.service.caller import Caller
 from update_server.service.ports import Role
+from update_server.service.report import RolloutView
 from update_server.web import wire, wire_admin
 from update_server.web.admin import answers
 from update_server.web.admin.replies import Reply, page, replayed
@@ -20,8 +21,8 @@ from update_server.web.auth import Guard
 _ETAG: Final = re.compile(r'"([0-9]{1,9})"')
 _NO_REVISION: Final = -1  # no rollout ever has it, so that an odd If-Match never matches
 _NO_REPLACEMENT: Final = (
-    "no completed version is one that the release may go back to on all its platforms:"
-    " installs stay on it until a newer version reaches them"
+    "no completed version is a signed way back from it (--rollback-to) on all its platforms;"
+    " its installs stay on it until a newer version reaches them"
 )
 
 
@@ -32,6 +33,15 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     def shown(rollout: Rollout, status: int = 200) -> Reply:
         view = services.report.rollout(rollout.app, rollout.id)
         return Reply(body=answers.rollout(view), status=status, etag=view.rollout.revision)
+
+    def with_way_back(view: RolloutView) -> Reply:
+        it = view.rollout
+        back = services.report.way_back(it.app, it.id)
+        told = {
+            "way_back": None if back is None else str(back),
+            "no_replacement": _NO_REPLACEMENT if back is None else None,
+        }
+        return Reply(body={**answers.rollout(view), **told}, etag=it.revision)
 
     def verb(app: str, act: Callable[[Caller, wire_admin.Verb, int | None], Reply]) -> Response:
         caller = guard.require(Role.OPERATOR, app)
@@ -76,8 +86,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/apps/<name:app>/rollouts/<name:rollout>")
     def get_rollout(app: str, rollout: str) -> Response:
         guard.require(Role.VIEWER, app)
-        view = services.report.rollout(app, RolloutId(rollout))
-        return Reply(body=answers.rollout(view), etag=view.rollout.revision).response()
+        return with_way_back(services.report.rollout(app, RolloutId(rollout))).response()
 
     @bp.post("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/promote")
     def post_promote(app: str, rollout: str) -> Response:
@@ -125,9 +134,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
                 replacement=wire_admin.optional_version(body.replacement, "replacement"),
                 expected_revision=expected,
             )
-            reply = shown(pulled)
-            why = _NO_REPLACEMENT if pulled.replacement is None else None
-            return Reply(body={**reply.body, "no_replacement": why}, etag=reply.etag)
+            return with_way_back(services.report.rollout(app, pulled.id))
 
         return verb(app, pull)
 
