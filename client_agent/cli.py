@@ -1,8 +1,8 @@
 """The ``serinus-agent`` command, for apps in any language and for people.
 
 Terminal rules: answers on stdout, everything else on stderr; ``--json`` prints one document on
-stdout and nothing else there, failures included. Exit codes: 0 done, 1 refused or failed, 2 usage,
-3 nothing to do; ``run`` and ``launch`` return the app's own.
+stdout and nothing else there, failures included. Exit codes: 0 done, 1 refused or failed (another
+agent at work is that), 2 usage, 3 nothing to do; ``run`` and ``launch`` return the app's own.
 """
 
 from __future__ import annotations
@@ -27,22 +27,26 @@ from client_agent.enrol import enrol
 from client_agent.errors import AgentError, Code, ConfigError, StateError
 from client_agent.loop import Loop
 from client_agent.machine import events as on
-from client_agent.machine.states import Armed, Passive, Staged
+from client_agent.machine.states import Armed, Passive, Staged, Trial
 from client_agent.parts import Hooks, Parts, assemble
-from client_agent.status import describe, render_assignment
+from client_agent.status import describe, render_assignment, tell
 from client_agent.supervise import Supervisor, Wanted
+from client_agent.transport import USER_AGENT
 
 DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
 _SEPARATOR = "--"
 
 Answer = tuple[int, dict[str, Any]]
-Command = Callable[[argparse.Namespace, list[str]], Answer]
+Arguments = list[str] | None
+"""What follows ``--``: the app's arguments. None without a ``--``."""
+
+Command = Callable[[argparse.Namespace, Arguments], Answer]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in *argv* and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    rest: list[str] = []
+    rest: list[str] | None = None
     if _SEPARATOR in words:
         at = words.index(_SEPARATOR)
         words, rest = words[:at], words[at + 1 :]
@@ -55,9 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         code, answer = USAGE, _problem(error)
     except AgentError as error:
-        code, answer = NOTHING if error.code is Code.BUSY else FAILED, _problem(error)
-    except (OSError, RepositoryError, DownloadError) as error:
-        code, answer = FAILED, {"error": {"category": "agent", "code": "io", "detail": str(error)}}
+        code, answer = FAILED, _problem(error)
+    except OSError as error:
+        code, answer = FAILED, _io_problem(_told(error))
+    except (RepositoryError, DownloadError) as error:
+        code, answer = FAILED, _io_problem(str(error))
     except (KeyboardInterrupt, Stopped):
         code, answer = FAILED, {"error": {"category": "agent", "code": "interrupted"}}
     _print(options, code, answer)
@@ -67,10 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- the commands ------------------------------------------------------------------------
 
 
-def _run(options: argparse.Namespace, rest: list[str]) -> Answer:
+def _run(options: argparse.Namespace, rest: Arguments) -> Answer:
     settings = load(options.config, confirm=ConfirmBy.UPTIME)
     wanted = Wanted()
-    loop = Loop(assemble(settings, hooks=Hooks(on_restart_wanted=wanted.note)))
+    hooks = Hooks(on_restart_wanted=wanted.note, on_progress=wanted.progress)
+    loop = Loop(assemble(settings, hooks=hooks))
     supervisor = Supervisor(loop, wanted, _say)
 
     def ended(_number: int, _frame: FrameType | None) -> None:
@@ -78,31 +85,31 @@ def _run(options: argparse.Namespace, rest: list[str]) -> Answer:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ended)
-    if rest:
-        return supervisor.run_app(_arguments(rest)), {}
+    if rest is not None:
+        return supervisor.run_app(rest), {}
     supervisor.run_alone()
     return DONE, {}
 
 
-def _launch(options: argparse.Namespace, rest: list[str]) -> Answer:
+def _launch(options: argparse.Namespace, rest: Arguments) -> Answer:
     parts = assemble(load(options.config))
-    command = parts.installation.launcher_command(_arguments(rest) if rest else [])
+    command = parts.installation.launcher_command(rest or [])
     if not (parts.installation.root / "launcher.py").exists():
         raise StateError(Code.LOST, "nothing is installed here yet: run serinus-agent check")
     return parts.platform.start(command, os.environ), {}
 
 
-def _check(options: argparse.Namespace, _: list[str]) -> Answer:
+def _check(options: argparse.Namespace, _: Arguments) -> Answer:
     loop = _visit(load(options.config), scheduled=options.scheduled)
     return _outcome(loop)
 
 
-def _apply(options: argparse.Namespace, _: list[str]) -> Answer:
+def _apply(options: argparse.Namespace, _: Arguments) -> Answer:
     loop = _visit(load(options.config), apply=Apply.ON_QUIT, force=options.force)
     return _outcome(loop)
 
 
-def _report(options: argparse.Namespace, _: list[str]) -> Answer:
+def _report(options: argparse.Namespace, _: Arguments) -> Answer:
     loop = _begun(load(options.config))
     if options.healthy:
         return _report_healthy(loop.parts)
@@ -116,12 +123,12 @@ def _report(options: argparse.Namespace, _: list[str]) -> Answer:
     return DONE, {"waiting_bytes": loop.parts.spool.waiting()}
 
 
-def _status(options: argparse.Namespace, _: list[str]) -> Answer:
+def _status(options: argparse.Namespace, _: Arguments) -> Answer:
     parts = assemble(load(options.config))
     return DONE, describe(parts.installation, parts.spool)
 
 
-def _enrol(options: argparse.Namespace, _: list[str]) -> Answer:
+def _enrol(options: argparse.Namespace, _: Arguments) -> Answer:
     loop = _begun(load(options.config))
     if options.reset:
         return DONE, {"install_id": loop.reset_identity().install_id}
@@ -129,7 +136,7 @@ def _enrol(options: argparse.Namespace, _: list[str]) -> Answer:
     return DONE, {"group": group, "install_id": loop.identity.install_id}
 
 
-def _conformance(options: argparse.Namespace, _: list[str]) -> Answer:
+def _conformance(options: argparse.Namespace, _: Arguments) -> Answer:
     folder = Path(options.metadata_dir)
     if options.verb == "init":
         conformance.init(folder, Path(options.root))
@@ -165,7 +172,7 @@ def _begun(settings: Settings) -> Loop:
     loop = Loop(assemble(settings))
     loop.begin()
     if isinstance(loop.state, Passive):
-        raise loop.trouble or StateError(Code.BUSY)
+        raise loop.trouble or loop.performer.busy or StateError(Code.BUSY)
     return loop
 
 
@@ -175,6 +182,7 @@ def _visit(
     loop = _begun(settings)
     loop.performer.apply = apply or settings.apply
     loop.performer.ignore_bans = force
+    loop.follow_trials()  # one that has been up for long enough is confirmed
     loop.handle(on.TimerFired() if scheduled else on.CheckRequested())
     loop.quit()
     return loop
@@ -183,13 +191,14 @@ def _visit(
 def _outcome(loop: Loop) -> Answer:
     """Return what a visit led to. Nothing new is no failure; an error is."""
     state, error = loop.state, loop.performer.last_error
+    known = Staged | Armed | Trial
     answer: dict[str, Any] = {
         "state": type(state).__name__.lower(),
         "assignment": render_assignment(loop.performer.assignment),
-        "version": str(state.edition.version) if isinstance(state, Staged | Armed) else None,
+        "version": str(state.edition.version) if isinstance(state, known) else None,
     }
     if isinstance(state, Passive):
-        return NOTHING, {**answer, **_problem(StateError(Code.BUSY, "another agent is at work"))}
+        return FAILED, {**answer, **_problem(loop.performer.busy or StateError(Code.BUSY))}
     if isinstance(state, Staged | Armed):
         return DONE, answer
     if error is not None and loop.performer.failed:
@@ -233,15 +242,6 @@ def _report_metric(loop: Loop, metric: str) -> Answer:
     return DONE, {"name": name, "value": float(value)}
 
 
-def _arguments(rest: list[str]) -> list[str]:
-    """Return the app's arguments. A first word that is no option is the program's name.
-
-    ``-- notes --port 80`` and ``-- --port 80`` mean the same: which program it is, the manifest
-    of the version says.
-    """
-    return rest if rest[0].startswith("-") else rest[1:]
-
-
 def _problem(error: AgentError) -> dict[str, Any]:
     return {
         "error": {
@@ -252,9 +252,21 @@ def _problem(error: AgentError) -> dict[str, Any]:
     }
 
 
+def _told(error: OSError) -> str:
+    place = "" if error.filename is None else f"{error.filename}: "
+    return f"{place}{error.strerror or error}"
+
+
+def _io_problem(detail: str) -> dict[str, Any]:
+    return {"error": {"category": "agent", "code": "io", "detail": detail}}
+
+
 def _print(options: argparse.Namespace, code: int, answer: dict[str, Any]) -> None:
     if getattr(options, "json", False):
         print(json.dumps(answer, indent=1))
+        return
+    if options.command == "status" and code == DONE:
+        print(tell(answer))  # its "error" is what the agent last ran into
         return
     error = answer.get("error")
     if error:
@@ -262,8 +274,6 @@ def _print(options: argparse.Namespace, code: int, answer: dict[str, Any]) -> No
         _say(f"{error['category']}/{error['code']}{detail}")
     elif options.command in {"run", "launch", "tuf-conformance"}:
         return
-    elif options.command == "status":
-        print(json.dumps(answer, indent=1))
     else:
         shown = [f"{name} {value}" for name, value in answer.items() if _is_plain(value)]
         reason = (answer.get("assignment") or {}).get("reason")
@@ -282,12 +292,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="serinus-agent",
         description="Keep an app up to date with what its publisher signed.",
-        epilog="example: serinus-agent run --config agent.toml -- notes --port 8000",
+        usage="%(prog)s [-h] [--version] COMMAND [OPTION ...] [-- ARGS]",
+        epilog="example: serinus-agent run --config agent.toml -- --port 8000 "
+        "(what follows -- are the app's arguments; which program that is, its release says)",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    version = USER_AGENT.replace("/", "-agent ")
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", prog=parser.prog
+    )
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
+        usage = "%(prog)s [OPTION ...] [-- ARGS]" if name in {"run", "launch"} else None
+        command = commands.add_parser(name, help=text, description=text, usage=usage)
         if name != "tuf-conformance":
             command.add_argument(
                 "--config",
@@ -299,12 +316,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--json", action="store_true", help="one JSON document on stdout")
         return command
 
-    add("run", "run in the foreground; with -- CMD supervise the app through its launcher")
+    add("run", "run in the foreground; with -- ARGS also start the app, with these arguments")
     check = add("check", "visit the server once, and do what it leads to")
     check.add_argument("--scheduled", action="store_true", help="by a timer, not by a person")
     applied = add("apply", "arm what is staged: the next start has it")
     applied.add_argument("--force", action="store_true", help="ignore policy and bans, never trust")
-    add("launch", "start the app through its launcher; its arguments follow --")
+    add("launch", "start the app through its launcher, with the arguments ARGS")
     report = add("report", "send what waits, or say one thing")
     one = report.add_mutually_exclusive_group()
     one.add_argument("--healthy", action="store_true", help="this start works")

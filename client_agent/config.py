@@ -289,7 +289,9 @@ def _read(path: Path) -> dict[str, Any]:
         if len(data) > MAX_CONFIG_BYTES:
             raise ConfigError(path.name, f"is over {MAX_CONFIG_BYTES} bytes")
         return tomllib.loads(data.decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ConfigError(path.name, f"cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError(path.name, f"cannot be read: {error}") from error
 
 

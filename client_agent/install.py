@@ -9,12 +9,12 @@ Not here: what may be installed (``trust``), fetching it (``download``), startin
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -132,7 +132,10 @@ class Installation:
         with disk_errors():
             lock = self._platform.lock(self._root / "lock")
         if lock is None:
-            raise StateError(Code.BUSY, "another agent is at work")
+            who = _holder_of(self._root / "lock")
+            hint = "let it end, or end it"
+            raise StateError(Code.BUSY, f"another agent{who} is at work here: {hint}")
+        _sign(lock)
         return lock
 
     def current(self) -> InstalledVersion | None:
@@ -333,7 +336,7 @@ class Installation:
             _put_launcher(self._root, ours, self._platform)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _said_early() -> Iterator[None]:
     """Say ``needs_elevation`` where permission is all that lacks: a person can help."""
     try:
@@ -362,6 +365,21 @@ def _put_launcher(root: Path, content: bytes, platform: Platform) -> None:
         platform.replace(new, root / "launcher.py")
     finally:
         new.unlink(missing_ok=True)
+
+
+def _sign(lock: Lock) -> None:
+    """Write into the lock whose it is, for whoever finds it taken."""
+    with contextlib.suppress(OSError):  # only people read it
+        os.ftruncate(lock.descriptor, 0)
+        os.write(lock.descriptor, b"%d" % os.getpid())
+
+
+def _holder_of(path: Path) -> str:
+    """Return " (process N)" for the lock at *path*, as far as its holder signed."""
+    try:
+        return f" (process {int(path.read_bytes()[:20])})"
+    except (OSError, ValueError):
+        return ""
 
 
 def _name_for(goal: Goal) -> str:

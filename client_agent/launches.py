@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from client_agent.disk import disk_errors
-from client_agent.launcher import lives
+from client_agent.launcher import lives, process
 from client_agent.platforms import Platform
 from client_agent.state_body import parse_time, render_time
 from client_agent.values import Marker, MarkerStatus
@@ -37,7 +37,7 @@ CRASH_EXIT_CODES = (1, 101)
 class _Read:
     marker: Marker
     directory: str
-    locked: bool
+    in_use: bool
 
 
 class Launches:
@@ -64,9 +64,13 @@ class Launches:
         return None if read is None else read.marker
 
     def directories_in_use(self) -> set[str]:
-        """Return the directories of the versions that run now, or left a process behind."""
+        """Return the directories of the versions that run now, or left a process behind.
+
+        An app that closes every descriptor that it inherits, as some servers do, gives its lock
+        away: its process alone tells then.
+        """
         found = (self._read(launch_id) for launch_id in self._launch_ids())
-        return {read.directory for read in found if read is not None and read.locked}
+        return {read.directory for read in found if read is not None and read.in_use}
 
     def seal(
         self,
@@ -157,7 +161,7 @@ class Launches:
         said = _all_said(lines)
         try:
             marker = self._marker(launch_id, said, alive=locked and lives(said))
-            return _Read(marker, str(said["dir"]), locked)
+            return _Read(marker, str(said["dir"]), in_use=locked or _surely_lives(said))
         except (LookupError, ValueError, TypeError, InvalidVersionError):
             return None
 
@@ -177,6 +181,7 @@ class Launches:
             ended=None if ended is None else parse_time(ended),
             exit_code=said.get("exit_code"),
             signal=said.get("signal"),
+            process_id=(said.get("process") or [None, None])[1],
         )
 
     def _status(self, said: dict[str, Any]) -> MarkerStatus:
@@ -196,6 +201,12 @@ class Launches:
             or said.get("healthy") is not True
         )
         return MarkerStatus.CRASHED if crashed else MarkerStatus.ERRORED
+
+
+def _surely_lives(said: dict[str, Any]) -> bool:
+    """Return whether a marker's very process lives; no number that was given again counts."""
+    noted = said.get("process") or []
+    return bool(noted) and noted == process(noted[1]) and noted[2] not in {"", "unknown"}
 
 
 def _all_said(lines: list[bytes]) -> dict[str, Any]:

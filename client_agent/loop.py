@@ -10,7 +10,7 @@ import queue
 import threading
 from collections import deque
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from packaging.version import Version
@@ -21,7 +21,7 @@ from client_agent.forgetting import Forgetting
 from client_agent.identity import LOST, Identity
 from client_agent.install import Installation
 from client_agent.machine import events as on
-from client_agent.machine.states import Armed, State, Trial
+from client_agent.machine.states import Armed, Passive, State, Trial
 from client_agent.machine.step import step
 from client_agent.machine.values import ConfirmRule, Edition
 from client_agent.parts import Parts
@@ -35,6 +35,7 @@ URGENT_SECONDS = 60.0
 QUIT_SECONDS = 1.5
 OLD_DECISION = timedelta(minutes=15)
 _FAR = 3_600.0
+_FOLLOW_SECONDS = 10.0  # one small folder is listed that often while a trial may begin or end
 
 
 class Loop:
@@ -55,6 +56,7 @@ class Loop:
         self._wake = threading.Event()
         self._posted: queue.SimpleQueue[on.Event] = queue.SimpleQueue()
         self._mutex = threading.RLock()
+        self._own_version = own_version
         self._launch_id = launch_id
         self._timers = Timers(parts.clock, parts.chance, parts.schedule)
         root = parts.settings.root
@@ -70,6 +72,10 @@ class Loop:
         )
         self.trouble: AgentError | None = None
         """Why ROOT can only be looked at, if so."""
+
+        self._followed: str | None = None
+        self._looked_at: float | None = None
+        """When ``follow_trials`` last looked, if this loop does that."""
 
         self._trial_launch: str | None = None
         self._trial_since = 0.0
@@ -115,6 +121,49 @@ class Loop:
             self.tick()
             self.sleep()
 
+    def follow_trials(self) -> None:
+        """Follow the trial of an app that somebody else started, and notice when it ended.
+
+        For ``serinus-agent`` beside a program with no agent of its own: its marker tells that it
+        lives, and since when. An agent inside an app leaves the trials of others alone.
+        """
+        marker, now = self.performer.others_trial(), self.parts.clock.monotonic()
+        state = self.state
+        if marker is None:
+            if self.follows:
+                self._followed = None
+                self.handle(self._started())
+        elif not isinstance(state, Trial) or state.launch_id != marker.launch_id:
+            self._follow(marker, now)
+        self._looked_at = now
+        state = self.state
+        said = marker is not None and marker.healthy
+        if said and isinstance(state, Trial) and not state.healthy_called:
+            self.handle(on.AppHealthy())
+        self._look_at_trial()
+
+    @property
+    def follows(self) -> bool:
+        """Whether the trial is one that somebody else started."""
+        state = self.state
+        return isinstance(state, Trial) and state.launch_id == self._followed
+
+    def _follow(self, marker: Marker, now: float) -> None:
+        pending = self.parts.installation.state.read().pending
+        if pending is None:
+            return
+        age = max(0.0, (self.parts.clock.now() - marker.started).total_seconds())
+        if self._looked_at is not None:  # it is no older, whatever was done to the wall clock
+            age = min(age, now - self._looked_at)
+        launched = on.Launched(
+            edition=edition_of(pending.installed),
+            launch_id=marker.launch_id,
+            confirm=self.confirm_rule(),
+        )
+        self.handle(launched)
+        self._followed = marker.launch_id
+        self._trial_launch, self._trial_since = marker.launch_id, now - age
+
     def sleep(self) -> None:
         """Wait until something may be due, or is posted."""
         self.parts.clock.wait(self._wake, self.seconds_to_wait())
@@ -154,6 +203,11 @@ class Loop:
         else:  # a visit hangs; these two wait for nothing
             self.performer.leave()
 
+    @property
+    def next_check_in_at(self) -> datetime | None:
+        """When the next check-in is due, if one is."""
+        return self._timers.due_at
+
     def tick(self) -> None:
         """Do whatever is due now."""
         while True:
@@ -173,6 +227,8 @@ class Loop:
         """Return how long nothing is due, at most a minute."""
         left = [self._timers.seconds_left(), _FAR]
         state, now = self.state, self.parts.clock.monotonic()
+        if self._looked_at is not None and isinstance(state, Armed | Trial | Passive):
+            left.append(self.parts.schedule.scaled(_FOLLOW_SECONDS))
         if isinstance(state, Trial):
             uptime, deadline = self._trial_times(state)
             left += [] if state.uptime_reached else [max(0.0, uptime - now)]
@@ -261,7 +317,8 @@ class Loop:
         result = state.last_result
         fell_back = result is not None and result.outcome is not Outcome.CONFIRMED
         if state.pending is None:
-            return on.Started(fell_back=fell_back)
+            empty = state.current is None and self._own_version is None
+            return on.Started(fell_back=fell_back, empty=empty)
         edition = edition_of(state.pending.installed)
         markers = self.parts.installation.markers()
         mine = next((marker for marker in markers if marker.launch_id == self._launch_id), None)

@@ -25,7 +25,7 @@ from client_agent.parts import Parts, UpdateInfo
 from client_agent.status import Status, StatusFile
 from client_agent.telling import Telling, fault_of
 from client_agent.timers import Timers
-from client_agent.values import InstalledVersion
+from client_agent.values import InstalledVersion, Marker
 from client_agent.visit import Visits
 from rollout.model import Action, Assignment
 
@@ -59,6 +59,9 @@ class Performer:
         self.ignored: Counter[tuple[str, str]] = Counter()
         self.assignment: Assignment | None = None
         self.last_error: AgentError | None = None
+        self.busy: StateError | None = None
+        """Who kept the last visit from being one, if anybody did."""
+
         self.failed = False
         """Whether the last visit ended with an error instead of a decision carried out."""
 
@@ -113,22 +116,25 @@ class Performer:
 
     def trial_elsewhere(self) -> bool:
         """Return whether another process runs a version on trial: hands off what is armed."""
+        return not isinstance(self.state, Trial) and self.others_trial() is not None
+
+    def others_trial(self) -> Marker | None:
+        """Return the start of what is armed that another process lives in now, if there is one."""
         pending = self._parts.installation.pending()
-        if isinstance(self.state, Trial) or pending is None:  # ours, or confirmed meanwhile
-            return False
-        return any(
-            marker.trial
-            and marker.alive
-            and marker.version == pending.version
-            and marker.launch_id != self._launch_id
-            for marker in self._parts.installation.markers()
-        )
+        if pending is None:  # perhaps confirmed meanwhile
+            return None
+        for marker in self._parts.installation.markers():
+            same = marker.trial and marker.version == pending.version
+            if same and marker.alive and marker.launch_id != self._launch_id:
+                return marker
+        return None
 
     # --- looking ---------------------------------------------------------------------
 
     def _check(self, effect: do.Check) -> on.Event | None:
         try:
-            if not self._visits.begin() or self.trial_elsewhere():
+            self.busy = self._who_is_busy()
+            if self.busy is not None:
                 return on.LockLost()
             standing = self._standing(effect.trigger)
             looked = self._visits.look(standing, ignore_bans=self.ignore_bans)
@@ -146,6 +152,17 @@ class Performer:
             at=self._parts.clock.now(),
             not_after=looked.decision.not_after,
         )
+
+    def _who_is_busy(self) -> StateError | None:
+        """Take the lock for this visit, or return who keeps us from changing anything."""
+        if not self._visits.begin():
+            return self._visits.busy
+        trial = None if isinstance(self.state, Trial) else self.others_trial()
+        if trial is None:
+            return None
+        process = "another process" if trial.process_id is None else f"process {trial.process_id}"
+        detail = f"{trial.version} is on trial in {process}: it is confirmed there, or let it end"
+        return StateError(Code.BUSY, detail)
 
     def _look(self, effect: do.Look) -> on.Event | None:
         error = self._visits.check_in(self._standing(effect.trigger))

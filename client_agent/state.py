@@ -300,7 +300,7 @@ class StateFile:
             lock = self._platform.lock(self._root / "state.lock")
             while lock is None:
                 if self._clock.monotonic() >= give_up:
-                    raise StateError(Code.BUSY, "state.lock")
+                    raise StateError(Code.BUSY, "state.lock is held by another process: try again")
                 self._clock.wait(threading.Event(), _LOCK_STEP_SECONDS)
                 lock = self._platform.lock(self._root / "state.lock")
         with lock:

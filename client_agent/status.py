@@ -7,6 +7,7 @@ only says less.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -93,6 +94,31 @@ def describe(installation: Installation, spool: Spool) -> dict[str, Any]:
         ],
         "spool_bytes": spool.waiting(),
     }
+
+
+def tell(said: Mapping[str, Any]) -> str:
+    """Return what ``describe`` gave as sentences for people, one a line."""
+    current, pending = said["current"], said["pending"]
+    runs = f"{current['version']} is installed" if current else "nothing is installed"
+    lines = [runs if said["previous"] is None else f"{runs}, {said['previous']['version']} before"]
+    if pending:
+        starts = f"the next start tries {pending['version']}, {pending['tries_left']} tries left"
+        lines.append(f"{starts}, until {pending['not_after']}")
+    if said["state"] is None:
+        lines.append("no agent has been at work here yet")
+    else:
+        reason = (said["assignment"] or {}).get("reason")
+        lines.append(f"the agent was {said['state']}" + (f" ({reason})" if reason else ""))
+        checked = said["checked_at"] or "never"
+        lines.append(f"last check-in {checked}, next {said['next_check_in_at'] or 'not planned'}")
+    if said.get("error"):
+        lines.append(f"last error {said['error']['category']}/{said['error']['code']}")
+    lines += [f"{ban['version']} is barred: {ban['reason']} at {ban['at']}" for ban in said["bans"]]
+    lines += [
+        f"{one['version']} failed: {one['code']}, not before {one['retry_at']}"
+        for one in said["failures"]
+    ]
+    return "\n".join(lines)
 
 
 def _installed(installed: InstalledVersion | None) -> dict[str, Any] | None:

@@ -2,8 +2,9 @@
 
 Without an app an armed version is tried by its health command: the program is started through the
 launcher with the arguments of ``[health] command``, and one that ends with 0 in time is
-confirmed. With an app, the app runs through the launcher and is started again when an update
-wants it.
+confirmed. One that somebody else starts through the launcher is followed by its marker, and
+confirmed when it stays up (``Loop.follow_trials``). With an app, the app runs through the
+launcher and is started again when an update wants it.
 
 Not here: which version starts (``launcher.py`` in ROOT decides that alone).
 """
@@ -22,7 +23,14 @@ from client_agent.agent import OWN, keep_running
 from client_agent.errors import Code
 from client_agent.loop import Loop, edition_of
 from client_agent.machine import events as on
-from client_agent.machine.states import Armed, Trial
+from client_agent.machine.states import (
+    Armed,
+    Building,
+    Downloading,
+    Passive,
+    Staged,
+    Trial,
+)
 from client_agent.machine.values import ConfirmRule
 from client_agent.parts import UpdateInfo
 from client_agent.schedule import CLOSE_PERIOD_SECONDS
@@ -39,9 +47,15 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Wanted:
-    """Whether an update waits for the app to be started again. Set by a hook, from the loop."""
+    """What the hooks say, from the loop: whether the app is to be started again, and progress."""
 
     restart: bool = False
+    progressed: Callable[[], None] | None = None
+
+    def progress(self, _done: int, _total: int) -> None:
+        """Show that a download goes on."""
+        if self.progressed is not None:
+            self.progressed()
 
     def note(self, _info: UpdateInfo) -> None:
         """Note that it does."""
@@ -57,6 +71,7 @@ class Supervisor:
         self._wanted = wanted
         self._say = say
         self._shown = ""
+        wanted.progressed = self._show
         self._child: subprocess.Popen[bytes] | None = None
         self._try_again_at = float("inf")
         self._noted: LastResult | None = None
@@ -88,10 +103,12 @@ class Supervisor:
     def _alone(self) -> None:
         loop = self._loop
         loop.begin()
+        self._say_first()
         while not loop.stop.is_set():
+            loop.follow_trials()
             loop.tick()
-            due = self._parts.clock.monotonic() >= self._try_again_at
-            if (self._wanted.restart or due) and isinstance(loop.state, Armed | Trial):
+            due = self._wanted.restart or self._parts.clock.monotonic() >= self._try_again_at
+            if due and isinstance(loop.state, Armed | Trial) and not loop.follows:
                 self._wanted.restart, self._try_again_at = False, float("inf")
                 self.try_armed()
                 if isinstance(loop.state, Armed | Trial):  # the launcher or the disk said no
@@ -166,6 +183,7 @@ class Supervisor:
         """Run the app through the launcher until it ends by itself; return its status."""
         thread = self._start(self._loop.run)
         self._loop.begun.wait(_BEGIN_SECONDS)
+        self._say_first()
         try:
             return self._keep_app(arguments)
         finally:
@@ -277,12 +295,39 @@ class Supervisor:
         child.kill()
 
     def _show(self) -> None:
-        assignment = self._loop.performer.assignment
-        reason = "" if assignment is None else f" ({assignment.reason})"
-        shown = f"{type(self._loop.state).__name__.lower()}{reason}"
+        shown = describe_state(self._loop)
         if shown != self._shown:
             self._shown = shown
-            self._say(shown)
+            self._say(f"{self._parts.clock.now():%H:%M:%SZ} {shown}")
+
+    def _say_first(self) -> None:
+        """Say what is there, and when something may change: until then all is quiet."""
+        self._show()
+        now, due = self._parts.clock.now(), self._loop.next_check_in_at
+        if due is not None:
+            when = "now" if due <= now else f"at {due:%H:%M:%SZ}"
+            self._say(f"{now:%H:%M:%SZ} first check-in {when}")
+
+
+def describe_state(loop: Loop) -> str:
+    """Return where *loop* stands in a line: the state, its version, and why."""
+    state, performer = loop.state, loop.performer
+    version = performer.running()
+    if isinstance(state, Downloading | Building):
+        version = state.goal.version
+    elif isinstance(state, Staged | Armed | Trial):
+        version = state.edition.version
+    words = [type(state).__name__.lower(), "nothing installed" if version is None else str(version)]
+    if isinstance(state, Passive):
+        why: object = performer.busy or loop.trouble
+        return f"{words[0]}: {why}"
+    if isinstance(state, Downloading | Building):
+        words.append(f"({state.goal.reason})")
+    elif performer.failed:
+        return f"{' '.join(words)}: {performer.last_error}"
+    elif performer.assignment is not None:
+        words.append(f"({performer.assignment.reason})")
+    return " ".join(words)
 
 
 def _launched(pending: Pending, rule: ConfirmRule) -> on.Launched:

@@ -51,6 +51,8 @@ class Timers:
         close = effect.when is When.CLOSE
         self._period = period_for(advised=advised, probation=probation, close=close)
         match effect.when:
+            case When.NOW:
+                seconds = 0.0
             case When.START | When.SOON:
                 seconds = self._schedule.first(u, soon=effect.when is When.SOON)
             case When.FAILURE:

@@ -156,3 +156,4 @@ class Marker:
     ended: datetime | None = None
     exit_code: int | None = None
     signal: int | None = None
+    process_id: int | None = None

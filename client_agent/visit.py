@@ -26,6 +26,7 @@ from client_agent.values import State
 from rollout.model import Failure, Install, Policy, RolloutDocument
 
 _OK = 200
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,9 @@ class Visits:
         self.token: str | None = None
         self.timestamp_version = 0
         self.snapshot_sha256 = ""
+        self.busy = StateError(Code.BUSY)
+        """Why ``begin`` last returned False."""
+
         self._lock: Lock | None = None
         self._transport: Transport | None = None
         self._api_waits: tuple[datetime, float] | None = None
@@ -62,7 +66,7 @@ class Visits:
         return self._transport
 
     def begin(self) -> bool:
-        """Take the install's lock; False when another agent has it.
+        """Take the install's lock; False when another agent has it: ``busy`` says who.
 
         Raises:
             DiskError: ROOT cannot be locked.
@@ -70,7 +74,8 @@ class Visits:
         if self._lock is None:
             try:
                 self._lock = self._parts.installation.lock()
-            except StateError:
+            except StateError as error:
+                self.busy = error
                 return False
         return True
 
@@ -110,6 +115,8 @@ class Visits:
                 install, self.hint, self.transport, now, memory
             )
         except AgentError as error:
+            if _is_not_found(error) and _is_not_found(api_error):
+                error = api_error or error  # which says what is not found
             return Looked(decision=None, error=error, api_error=api_error)
         self.timestamp_version = decision.timestamp_version
         self.snapshot_sha256 = decision.snapshot_sha256
@@ -168,6 +175,9 @@ class Visits:
             self._parts.reporter.level,
         )
         answer = self.transport.post(f"{settings.app.base}/check-in", body)
+        if answer.status == _NOT_FOUND:
+            detail = f"404: the server knows no app {settings.app.app}"
+            raise NetworkError(Code.HTTP_STATUS, detail, status=_NOT_FOUND)
         if answer.status != _OK:
             raise status_error(answer)
         return parse_answer(answer.body, now)
@@ -178,6 +188,10 @@ class Visits:
         state = self._parts.installation.state
         if running is not None and state.read().tokens.get(str(running)) != token:
             state.set_token(running, token)
+
+
+def _is_not_found(error: AgentError | None) -> bool:
+    return isinstance(error, NetworkError) and error.status == _NOT_FOUND
 
 
 def _memory_of(state: State) -> Callable[[Policy, RolloutDocument | None], tuple[Failure, ...]]:

@@ -44,6 +44,9 @@ def decide(documents: Documents, install: Install, now: datetime) -> Assignment:
             refusals.append(_stay(Reason.THROTTLED))
     if documents.rollout is None:  # 4
         return _stay(documents.rollout_missing)
+    if install.version is None and not documents.releases:
+        # An empty machine on a platform that nobody released for: a pull is no news to it.
+        return _stay(Reason.NO_RELEASE)
     for entry in documents.rollout.entries:  # 5
         if _concerns(entry, install):
             assignment = _consider(entry, documents, install, now)

@@ -12,11 +12,15 @@ from rollout.model import Assignment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """The agent's process began. ``trial`` or ``armed`` is what was found on disk, if any."""
+    """The agent's process began, or a trial that it followed from outside ended.
+
+    ``trial`` or ``armed`` is what was found on disk, if any; ``empty``: nothing is installed.
+    """
 
     trial: Trial | None = None
     armed: Armed | None = None
     fell_back: bool = False
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +113,7 @@ class ArmingExpired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launched:
-    """The launcher started what was armed on trial, as a child of ours (``serinus-agent run``).
+    """The launcher started what was armed on trial: for us, or beside us (``serinus-agent run``).
 
     By then a check-in may have met that very trial and left the machine in another state.
     """

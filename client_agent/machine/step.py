@@ -93,7 +93,9 @@ def _started(event: on.Started) -> Outcome:
     if event.armed is not None:
         told = do.NotifyApp(edition=event.armed.edition, armed=True)
         return event.armed, (*past, do.Schedule(when=When.START), told)
-    when = When.SOON if event.fell_back else When.START
+    # Who waits before an empty folder sees nothing happen, and no fleet begins at the same time.
+    first = When.NOW if event.empty else When.START
+    when = When.SOON if event.fell_back else first
     return Idle(), (*past, do.Schedule(when=when))
 
 
@@ -114,7 +116,7 @@ def _not_writable(state: State, event: on.NotWritable) -> Outcome:
 
 
 def _launched(state: State, event: on.Launched) -> Outcome:
-    """Follow a trial that our parent's launcher began, from wherever we rest."""
+    """Follow a trial that a launcher beside us began, from wherever we rest."""
     busy = isinstance(state, Passive) and state.reason is PassiveReason.BUSY
     if not busy and not isinstance(state, Idle | Staged | Armed | Trial):
         return _ignored(state, event)
@@ -387,7 +389,8 @@ def _fell_back() -> Outcome:
 
 
 def _lost() -> Outcome:
-    return Passive(reason=PassiveReason.BUSY), (do.Schedule(when=When.SUCCESS),)
+    # Most others are done within seconds, and asking for the lock again costs no server anything.
+    return Passive(reason=PassiveReason.BUSY), (do.Schedule(when=When.FAILURE, failures=1),)
 
 
 def _judge(state: Trial, first: tuple[do.Effect, ...] = ()) -> tuple[Trial, tuple[do.Effect, ...]]:

@@ -106,6 +106,7 @@ class ConfirmRule(StrEnum):
 class When(StrEnum):
     """Which line of docs/agent.md, 3 the next check-in follows."""
 
+    NOW = "now"  # nothing is installed yet
     START = "start"
     SOON = "soon"  # on trial, or after a fall-back
     SUCCESS = "success"

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -63,6 +64,14 @@ def _open_below(root: Path) -> set[int]:
 def started(installation: Installation) -> list[str]:
     path = installation.root / "started"
     return path.read_text().splitlines() if path.exists() else []
+
+
+def until_started(installation: Installation, seconds: float = 20) -> None:
+    """Wait until an app that was started notes it; it has its own clock."""
+    end = time.monotonic() + seconds
+    while not started(installation):
+        assert time.monotonic() < end, "it did not start"
+        time.sleep(0.02)
 
 
 def versions(installation: Installation) -> list[str]:

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from client_agent.cli import main
+from client_agent.cli import COMMANDS, main
+from client_agent.status import tell
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.signed_world import APP, BASE, PLATFORM, an_entry
 from tests.agent.trees import Tree
@@ -174,18 +175,50 @@ def test_a_payload_that_does_not_verify_exits_1(world: AgentWorld, agent: Comman
     }
 
 
-def test_while_another_agent_is_at_work_there_is_nothing_to_do(
-    world: AgentWorld, agent: Command
-) -> None:
+def test_another_agent_at_work_is_named(world: AgentWorld, agent: Command) -> None:
     world.roll_out()
     agent("check")
-    lock = world.machine.lock(world.root / "lock")
+    lock = world.loop().parts.installation.lock()
 
     code, said = agent("check")
 
-    assert lock is not None
-    assert code == 3
+    lock.close()
+    assert code == 1
     assert said["error"]["code"] == "busy"
+    assert f"(process {os.getpid()})" in said["error"]["detail"]
+
+
+def test_a_lock_that_nobody_signed_is_held_all_the_same(world: AgentWorld, agent: Command) -> None:
+    world.roll_out()
+    agent("check")
+    (world.root / "lock").write_bytes(b"")
+    lock = world.machine.lock(world.root / "lock")
+
+    code, said = agent("report")
+
+    assert lock is not None
+    assert (code, said["error"]["code"]) == (1, "busy")
+    assert said["error"]["detail"].startswith("another agent is at work here")
+
+
+def test_a_server_that_does_not_know_the_app_says_so(world: AgentWorld, agent: Command) -> None:
+    world.server.on(f"{BASE}/check-in", Reply(status=404))
+    world.server.default = lambda _: Reply(status=404)
+
+    code, said = agent("check")
+
+    assert code == 1
+    assert said["error"]["detail"] == f"404: the server knows no app {APP}"
+
+
+def test_a_platform_that_nobody_released_for_is_told_so(world: AgentWorld, agent: Command) -> None:
+    publish(world, "2.0.0")
+    world.roll_out(an_entry("2.0.0", rollout="ro_200x", state="pulled"))
+    agent.config.write_text(agent.config.read_text().replace(PLATFORM, "windows-arm64"))
+
+    code, said = agent("check")
+
+    assert (code, said["assignment"]["reason"]) == (3, "no_release")
 
 
 def test_pre_download_waits_for_apply(world: AgentWorld, agent: Command) -> None:
@@ -234,11 +267,51 @@ def test_status_shows_what_is_installed_armed_and_why(world: AgentWorld, agent: 
     assert said["bans"] == []
 
 
-def test_a_status_without_json_is_readable_all_the_same(
-    agent: Command, capsys: pytest.CaptureFixture[str]
+def test_a_status_without_json_is_made_of_sentences(
+    world: AgentWorld, agent: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["status", "--config", str(agent.config)]) == 0
-    assert '"current": null' in capsys.readouterr().out
+    before = capsys.readouterr().out
+    publish(world, "2.0.0")
+    agent("check")
+    store = world.loop().parts.installation.state
+    store.confirm(datetime.now(UTC))
+    publish(world, "2.1.0")
+    agent("check")
+
+    assert main(["status", "--config", str(agent.config)]) == 0
+
+    assert before == "nothing is installed\nno agent has been at work here yet\n"
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "2.0.0 is installed"
+    assert told[1].startswith("the next start tries 2.1.0, 3 tries left, until ")
+    assert told[2] == "the agent was armed (in_ring)"
+    assert told[3].startswith("last check-in 20")
+    assert told[4] == "last error network/http_status"
+
+
+def test_a_status_tells_of_what_failed() -> None:
+    said = {
+        "current": {"version": "2.0.0"},
+        "previous": {"version": "1.0.0"},
+        "pending": None,
+        "state": "idle",
+        "assignment": None,
+        "checked_at": None,
+        "next_check_in_at": None,
+        "error": {"category": "network", "code": "unreachable"},
+        "bans": [{"version": "2.1.0", "reason": "tries_used_up", "at": "T"}],
+        "failures": [{"version": "2.2.0", "code": "no_space", "retry_at": "T"}],
+    }
+
+    assert tell(said).splitlines() == [
+        "2.0.0 is installed, 1.0.0 before",
+        "the agent was idle",
+        "last check-in never, next not planned",
+        "last error network/unreachable",
+        "2.1.0 is barred: tries_used_up at T",
+        "2.2.0 failed: no_space, not before T",
+    ]
 
 
 def test_an_enrolment_code_buys_a_credential_that_check_ins_carry(
@@ -337,7 +410,45 @@ def test_settings_that_cannot_be_are_a_usage_error(agent: Command) -> None:
 
 def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    assert "serinus-agent run --config" in capsys.readouterr().out
+    assert "serinus-agent run --config agent.toml -- --port 8000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["run", "launch"])
+def test_what_follows_two_dashes_is_called_arguments(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert f"usage: serinus-agent {command} [OPTION ...] [-- ARGS]" in told
+    assert "CMD" not in told
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == "serinus-agent 0.1.0\n"
+
+
+def test_a_settings_file_that_is_not_there_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "--config", str(tmp_path / "agent.toml")]) == 2
+    assert capsys.readouterr().err == (
+        "serinus-agent: agent/bad_config: agent.toml: cannot be read: No such file or directory\n"
+    )
+
+
+def test_an_error_of_the_system_has_its_place_and_no_number(
+    agent: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "launcher.py")
+
+    monkeypatch.setitem(COMMANDS, "status", broken)
+
+    assert main(["status", "--config", str(agent.config)]) == 1
+    assert capsys.readouterr().err == (
+        "serinus-agent: agent/io: launcher.py: No such file or directory\n"
+    )
 
 
 def test_an_error_without_json_is_one_line_for_people(
@@ -392,6 +503,33 @@ def test_run_alone_bans_what_crashes_three_times_and_stays_on_the_good_one(
     assert [ban["version"] for ban in agent.state()["bans"]] == ["2.1.0"]
     crashed = [event for event in world.events if event.get("status") == "crashed"]
     assert [event["version"] for event in crashed] == ["2.1.0"] * 3
+
+
+def test_run_alone_confirms_what_its_user_started(world: AgentWorld, agent: Command) -> None:
+    agent.write(agent='confirm = "uptime"')
+    publish(world, "2.0.0", SERVES)
+    process = agent.start()
+    app: subprocess.Popen[bytes] | None = None
+    try:
+        until(lambda: version_of(agent.state().get("pending")) == "2.0.0")
+        app = subprocess.Popen([sys.executable, str(world.root / "launcher.py")])
+        until(lambda: version_of(agent.state().get("current")) == "2.0.0")
+        assert app.poll() is None
+    finally:
+        for each in (process, app):
+            if each is not None:
+                each.terminate()
+                each.wait(10)
+
+
+def test_two_dashes_alone_start_an_app_without_arguments(world: AgentWorld, agent: Command) -> None:
+    publish(world, "2.0.0", b"#!/bin/sh\nexit $#\n")
+    agent("check")
+    world.loop().parts.installation.state.confirm(datetime.now(UTC))
+    command = [sys.executable, "-m", "client_agent.cli", "run", "--config", str(agent.config)]
+
+    assert subprocess.run([*command, "--"], check=False, timeout=30).returncode == 0
+    assert subprocess.run([*command, "--", "a", "b"], check=False, timeout=30).returncode == 2
 
 
 def test_run_with_an_app_starts_it_again_for_an_update(world: AgentWorld, agent: Command) -> None:
@@ -468,7 +606,7 @@ def test_launch_becomes_the_app(world: AgentWorld, agent: Command) -> None:
     done = subprocess.run([*command, "--", "demo", "--port", "80"], check=False)
 
     assert done.returncode == 5
-    assert (world.root / "out").read_text() == "--port 80\n"
+    assert (world.root / "out").read_text() == "demo --port 80\n"
 
 
 def test_there_is_nothing_to_launch_in_an_empty_root(agent: Command) -> None:

@@ -543,3 +543,11 @@ def test_a_goal_is_the_same_when_its_bytes_are() -> None:
 
     assert GOAL.edition.is_same(again.edition)
     assert not GOAL.edition.is_same(changed.edition)
+
+
+def test_an_empty_folder_is_looked_after_at_once() -> None:
+    _, effects = step(Idle(), on.Started(empty=True))
+    _, after_a_fall = step(Idle(), on.Started(empty=True, fell_back=True))
+
+    assert effects[-1] == do.Schedule(when=When.NOW)
+    assert after_a_fall[-1] == do.Schedule(when=When.SOON)

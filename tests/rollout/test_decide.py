@@ -38,6 +38,17 @@ def test_a_rollback_without_from_asks_nothing_of_an_install_that_tells_no_versio
     assert assignment.reason is Reason.UP_TO_DATE
 
 
+@pytest.mark.parametrize("state", [RolloutState.ACTIVE, RolloutState.PAUSED, RolloutState.PULLED])
+def test_an_empty_machine_on_a_platform_without_releases_hears_of_no_rollout(
+    state: RolloutState,
+) -> None:
+    entry = an_entry(state=state)
+
+    assignment = decide(documents(entry, releases=[]), an_install(version=None), NOW)
+
+    assert assignment == Assignment(action=Action.STAY, reason=Reason.NO_RELEASE)
+
+
 def test_the_running_version_counts_as_reached_though_no_high_water_is_told() -> None:
     entry = an_entry(version=OLD, rollback=True, from_versions=[NEW])
     no_edges = [a_release(version=OLD), a_release(version=NEW)]
