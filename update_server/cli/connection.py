@@ -16,6 +16,8 @@ def why_failed(error: exceptions.HTTPError) -> str:
             return "cannot be reached: there is no host of this name"
         case exceptions.NewConnectionError() if was_refused(error):
             return "does not answer: nothing listens there"
+        case exceptions.NewConnectionError():  # by its type, it would pass for a time-out
+            return "cannot be reached"
         case exceptions.TimeoutError():
             return "does not answer in time"
         case exceptions.ProtocolError():
