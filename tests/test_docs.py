@@ -19,6 +19,7 @@ from rollout.model import Detail, Reason
 from tests.cli_reference import FILE, agent_commands, render
 from tests.command_tree import commands
 from update_server.cli.main import cli as root
+from update_server.cli.policy import STANDARD
 from update_server.config import Config
 from update_server.service.ingest import RejectCode
 from update_server.web.errors import _HTTP_CODES, TABLE
@@ -109,6 +110,19 @@ def test_no_block_of_commands_stops_whoever_pastes_it() -> None:
         assert not [line for line in lines if re.match(r"serinus rollout watch", line)]
         serving = [line for line in lines if re.match(r"serinus serve\b", line)]
         assert all(line.partition("#")[0].rstrip().endswith(" &") for line in serving)
+
+
+def test_the_ladder_is_told_as_the_standard_policy_has_it() -> None:
+    steps = [step["exposure_bp"] for step in STANDARD["ramp"] if "exposure_bp" in step]
+    shares = ".*".join(f"{share / 100:g} %" for share in steps)
+    for page in ("README.md", "docs/runbook.md"):
+        assert re.search(f"internal.*{shares}", text_of(page), re.DOTALL)
+
+
+def test_the_readme_says_where_the_commands_are() -> None:
+    text = text_of("README.md")
+    for words in ("`serinus`", "`serinus-agent`", "`.venv/bin`", "`pip install .`"):
+        assert words in text
 
 
 def test_every_target_of_make_in_a_page_exists() -> None:
