@@ -121,7 +121,13 @@ def test_the_ladder_is_told_as_the_standard_policy_has_it() -> None:
 
 def test_the_readme_says_where_the_commands_are() -> None:
     text = text_of("README.md")
-    for words in ("`serinus`", "`serinus-agent`", "`.venv/bin`", "`pip install .`"):
+    for words in (
+        "`serinus`",
+        "`serinus-agent`",
+        "`.venv/bin`",
+        "`pip install '.[server]'`",
+        "`pip install .`",
+    ):
         assert words in text
 
 
