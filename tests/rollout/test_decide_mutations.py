@@ -13,6 +13,8 @@ import pytest
 from rollout.model import Assignment
 from tests.rollout.decision_vectors import decision_vectors, told
 
+pytestmark = pytest.mark.no_cover  # the same lines a million times
+
 ROOT = Path(__file__).parents[2]
 MODULES = ("bucket", "versions", "audience", "eligibility", "rings", "decide")  # by import order
 

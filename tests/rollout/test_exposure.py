@@ -16,6 +16,8 @@ import pytest
 from rollout.bucket import BUCKETS, bucket_of
 from tests.builders import LADDER, salt_of
 
+pytestmark = pytest.mark.no_cover  # the same lines a million times
+
 INSTALLS = 1_000_000
 SEED = 20_261_122
 SHARES_BP = sorted({step.exposure_bp for step in LADDER if step.exposure_bp is not None})
