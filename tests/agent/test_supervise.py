@@ -75,7 +75,7 @@ def test_a_result_from_before_restarts_nothing(world: AgentWorld, machine: Fault
 
 def test_a_fall_back_is_told_while_the_version_before_it_runs(world: AgentWorld) -> None:
     told = """grep -q '"last_result":null' "$SERINUS_ROOT/state.json" && exit 7"""
-    loop = a_loop(world, f"for n in $(seq 200); do {told}; sleep 0.05; done")
+    loop = a_loop(world, f"for n in $(seq 1200); do {told}; sleep 0.05; done")
 
     status = Supervisor(loop, Wanted(), print).run_app([])
 

@@ -13,15 +13,7 @@ from typing import Any
 import pytest
 
 TRUE = Path(shutil.which("true") or "")
-# The coverage of the demo itself is measured, and not that of all the servers and agents that it
-# starts: those have tests of their own, and being measured takes them half as long again.
-_SCRIPT = """
-import os
-os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
-from update_server.cli.main import main
-main()
-"""
-COMMAND = (sys.executable, "-c", _SCRIPT, "demo")
+COMMAND = (sys.executable, "-m", "update_server.cli.main", "demo")
 
 
 def two_versions(folder: Path) -> Path:

@@ -65,15 +65,9 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its commands run with: nothing of the caller's settings.
-
-        Nor are they measured for coverage: that costs as much again, and what they run is
-        measured where it is tested by itself.
-        """
+        """What its commands run with: nothing of the caller's settings."""
         others = {
-            name: text
-            for name, text in os.environ.items()
-            if not name.startswith(("SERINUS_", "COVERAGE_"))
+            name: text for name, text in os.environ.items() if not name.startswith("SERINUS_")
         }
         return others | {"SERINUS_PASSPHRASE_FILE": str(self.folder / "passphrase")}
 
