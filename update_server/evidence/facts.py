@@ -1,0 +1,184 @@
+"""What the study of one rollout is told, in the order of receipt.
+
+Instants are Unix seconds, UTC, as floats. ``at`` is when the server received it; ``happened_at``
+when it happened by the server's clock. ``install`` is the install key, a pseudonym.
+
+Not here: where facts come from (``service.attribution``), and what they mean (``study``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A check-in of an install that is eligible for the release, whatever its arm.
+
+    Everything here was fixed before the bucket was looked at, but ``bucket`` itself.
+    ``internal`` installs are in an open ring of groups. ``aged``: known for 7 days and three
+    check-ins before the release was published. ``crashes`` counts the install's own crashes in
+    the 14 days before the present stage opened; ``gap_seconds`` is its usual time between two
+    check-ins (median of the last ten before the stage), None when it is not known.
+    ``network`` is a keyed hash of the /24 or /48, empty when it is not to be capped.
+    """
+
+    at: float
+    install: bytes
+    bucket: int
+    platform: str
+    internal: bool = False
+    aged: bool = True
+    crashes: int = 0
+    gap_seconds: float | None = None
+    network: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A session of the app began: a sign of life, like a check-in."""
+
+    at: float
+    install: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
+    """The app crashed, on any version. ``event`` is the SHA-256 of the event's id.
+
+    ``signature`` is the comparable crash signature; ``new`` whether it was unknown when the
+    release was published.
+    """
+
+    at: float
+    happened_at: float
+    install: bytes
+    event: bytes
+    signature: str = ""
+    new: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Healthy:
+    """The app said, or showed by staying up, that it is healthy, on any version."""
+
+    at: float
+    happened_at: float
+    install: bytes
+
+
+class Step(StrEnum):
+    """The steps of an update that may fail."""
+
+    DOWNLOAD = "download"
+    VERIFY = "verify"
+    APPLY = "apply"
+    LAUNCH = "launch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepped:
+    """A step of the update to this rollout's release was done, or failed."""
+
+    at: float
+    install: bytes
+    step: Step
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """The value of a measured metric (start-up time, memory, business), on any version."""
+
+    at: float
+    happened_at: float
+    install: bytes
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """The install is out of the study: it chose to update by itself, is held, or was forgotten."""
+
+    at: float
+    install: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageOpened:
+    """A step of the ladder opened: candidates are the buckets below ``exposure_bp``.
+
+    ``exposure_bp`` is None in a ring of groups. ``ring`` is the step's name, ``next_ring`` that of
+    the next step, or None at the end of the ladder. ``approvals`` is how many people the next
+    step needs.
+    """
+
+    at: float
+    position: int
+    ring: str
+    exposure_bp: int | None
+    holdback_bp: int = 0
+    soak_seconds: int = 0
+    approvals: int = 0
+    next_ring: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """The release is offered to no further install. ``automatic``: the server did it."""
+
+    at: float
+    automatic: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """The pause ended; after an automatic one a new epoch begins.
+
+    ``waived`` maps crash signatures that are known and accepted to when that ends.
+    """
+
+    at: float
+    waived: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformHeld:
+    """A platform is kept back from now on: its installs are in neither arm any more."""
+
+    at: float
+    platform: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsuspended:
+    """A person ended the suspension: what suspended the judge was found."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """Nothing was received from ``began_at`` to ``at``, in either arm: the fault is ours."""
+
+    at: float
+    began_at: float
+
+
+Fact = (
+    Seen
+    | Session
+    | Crash
+    | Healthy
+    | Stepped
+    | Score
+    | Left
+    | StageOpened
+    | Paused
+    | Resumed
+    | PlatformHeld
+    | Unsuspended
+    | Outage
+)
