@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # What must be covered to the last branch: code that decides, verifies or judges.
-EXACT := rollout/*,signing/*,client_agent/machine/*
+EXACT := rollout/*,signing/*,client_agent/machine/*,update_server/evidence/*
 
 # Settings of the caller's own Python and pip must not reach this project's.
 unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_PREFIX PIP_TARGET PIP_USER
@@ -48,12 +48,13 @@ check: $(STAMP)
 docs: $(STAMP)
 	@$(BIN)/python -m tests.cli_reference
 
-# uv resolves for every platform and Python at once; nothing else here uses it.
+# uv resolves for every platform and Python at once; nothing else here uses it. Extras stay in the
+# lock: a pip before 23.3 would look for coverage[toml] beside the pinned coverage, and find a newer one.
 lock:
 	@scripts/venv '$(PYTHON)' $(VENV)/lock
 	@$(VENV)/lock/bin/pip install --quiet uv
 	@$(VENV)/lock/bin/uv pip compile pyproject.toml --all-extras --group build --universal \
-	    --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --quiet \
+	    --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --upgrade --quiet \
 	    --custom-compile-command 'make lock' --output-file requirements.lock
 
 clean:
@@ -64,7 +65,7 @@ clean:
 $(STAMP): requirements.lock pyproject.toml scripts/venv
 	@echo 'serinus: installing into $(VENV)' >&2
 	@scripts/venv '$(PYTHON)' $(VENV) >&2
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock >&2
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock >&2
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . >&2
 	@touch $@
 

@@ -1,0 +1,1 @@
+"""The statistics of health decisions: pure, from counts to e-values and verdicts."""
