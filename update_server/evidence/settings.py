@@ -99,6 +99,7 @@ class Settings:
     are believed; 0 means any number. ``minimum_age`` is asked by whoever makes the facts.
     ``minimum_installs`` candidates a stage needs before anything but harm is said of it.
     ``timeout_promotes``: past ``timeout_seconds`` weaker evidence opens the next step.
+    ``offers_per_minute`` bounds how fast installs are taken in; 0 is no bound.
     ``speed`` above 1 makes the judge's clock run faster than ours: for demonstrations only.
     """
 
@@ -145,6 +146,7 @@ class Settings:
     floor_rate_a_day: float = 0.001
     baseline_silence: float = 0.1  # where nothing is known of a stratum
     no_verdict_alert_soaks: float = 2.0
+    offers_per_minute: int = 0
     speed: float = 1.0
 
     def gate_for(self, exposure_bp: int) -> Gate:
