@@ -11,10 +11,16 @@ from tests.fakes.evidence import FakeAudit, FakeTelemetry
 from tests.fakes.state import State
 from tests.fakes.stores import FakeApps, FakeJournal, FakeReleases, FakeRollouts
 from update_server.service.ports import UnavailableError
+from update_server.service.study_ports import Decisions, Histories, Registers, Studies
 
 
 class FakeStores:
     """All stores over one state."""
+
+    studies: Studies
+    registers: Registers
+    decisions: Decisions
+    histories: Histories
 
     def __init__(self, state: State) -> None:
         self.apps = FakeApps(state)

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 from packaging.version import Version
 
 from rollout.model import Arm, Hold, Rollout, RolloutId
+from update_server.service.study_ports import Decisions, Histories, Registers, Studies
 
 # --- errors ------------------------------------------------------------------------------
 
@@ -287,7 +288,9 @@ class Contact:
     """One check-in, as evidence remembers it. Keys are pseudonyms of the install.
 
     ``rollout``, ``ring`` and ``arm`` are of the newest live rollout that concerns the
-    install; None when there is none or the install is under a hold.
+    install; None when there is none or the install is under a hold, which ``held`` says.
+    ``bucket`` is the install's in that rollout. ``network`` is a keyed hash of the network that
+    it came from, empty where the address says nothing.
     """
 
     app: str
@@ -306,6 +309,9 @@ class Contact:
     telemetry: str = "crash"
     timestamp_version: int = 0
     snapshot_sha256: str = ""
+    network: bytes = b""
+    bucket: int | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -480,6 +486,14 @@ class Stores(Protocol):
     def audit(self) -> Audit: ...
     @property
     def telemetry(self) -> Telemetry: ...
+    @property
+    def studies(self) -> Studies: ...
+    @property
+    def registers(self) -> Registers: ...
+    @property
+    def decisions(self) -> Decisions: ...
+    @property
+    def histories(self) -> Histories: ...
 
 
 class Database(Protocol):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
+from update_server.service.study_ports import Decisions, Histories, Registers, Studies
 from update_server.store.access import SqlAccess
 from update_server.store.apps import SqlApps
 from update_server.store.audit import SqlAudit
@@ -20,6 +21,11 @@ from update_server.store.telemetry import SqlTelemetry
 
 class SqlStores:
     """All stores over one connection, hence of one transaction."""
+
+    studies: Studies
+    registers: Registers
+    decisions: Decisions
+    histories: Histories
 
     def __init__(self, connection: Connection) -> None:
         self.apps = SqlApps(connection)
