@@ -5,6 +5,7 @@ Not here: what the publishers' command keeps in the same file (``cli.workspace``
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -27,7 +28,8 @@ class Config:
     ``data`` holds the database (unless ``database`` names another), published files,
     spools and the signer's memory. ``lease_seconds`` bounds how long a web process may
     offer what it last confirmed. ``file_offload`` hands files to a proxy in front:
-    ``x-accel-redirect`` or ``x-sendfile``.
+    ``x-accel-redirect`` or ``x-sendfile``. ``trusted_proxies`` are the networks whose word
+    for a client's address is believed.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class Config:
     lease_seconds: int = 2
     next_check_in_seconds: int = 14_400
     file_offload: str = ""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "10.0.0.0/8")
 
     @property
     def signer_socket(self) -> Path:
@@ -96,15 +99,16 @@ def _config(path: Path, table: Mapping[str, Any]) -> Config:
             raise ConfigError(f"{path}: [server] has no setting {name!r}; there are {allowed}")
         if name in _BOUNDS:
             _check_number(path, name, value)
+        elif name == "trusted_proxies":
+            _check_networks(path, name, value)
         elif type(value) is not str:
             raise ConfigError(f"{path}: [server] {name} must be text in quotes, not {value!r}")
     data = path.parent / table.get("data", "server")
-    config = Config(
-        path=path,
-        data=data,
-        database=table.get("database") or f"sqlite:///{data / 'serinus.db'}",
-        **{name: value for name, value in table.items() if name not in {"data", "database"}},
-    )
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in table.items()
+    }
+    given |= {"data": data, "database": table.get("database") or f"sqlite:///{data / 'serinus.db'}"}
+    config = Config(path=path, **given)
     _check(path, config)
     return config
 
@@ -115,6 +119,18 @@ def _check_number(path: Path, name: str, value: object) -> None:
         raise ConfigError(f"{path}: [server] {name} must be a whole number, not {value!r}")
     if not low <= value <= high:
         raise ConfigError(f"{path}: [server] {name} must be {low} to {high}, not {value}")
+
+
+def _check_networks(path: Path, name: str, value: object) -> None:
+    allowed = 'a list of addresses and networks, such as ["127.0.0.1", "10.0.0.0/8"]'
+    wrong = ConfigError(f"{path}: [server] {name} must be {allowed}, not {value!r}")
+    if not isinstance(value, list) or not all(type(text) is str for text in value):
+        raise wrong
+    try:
+        for text in value:
+            ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise wrong from error
 
 
 def _check(path: Path, config: Config) -> None:

@@ -33,6 +33,7 @@ from update_server.signer.online import OnlineSigner
 from update_server.spool import FileSpool, FileSpoolReader
 from update_server.store import SqlDatabase
 from update_server.web.admin.services import AdminServices, admin_services
+from update_server.web.public.proxies import Proxies
 from update_server.web.public.services import Offload, public_services
 
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ def public_app(config: Config) -> WSGIApplication:
             ids=RandomIds(),
             next_check_in_seconds=config.next_check_in_seconds,
             offload=_offload(config),
+            proxies=Proxies(config.trusted_proxies),
         )
     )
 

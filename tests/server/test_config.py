@@ -45,6 +45,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             lease_seconds = 5
             next_check_in_seconds = 60
             file_offload = "x-sendfile"
+            trusted_proxies = ["192.0.2.1", "2001:db8::/32"]
             [publisher]
             app = "not ours to judge"
             """,
@@ -56,6 +57,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     assert config.public_address == ("::1", 80)
     assert (config.workers, config.lease_seconds, config.next_check_in_seconds) == (8, 5, 60)
     assert config.file_offload == "x-sendfile"
+    assert config.trusted_proxies == ("192.0.2.1", "2001:db8::/32")
 
 
 def test_the_folder_stands_for_its_file(tmp_path: Path) -> None:
@@ -76,6 +78,9 @@ def test_the_folder_stands_for_its_file(tmp_path: Path) -> None:
         ("lease_seconds = 2.0", "lease_seconds", "a whole number"),
         ("next_check_in_seconds = 86401", "next_check_in_seconds", "1 to 86400"),
         ("data = 1", "data", "text in quotes"),
+        ('trusted_proxies = "127.0.0.1"', "trusted_proxies", "a list of addresses"),
+        ("trusted_proxies = [1]", "trusted_proxies", "a list of addresses"),
+        ('trusted_proxies = ["localhost"]', "trusted_proxies", "a list of addresses"),
         ('database = "mysql://root:secret@x/y"', "database", "sqlite:///PATH"),
         ('database = "sqlite://"', "database", "sqlite:///PATH"),
         ('public = "8080"', "public", "HOST:PORT"),

@@ -389,3 +389,26 @@ class TestTokens:
             now=NOW + timedelta(days=1),
         )
         assert said.running == 0
+
+
+def test_a_contact_says_the_bucket_that_put_the_install_into_its_arm(world: World) -> None:
+    world.check_in(LOW_BUCKET)
+    world.check_in(HIGH_BUCKET)
+
+    assert [contact.bucket for contact in world.contacts] == [0, 9_999]
+
+
+def test_a_contact_says_that_a_hold_keeps_the_install(world: World) -> None:
+    hold = Hold(
+        id="h1",
+        title="driver",
+        link="https://status.example.org/h1",
+        audience=Audience(platform=("linux-x86_64",)),
+    )
+    world.put_rollout(an_entry(holds=(hold,)), a_completed_entry())
+    world.refresh()
+
+    world.check_in(LOW_BUCKET)
+
+    [contact] = world.contacts
+    assert (contact.held, contact.rollout, contact.bucket) == (True, None, None)

@@ -13,6 +13,8 @@ from types import MappingProxyType
 
 from packaging.version import Version
 
+from rollout.audience import slice_holds
+from rollout.bucket import bucket_of
 from rollout.decide import arm_of, decide
 from rollout.eligibility import why_not_allowed
 from rollout.model import (
@@ -29,7 +31,7 @@ from rollout.model import (
 from rollout.versions import render_version
 from update_server.service.errors import UnknownChannelError, UnknownPlatformError
 from update_server.service.ports import Clock, Contact, Spool
-from update_server.service.pseudonyms import hash_of_secret, install_key
+from update_server.service.pseudonyms import hash_of_secret, install_key, network_hash
 from update_server.service.table import AppTable, ChannelTable, Tables
 from update_server.service.tokens import InstallToken, issue, rollout_number
 
@@ -67,14 +69,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """The live rollout that concerns an install, and the arm that it is in there."""
+    """The live rollout that concerns an install, and the arm that it is in there.
+
+    ``held``: it would be in one, if a hold did not keep it where it is.
+    """
 
     rollout: RolloutId | None = None
     ring: str | None = None
     arm: Arm | None = None
+    bucket: int | None = None
+    held: bool = False
 
 
 NOT_EXPOSED = Exposure()
+HELD = Exposure(held=True)
 
 
 class CheckIns:
@@ -88,8 +96,8 @@ class CheckIns:
         self._clock = clock
         self._next_check_in_seconds = next_check_in_seconds
 
-    def answer(self, app: str, check_in: CheckIn) -> Answer:
-        """Decide for one install, and note the contact.
+    def answer(self, app: str, check_in: CheckIn, *, address: str | None = None) -> Answer:
+        """Decide for one install, and note the contact, which came from *address*.
 
         Raises:
             NotReadyError: This process has read nothing yet.
@@ -113,7 +121,8 @@ class CheckIns:
         else:
             assignment = assign(channel, install, now)
             exposure = exposure_of(channel, install)
-        self._note(app, key, check_in, now=now, assignment=assignment, exposure=exposure)
+        network = network_hash(secrets.pepper, app, address) if address else b""
+        self._note(app, key, check_in, now, assignment, exposure, network)
         return Answer(
             assignment=assignment,
             token=issue(
@@ -136,10 +145,10 @@ class CheckIns:
         app: str,
         key: bytes,
         check_in: CheckIn,
-        *,
         now: datetime,
         assignment: Assignment,
         exposure: Exposure,
+        network: bytes,
     ) -> None:
         offered = assignment.version
         contact = Contact(
@@ -159,6 +168,9 @@ class CheckIns:
             telemetry=check_in.telemetry,
             timestamp_version=check_in.timestamp_version,
             snapshot_sha256=check_in.snapshot_sha256,
+            network=network,
+            bucket=exposure.bucket,
+            held=exposure.held,
         )
         self._spool.contact(contact)
 
@@ -225,8 +237,10 @@ def exposure_of(channel: ChannelTable | None, install: Install) -> Exposure:
             return NOT_EXPOSED
         ring, arm = arm_of(entry, release, install)
         if arm is None:
-            return NOT_EXPOSED
-        return Exposure(rollout=entry.rollout, ring=ring, arm=arm)
+            is_held = any(slice_holds(hold.audience, install) for hold in entry.holds)
+            return HELD if is_held else NOT_EXPOSED
+        bucket = bucket_of(release.salt, install.id)
+        return Exposure(rollout=entry.rollout, ring=ring, arm=arm, bucket=bucket)
     return NOT_EXPOSED
 
 

@@ -7,15 +7,41 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
+from functools import lru_cache
 
 from rollout.model import InstallId
 
 INSTALL_KEY_BYTES = 32
 
+_NETWORK_BYTES = 16
+_IPV4_PREFIX_BYTES, _IPV6_PREFIX_BYTES = 3, 6  # /24 and /48: one subscriber's, at most
+_REMEMBERED = 16_384
+
 
 def install_key(pepper: bytes, app: str, install_id: InstallId) -> bytes:
     """Return the 32 bytes under which this install of *app* is known."""
     return hmac.digest(pepper, app.encode() + b"\0" + install_id.encode(), "sha256")
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def network_hash(pepper: bytes, app: str, address: str) -> bytes:
+    """Return the 16 bytes by which the /24 or /48 around *address* is known for *app*.
+
+    They are empty where it tells nobody apart: for no address, and for this machine itself, which
+    is a proxy that is not listed as one.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return b""
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    if parsed.is_loopback:
+        return b""
+    prefix = _IPV4_PREFIX_BYTES if parsed.version == 4 else _IPV6_PREFIX_BYTES  # noqa: PLR2004
+    key = hmac.digest(pepper, b"network", "sha256")
+    network = app.encode() + b"\0" + parsed.packed[:prefix]
+    return hmac.digest(key, network, "sha256")[:_NETWORK_BYTES]
 
 
 def hash_of_secret(secret: str) -> str:

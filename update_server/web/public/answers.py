@@ -29,8 +29,8 @@ class Bytes:
     headers: tuple[tuple[str, str], ...]
 
 
-Handler = Callable[[PublicServices, str, bytes], Bytes]
-"""Answers (services, app, body of the request)."""
+Handler = Callable[[PublicServices, str, bytes, WSGIEnvironment], Bytes]
+"""Answers (services, app, body of the request, the request)."""
 
 
 def json_bytes(status: int, body: bytes) -> Bytes:
@@ -43,13 +43,14 @@ def json_bytes(status: int, body: bytes) -> Bytes:
     return Bytes(status, body, headers)
 
 
-def check_in(services: PublicServices, app: str, body: bytes) -> Bytes:
+def check_in(services: PublicServices, app: str, body: bytes, environ: WSGIEnvironment) -> Bytes:
     """Answer a check-in."""
-    answer = services.check_ins.answer(app, wire_public.parse_check_in(body))
+    address = services.proxies.client_of(environ)
+    answer = services.check_ins.answer(app, wire_public.parse_check_in(body), address=address)
     return json_bytes(200, wire_public.render_answer(answer))
 
 
-def events(services: PublicServices, app: str, body: bytes) -> Bytes:
+def events(services: PublicServices, app: str, body: bytes, _: WSGIEnvironment) -> Bytes:
     """Take events in; 202 once they are durable."""
     receipt = services.ingest.accept(app, wire_events.parse_events(body))
     return json_bytes(202, wire_events.render_receipt(receipt))
@@ -58,7 +59,7 @@ def events(services: PublicServices, app: str, body: bytes) -> Bytes:
 def answer(handler: Handler, services: PublicServices, app: str, environ: WSGIEnvironment) -> Bytes:
     """Read the request's body and return what *handler* answers, or the problem with it."""
     try:
-        return handler(services, app, wire.read_environ(environ))
+        return handler(services, app, wire.read_environ(environ), environ)
     except Exception as error:  # noqa: BLE001 - the edge: problem_for logs what is our fault
         problem = problem_for(error)
         body = problem.body()

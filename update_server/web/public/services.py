@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from update_server.service.check_in import CheckIns
 from update_server.service.enrol import Enrol
@@ -11,6 +11,7 @@ from update_server.service.forget import Forget
 from update_server.service.ingest import Ingest
 from update_server.service.ports import Blobs, Clock, Database, Ids, Spool
 from update_server.service.table import Tables
+from update_server.web.public.proxies import Proxies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,10 @@ class Offload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicServices:
-    """The use-cases behind the public app. ``offload`` None: this process sends files."""
+    """The use-cases behind the public app. ``offload`` None: this process sends files.
+
+    ``proxies`` are those in front whose word for a client's address is believed.
+    """
 
     tables: Tables
     spool: Spool
@@ -37,6 +41,7 @@ class PublicServices:
     forget: Forget
     files: Files
     offload: Offload | None = None
+    proxies: Proxies = field(default_factory=Proxies)
 
 
 def public_services(
@@ -49,6 +54,7 @@ def public_services(
     ids: Ids,
     next_check_in_seconds: int,
     offload: Offload | None = None,
+    proxies: Proxies | None = None,
 ) -> PublicServices:
     """Return the use-cases over these adapters. A ``Refresher`` keeps *tables* fresh."""
     return PublicServices(
@@ -60,4 +66,5 @@ def public_services(
         forget=Forget(tables, spool, clock),
         files=Files(tables, blobs),
         offload=offload,
+        proxies=proxies or Proxies(),
     )
