@@ -10,17 +10,12 @@ from tests.fakes.access import FakeAccess
 from tests.fakes.evidence import FakeAudit, FakeTelemetry
 from tests.fakes.state import State
 from tests.fakes.stores import FakeApps, FakeJournal, FakeReleases, FakeRollouts
+from tests.fakes.studies import FakeDecisions, FakeHistories, FakeRegisters, FakeStudies
 from update_server.service.ports import UnavailableError
-from update_server.service.study_ports import Decisions, Histories, Registers, Studies
 
 
 class FakeStores:
     """All stores over one state."""
-
-    studies: Studies
-    registers: Registers
-    decisions: Decisions
-    histories: Histories
 
     def __init__(self, state: State) -> None:
         self.apps = FakeApps(state)
@@ -30,6 +25,10 @@ class FakeStores:
         self.access = FakeAccess(state)
         self.audit = FakeAudit(state)
         self.telemetry = FakeTelemetry(state)
+        self.studies = FakeStudies(state)
+        self.registers = FakeRegisters(state)
+        self.decisions = FakeDecisions(state)
+        self.histories = FakeHistories(state)
 
 
 class FakeDatabase:

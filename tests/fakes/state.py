@@ -25,6 +25,13 @@ from update_server.service.ports import (
     StoredRelease,
     StoredTarget,
 )
+from update_server.service.study_ports import (
+    History,
+    StoredDecision,
+    StoredLabel,
+    StoredMember,
+    StoredStudy,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +79,13 @@ class State:
     progress: dict[tuple[str, bytes], Progress] = field(default_factory=dict)
     seen: dict[tuple[str, bytes, str], datetime] = field(default_factory=dict)
     checkpoints: dict[str, int] = field(default_factory=dict)
+    studies: dict[str, StoredStudy] = field(default_factory=dict)
+    facts: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+    study_log: dict[tuple[str, int], StoredLabel] = field(default_factory=dict)
+    members: dict[tuple[str, bytes], StoredMember] = field(default_factory=dict)
+    forgotten: dict[tuple[str, bytes], bool] = field(default_factory=dict)
+    decisions: dict[str, StoredDecision] = field(default_factory=dict)
+    histories: dict[tuple[str, bytes], History] = field(default_factory=dict)
 
     def copy(self, *, writable: bool) -> State:
         """Return a state that can change without changing this one."""

@@ -7,25 +7,23 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from update_server.service.study_ports import Decisions, Histories, Registers, Studies
 from update_server.store.access import SqlAccess
 from update_server.store.apps import SqlApps
 from update_server.store.audit import SqlAudit
+from update_server.store.decisions import SqlDecisions
 from update_server.store.engine import READING, make_engine
 from update_server.store.errors import translated
+from update_server.store.histories import SqlHistories
 from update_server.store.journal import SqlJournal
+from update_server.store.registers import SqlRegisters
 from update_server.store.releases import SqlReleases
 from update_server.store.rollouts import SqlRollouts
+from update_server.store.studies import SqlStudies
 from update_server.store.telemetry import SqlTelemetry
 
 
 class SqlStores:
     """All stores over one connection, hence of one transaction."""
-
-    studies: Studies
-    registers: Registers
-    decisions: Decisions
-    histories: Histories
 
     def __init__(self, connection: Connection) -> None:
         self.apps = SqlApps(connection)
@@ -35,6 +33,10 @@ class SqlStores:
         self.access = SqlAccess(connection)
         self.audit = SqlAudit(connection)
         self.telemetry = SqlTelemetry(connection)
+        self.studies = SqlStudies(connection)
+        self.registers = SqlRegisters(connection)
+        self.decisions = SqlDecisions(connection)
+        self.histories = SqlHistories(connection)
 
 
 class SqlDatabase:

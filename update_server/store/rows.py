@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, Table, Update, select
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
@@ -13,6 +15,18 @@ from sqlalchemy.engine import Row
 
 from update_server.service.ports import NotFoundError
 from update_server.store import tables
+
+_Item = TypeVar("_Item")
+
+# Keys in one look-up: well below the 32,766 parameters that SQLite allows in a statement.
+_CHUNK = 5_000
+
+
+def chunks(items: Iterable[_Item], size: int = _CHUNK) -> Iterator[list[_Item]]:
+    """Yield *items* in order, as many at a time as one statement may look up."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
 
 
 def upsert(connection: Connection, table: Table) -> SqliteInsert | PostgresqlInsert:

@@ -1,0 +1,84 @@
+"""What is known of each install, whatever it is offered: its check-ins and crashes.
+
+Lists of instants are packed as little-endian doubles: exact, and half of what text would take
+for each of some million installs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection, delete, select
+
+from update_server.service.study_ports import History
+from update_server.store.rows import chunks, upsert
+from update_server.store.tables import histories
+
+_DOUBLE_BYTES = 8
+
+
+class SqlHistories:
+    """Histories over one connection. Never commits: the use-case owns the transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, app: str, installs: Iterable[bytes]) -> Mapping[bytes, History]:
+        """Return what is known of *installs*."""
+        found: dict[bytes, History] = {}
+        for some in chunks(installs):
+            rows = self._connection.execute(
+                select(histories).where(histories.c.app == app, histories.c.install_key.in_(some))
+            )
+            for row in rows:
+                found[bytes(row.install_key)] = History(
+                    first_at=row.first_at,
+                    check_ins=row.check_ins,
+                    early=_unpacked(row.early),
+                    seen=_unpacked(row.seen),
+                    crashes=_unpacked(row.crashes),
+                )
+        return found
+
+    def put(self, app: str, changed: Mapping[bytes, History]) -> None:
+        """Store what is known of installs, new ones and others."""
+        if not changed:
+            return
+        statement = upsert(self._connection, histories)
+        told = {c.name: statement.excluded[c.name] for c in histories.c if not c.primary_key}
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[histories.c.app, histories.c.install_key], set_=told
+            ),
+            [
+                {
+                    "app": app,
+                    "install_key": key,
+                    "first_at": one.first_at,
+                    "last_at": max((one.first_at, *one.seen, *one.crashes)),
+                    "check_ins": one.check_ins,
+                    "early": _packed(one.early),
+                    "seen": _packed(one.seen),
+                    "crashes": _packed(one.crashes),
+                }
+                for key, one in changed.items()
+            ],
+        )
+
+    def forget_install(self, app: str, install_key: bytes) -> None:
+        """Delete what is known of an install."""
+        this = (histories.c.app == app) & (histories.c.install_key == install_key)
+        self._connection.execute(delete(histories).where(this))
+
+    def expire(self, *, heard_before: float) -> None:
+        """Delete the histories of installs of which nothing was heard since."""
+        self._connection.execute(delete(histories).where(histories.c.last_at < heard_before))
+
+
+def _packed(instants: Sequence[float]) -> bytes:
+    return struct.pack(f"<{len(instants)}d", *instants)
+
+
+def _unpacked(packed: bytes) -> tuple[float, ...]:
+    return struct.unpack(f"<{len(packed) // _DOUBLE_BYTES}d", packed)
