@@ -51,13 +51,16 @@ class Epoch:
 
     ``processes`` is by metric, then platform. Metric names: those of ``settings.Metric``,
     ``signature:<id>`` and ``score:<name>`` (a betting vector) or ``score:<name>:q50``,
-    ``…:q90``, ``…:q99``. ``waived`` maps signatures to when the waiver ends.
+    ``…:q90``, ``…:q99``. ``waived`` maps signatures to when the waiver ends. ``most`` is the
+    largest number of installs of each arm that entered one stage: since at a promote all enter
+    again, it is how many of them there were.
     """
 
     number: int = 1
     opened_at: float = 0.0
     processes: dict[str, dict[str, Process]] = field(default_factory=dict)
     waived: dict[str, float] = field(default_factory=dict)
+    most: Arms = field(default_factory=Arms)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,7 +93,9 @@ class Stage:
     ``risk_sets`` maps a key (cohort, stratum and platform; see ``study``) to the installs
     that entered and did not leave; ``gone`` maps a metric to those of them that had its first
     event. ``srm`` is the vector of the sample-ratio test. ``soaked_seconds`` grows while the
-    verdict is neither null nor suspend. ``guards`` is by the names of ``Ceilings``.
+    verdict is neither null nor suspend. ``guards`` is by the names of ``Ceilings``; the steps of
+    the update are there for internal installs only, candidates' are in ``State.funnel``.
+    ``outages`` are (began, ended), in order. Cohorts are numbered over all stages.
     """
 
     number: int = 0
@@ -117,6 +122,7 @@ class Stage:
     failed_starts: int = 0
     capped_networks: int = 0
     network_events: dict[str, int] = field(default_factory=dict)  # hex network -> events
+    outages: list[tuple[float, float]] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,6 +156,7 @@ class State:
     contacts: int = 0
     not_aged: int = 0
     last_contact_at: float | None = None
+    decided: str = ""  # the judge's last decision: it is not made again
 
     @property
     def epoch(self) -> Epoch:
@@ -182,7 +189,8 @@ class Label:
 class Scored:
     """One matured cohort that was scored. ``base_rate`` is silence's; else None.
 
-    ``scores`` are a betting cohort's (label, value), with its centre in ``centre``.
+    ``scores`` are a betting cohort's (label, value), with its centre in ``centre``. ``networks``
+    are those of the candidates with the outcome, one each, empty where not known; or none at all.
     """
 
     epoch: int
@@ -196,6 +204,7 @@ class Scored:
     base_rate: float | None = None
     centre: float | None = None
     scores: tuple[tuple[bool, float], ...] = ()
+    networks: tuple[bytes, ...] = ()
 
 
 class Log(Protocol):
