@@ -92,11 +92,11 @@ class FakeTelemetry:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def absorb(self, contacts: Sequence[Contact], events: Sequence[Event]) -> int:
+    def absorb(self, contacts: Sequence[Contact], events: Sequence[Event]) -> Sequence[Event]:
         self._state.write()
         for contact in contacts:
             self._contact(contact)
-        return sum(self._event(event) for event in events)
+        return [event for event in events if self._event(event)]
 
     def _contact(self, contact: Contact) -> None:
         key = (contact.app, contact.install_key)

@@ -33,7 +33,7 @@ def absorb(database: Database, *records: Contact | Event) -> int:
     contacts = [record for record in records if isinstance(record, Contact)]
     events = [record for record in records if isinstance(record, Event)]
     with database.transaction() as stores:
-        return stores.telemetry.absorb(contacts, events)
+        return len(stores.telemetry.absorb(contacts, events))
 
 
 def funnel(

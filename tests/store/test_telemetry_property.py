@@ -81,7 +81,7 @@ def after(database: Database, batches: list[tuple[list[Contact], list[Event]]]) 
     new = []
     for some_contacts, some_events in batches:
         with database.transaction() as stores:
-            new.append(stores.telemetry.absorb(some_contacts, some_events))
+            new.append(len(stores.telemetry.absorb(some_contacts, some_events)))
     with database.reading() as stores:
         funnels = {
             RolloutId(rollout.id): stores.telemetry.funnel(

@@ -113,7 +113,7 @@ def _absorb(stores: Stores, records: Sequence[Contact | Event]) -> Digested:
 
     def flush() -> None:
         if contacts or events:
-            counts["new"] += stores.telemetry.absorb(contacts, events)
+            counts["new"] += len(stores.telemetry.absorb(contacts, events))
         counts["contacts"] += len(contacts)
         counts["events"] += len(events)
         contacts.clear()

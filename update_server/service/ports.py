@@ -458,7 +458,8 @@ class Telemetry(Protocol):
     as a candidate of ring ``""``.
     """
 
-    def absorb(self, contacts: Sequence[Contact], events: Sequence[Event]) -> int: ...  # new events
+    # returns the events that are new
+    def absorb(self, contacts: Sequence[Contact], events: Sequence[Event]) -> Sequence[Event]: ...
     def checkpoint(self, spool: str) -> int: ...  # 0 when unknown
     def put_checkpoint(self, checkpoint: Checkpoint) -> None: ...
     def forget_checkpoint(self, spool: str) -> None: ...

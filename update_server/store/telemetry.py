@@ -38,12 +38,12 @@ class SqlTelemetry:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def absorb(self, batch: Sequence[Contact], events: Sequence[Event]) -> int:
-        """Count contacts and events, in order; return how many events were new."""
+    def absorb(self, batch: Sequence[Contact], events: Sequence[Event]) -> Sequence[Event]:
+        """Count contacts and events, in order; return the events that were new."""
         fresh = self._unseen(events)
         self._write_contacts(_latest(batch))
         self._write_progress(fold(batch, fresh, self._known(batch, fresh)))
-        return len(fresh)
+        return fresh
 
     def _unseen(self, events: Sequence[Event]) -> list[Event]:
         """Note the IDs of events, and return the events whose IDs were not noted before."""
