@@ -37,10 +37,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A session of the app began: a sign of life, like a check-in."""
+    """A session of the app began: a sign of life, like a check-in.
+
+    ``on_release``: of the version that is being rolled out.
+    """
 
     at: float
     install: bytes
+    on_release: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

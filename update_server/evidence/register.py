@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Protocol
 
 
@@ -18,8 +19,10 @@ class Member:
     ``stage`` is the number of the stage it last entered, -1 when it is in none; ``since`` when.
     ``risk_set`` is a key of ``state.Stage.risk_sets``. ``had`` holds the metrics (and
     signatures) whose first event this install has had: it is out of them for good.
-    ``due_at`` is when its next outcome is known, None when none is awaited. ``known`` are the
-    bits of outcomes already known good in this stage; see ``study``.
+    ``awaits`` are the bits of the outcomes that are still open (``maturing``), and ``due_at`` is
+    when the next of them is known, None when none is awaited. ``scores`` are the first values of
+    measured metrics in this stage, until they are known too. ``healthy``, ``returned``,
+    ``crashed``, ``launched`` (on the release itself) and ``failed_start`` are of this stage.
     """
 
     stage: int = -1
@@ -34,9 +37,12 @@ class Member:
     window_seconds: float = 0.0
     healthy: bool = False
     returned: bool = False
-    crashed: bool = False  # in this stage
-    awaits: int = 0  # bits of the outcomes that are still open, see study
+    crashed: bool = False
+    launched: bool = False
+    failed_start: bool = False
+    awaits: int = 0
     crash_times: list[float] = field(default_factory=list)  # within a day of entry, at most 3
+    scores: dict[str, float] = field(default_factory=dict)
     had: set[str] = field(default_factory=set)
     due_at: float | None = None
 
@@ -57,23 +63,35 @@ class MemoryRegister:
 
     def __init__(self) -> None:
         self._members: dict[bytes, Member] = {}
+        # What was asked for last, for members are changed in place; heap entries that say
+        # something else are passed over.
+        self._due: dict[bytes, float] = {}
+        self._heap: list[tuple[float, bytes]] = []
+        self._ripe: list[tuple[float, bytes]] = []
 
     def get(self, installs: Iterable[bytes]) -> Mapping[bytes, Member]:
         """Return the members among *installs*."""
-        return {i: self._members[i] for i in installs if i in self._members}
+        members = self._members
+        return {i: members[i] for i in installs if i in members}
 
     def put(self, members: Mapping[bytes, Member]) -> None:
         """Store *members*."""
         self._members.update(members)
+        for install, member in members.items():
+            due_at = member.due_at
+            if due_at is None:
+                self._due.pop(install, None)
+            elif self._due.get(install) != due_at:
+                self._due[install] = due_at
+                heappush(self._heap, (due_at, install))
 
     def due(self, now: float) -> Sequence[tuple[bytes, Member]]:
         """Return the members whose next outcome is known at *now*."""
-        found = [
-            (member.due_at, install)
-            for install, member in self._members.items()
-            if member.due_at is not None and member.due_at <= now
-        ]
-        return [(install, self._members[install]) for _, install in sorted(found)]
+        while self._heap and self._heap[0][0] <= now:
+            self._ripe.append(heappop(self._heap))
+        # A set: a member may have come back to an instant that it was put with before.
+        self._ripe = sorted({(at, i) for at, i in self._ripe if self._due.get(i) == at})
+        return [(i, self._members[i]) for at, i in self._ripe if at <= now]
 
     def of_network(self, network: bytes) -> Sequence[tuple[bytes, Member]]:
         """Return the members of one network."""
@@ -92,3 +110,4 @@ class MemoryRegister:
     def remove(self, install: bytes) -> None:
         """Forget one install, if it is known."""
         self._members.pop(install, None)
+        self._due.pop(install, None)
