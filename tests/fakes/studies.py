@@ -124,7 +124,7 @@ class FakeStudies:
         self._state.members = {key: one for key, one in members if key[0] not in gone}
         for key, entry in self._state.study_log.items():
             if key[0] in gone:
-                self._state.study_log[key] = replace(entry, network=b"")
+                self._state.study_log[key] = replace(entry, networks=b"")
 
 
 class FakeRegisters:

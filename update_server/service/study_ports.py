@@ -55,13 +55,13 @@ class LogKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLabel:
-    """One entry of a study's log. ``network`` stands beside the body: it is kept less long."""
+    """One entry of a study's log. ``networks``, of any form, are kept less long than the body."""
 
     epoch: int
     metric: str
     kind: LogKind
     body: bytes
-    network: bytes = b""
+    networks: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

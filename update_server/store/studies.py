@@ -134,7 +134,7 @@ class SqlStudies:
                     "epoch": entry.epoch,
                     "metric": entry.metric,
                     "kind": entry.kind,
-                    "network": entry.network,
+                    "networks": entry.networks,
                     "body": entry.body,
                 }
                 for number, entry in enumerate(entries, start=size + 1)
@@ -181,7 +181,7 @@ class SqlStudies:
                 metric=row.metric,
                 kind=LogKind(row.kind),
                 body=bytes(row.body),
-                network=bytes(row.network),
+                networks=bytes(row.networks),
             )
             for row in self._connection.execute(found)
         ]
@@ -203,7 +203,7 @@ class SqlStudies:
         for some in chunks(rollouts):
             self._connection.execute(delete(study_members).where(study_members.c.rollout.in_(some)))
             self._connection.execute(
-                update(study_log).where(study_log.c.rollout.in_(some)).values(network=b"")
+                update(study_log).where(study_log.c.rollout.in_(some)).values(networks=b"")
             )
             self._connection.execute(
                 update(studies).where(studies.c.rollout.in_(some)).values(expired=True)

@@ -384,7 +384,7 @@ study_log = Table(
     Column("epoch", Integer, nullable=False),
     Column("metric", Told, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("network", LargeBinary, nullable=False),
+    Column("networks", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("rollout", "number"),
     Index("ix_study_log_metric", "rollout", "epoch", "metric", "kind", "number"),

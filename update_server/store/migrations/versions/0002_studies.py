@@ -100,7 +100,7 @@ def _create_logs() -> None:
         sa.Column("epoch", sa.Integer, nullable=False),
         sa.Column("metric", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("network", sa.LargeBinary, nullable=False),
+        sa.Column("networks", sa.LargeBinary, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("rollout", "number", name=op.f("pk_study_log")),
         sqlite_with_rowid=False,
