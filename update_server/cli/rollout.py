@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from rollout.documents import render_ladder
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, option, remote
 from update_server.cli.errors import NOTHING_TO_DO, ProblemError, UsageError
 from update_server.cli.standing import next_step, soaking_until, tell, tell_next, where_to
 from update_server.cli.watch import LIVE, no_rollout, watch
+from update_server.evidence.ladder import (
+    LadderError,
+    parse_json_terms,
+    parse_terms,
+    settings_to_json,
+)
 
 
 @click.group(cls=Group)
@@ -28,7 +33,9 @@ def rollout() -> None:
 @rollout.command("start")
 @click.argument("version")
 @option("--channel", help="The channel; else the workspace's.")
-@option("--ladder", type=click.Path(path_type=Path, exists=True), help="TOML file with steps.")
+@option(
+    "--ladder", type=click.Path(path_type=Path, exists=True), help="TOML file: steps and rules."
+)
 @option("--ring", help="Open this ring at once instead of the first.")
 @option("--reason", default="", help="Why; goes to the audit log.")
 @remote
@@ -44,14 +51,14 @@ def start(
     """Open a rollout of VERSION at the first ring of its ladder.
 
     The ladder is the signed policy's. A ladder of one's own, or another first ring, goes
-    outside it and needs a reason. FILE has a table [[step]] for each step: ring, and where
-    they matter exposure_bp, holdback_bp and soak_seconds.
+    outside it and needs a reason. The file says what else the release is judged by than the
+    published rules, and has a table [[step]] for each step of an own ladder: docs/ladder.md.
 
     Example: serinus rollout start 2.1.0 --app notes
     """
     request: dict[str, Any] = {"version": version, "channel": session.channel(channel)}
     if ladder is not None:
-        request["ladder"] = _read_ladder(ladder)
+        request |= _read_ladder(ladder)
     if ring is not None:
         request["start_ring"] = ring
     if reason:
@@ -284,13 +291,21 @@ def _row(item: Mapping[str, Any]) -> Sequence[object]:
     )
 
 
-def _read_ladder(path: Path) -> list[dict[str, Any]]:
+def _read_ladder(path: Path) -> Mapping[str, Any]:
+    """Return what a ladder file says, as the server takes it.
+
+    Raises:
+        UsageError: It breaks a rule; the text names file, line, setting and rule.
+    """
+    parse = parse_json_terms if path.suffix == ".json" else parse_terms
     try:
-        text = path.read_text(encoding="utf-8")
-        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        terms = parse(path.read_text(encoding="utf-8"))
+    except LadderError as error:
+        place = f"{path}:{error.line}" if error.line is not None else str(path)
+        told = f"{error.path}: {error.problem}" if error.path else error.problem
+        data = {"line": error.line, "field": error.path}
+        raise UsageError("bad_ladder", f"{place}: {told}", data=data) from error
     except ValueError as error:
         raise UsageError("bad_ladder", f"{path}: {error}") from error
-    steps = document.get("step") if isinstance(document, dict) else document
-    if not isinstance(steps, list) or not steps:
-        raise UsageError("bad_ladder", f"{path} has no [[step]]")
-    return steps
+    steps = {} if terms.steps is None else {"ladder": render_ladder(terms.steps)}
+    return steps | {"terms": settings_to_json(terms.settings)}

@@ -53,9 +53,9 @@ class Table:
         return TermsError((*self.path, name), problem)
 
     def has(self, name: str) -> bool:
-        """Whether the setting is there."""
+        """Whether the setting is there, and not null."""
         self._asked.append(name)
-        return name in self._value
+        return self._value.get(name) is not None
 
     def raw(self, name: str) -> Any:
         """Return a setting of whatever type; it must be there."""

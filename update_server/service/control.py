@@ -20,6 +20,7 @@ from packaging.version import Version
 from rollout import transitions
 from rollout.errors import IllegalTransitionError
 from rollout.model import Actor, Rollout, RolloutId, RolloutState, Step
+from update_server.evidence.settings import Settings
 from update_server.service.approval import check_approved
 from update_server.service.caller import AUTOMATIC, Caller
 from update_server.service.desired import Desired, documents_of, releases_of, rollouts_of
@@ -71,11 +72,13 @@ class Control:
         ladder: tuple[Step, ...] | None = None,
         ring: str | None = None,
         reason: str = "",
+        terms: Settings | None = None,  # noqa: ARG002 - kept once there is a study to keep it
     ) -> Rollout:
         """Start a rollout, at the first step of the policy's ramp.
 
         A *ladder* of one's own, or a later *ring* to begin at, is an override in itself. The
         channel's first release begins at the last step of that ring.
+        *terms* are what the rollout is judged by; None: as published.
         Rollouts of older versions that are still on their way are superseded; one that
         offers its release to everybody is completed.
 

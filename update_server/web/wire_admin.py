@@ -17,10 +17,13 @@ import msgspec
 from packaging.version import Version
 
 from rollout.documents import parse_ladder, render_ladder
+from rollout.documents.policies import MAX_STEPS
 from rollout.errors import BadNameError, DocumentError, InvalidVersionError
 from rollout.model import Audience, RolloutId, Step
 from rollout.names import check_app, check_channel, check_group, check_platform, check_rollout_id
 from rollout.versions import parse_version
+from update_server.evidence.ladder import TermsError, settings_from_json
+from update_server.evidence.settings import Settings
 from update_server.service.ports import Role
 from update_server.web.errors import BadFieldError
 from update_server.web.wire import decode
@@ -68,11 +71,17 @@ class LadderStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartRollout(msgspec.Struct, frozen=True, kw_only=True):
-    """``POST …/rollouts``. ``ladder`` None: the one that the policy signs."""
+    """``POST …/rollouts``. ``ladder`` None: the one that the policy signs.
+
+    ``terms``: what the rollout is judged by (``evidence.terms``); None: as published.
+    """
 
     version: Word
     channel: Word
-    ladder: Annotated[list[LadderStep], msgspec.Meta(min_length=1, max_length=16)] | None = None
+    ladder: Annotated[list[LadderStep], msgspec.Meta(min_length=1, max_length=MAX_STEPS)] | None = (
+        None
+    )
+    terms: dict[str, Any] | None = None
     start_ring: Line | None = None
     reason: Reason = ""
 
@@ -218,6 +227,19 @@ def ladder_of(steps: Sequence[LadderStep]) -> tuple[Step, ...]:
         return parse_ladder(render_ladder(ladder))
     except DocumentError as error:
         raise BadFieldError(error.where or "ladder", error.detail) from error
+
+
+def terms_of(terms: Mapping[str, Any]) -> Settings:
+    """Return what *terms* say a rollout is judged by.
+
+    Raises:
+        BadFieldError: A setting is wrong; unlike elsewhere, also where it is not known: a
+            misspelt limit would be none.
+    """
+    try:
+        return settings_from_json(terms)
+    except TermsError as error:
+        raise BadFieldError(f"terms.{error.where}", error.problem) from error
 
 
 def audience_of(audience: HoldAudience) -> Audience:

@@ -68,6 +68,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         channel = wire_admin.channel_name(body.channel)
         version = wire_admin.version_of(body.version)
         ladder = None if body.ladder is None else wire_admin.ladder_of(body.ladder)
+        terms = None if body.terms is None else wire_admin.terms_of(body.terms)
 
         def start() -> Reply:
             started = services.control.start(
@@ -78,6 +79,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
                 ladder=ladder,
                 ring=body.start_ring,
                 reason=body.reason,
+                terms=terms,
             )
             return shown(started, 201)
 
