@@ -1,0 +1,158 @@
+"""Who is in the study: entry, risk sets, and leaving them (docs/evidence.md).
+
+Both arms enter at their first check-in after the stage opened. All that enter in one tick are a
+cohort; a risk set is a cohort's installs of one crash stratum and one platform, and events are
+compared within it only. Nothing here looks at an arm but to count it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from update_server.evidence import srm
+from update_server.evidence.design import (
+    crash_stratum,
+    has_risk_sets,
+    is_candidate,
+    platform_of,
+    risk_set_key,
+    share_of,
+    silence_window,
+)
+from update_server.evidence.facts import Seen
+from update_server.evidence.register import Member, Register
+from update_server.evidence.settings import Settings
+from update_server.evidence.state import Arms, Stage, State
+from update_server.evidence.tick import Tick
+from update_server.evidence.waiting import await_outcomes, note_contact
+
+
+def admit(tick: Tick, seen: Sequence[Seen]) -> None:
+    """Take check-ins in their order: first ones enter, later ones are signs of life."""
+    state, stage = tick.state, tick.stage
+    entry_is_open = state.stages > 0 and not state.paused
+    before = Arms(candidate=stage.entered.candidate, control=stage.entered.control)
+    for fact in seen:
+        member = tick.members.get(fact.install)
+        if member is not None and member.stage == stage.number:
+            if member.awaits:
+                note_contact(tick, fact.install, member, fact.at, healthy=True)
+        elif entry_is_open and fact.at >= stage.opened_at and fact.platform not in state.held:
+            _admit_one(tick, fact, member)
+    candidates = stage.entered.candidate - before.candidate
+    controls = stage.entered.control - before.control
+    if candidates + controls:
+        # The sum over entrants does not depend on their order.
+        srm.add_entrants(stage.srm, candidates=candidates, controls=controls, share=share_of(stage))
+
+
+def leave(tick: Tick, install: bytes, member: Member) -> None:
+    """Take *member* out of its stage: it may enter again when the next one opens."""
+    stage = tick.stage
+    arms = stage.risk_sets.get(member.risk_set)
+    if member.stage == stage.number and not member.internal and arms is not None:
+        arms.add(candidate=member.candidate, by=-1)
+        for metric in member.had:
+            if has_risk_sets(metric):
+                stage.gone[metric][member.risk_set].add(candidate=member.candidate, by=-1)
+    member.stage = -1
+    member.awaits = 0
+    member.due_at = None
+    member.scores.clear()
+    tick.changed[install] = member
+
+
+def leave_for_good(tick: Tick, install: bytes) -> None:
+    """Take an install out of the study, or keep it from ever entering."""
+    member = tick.members.setdefault(install, Member())
+    leave(tick, install, member)
+    member.left = True
+
+
+def expel_network(tick: Tick, network: bytes, register: Register) -> None:
+    """Take all installs of a network out of this stage, in both arms alike."""
+    # The tick's own values are newer than the register's.
+    found = dict(register.of_network(network))
+    found.update(tick.members)
+    for install, member in found.items():
+        if member.network == network and member.stage == tick.stage.number:
+            tick.members[install] = member
+            if not member.internal:
+                leave(tick, install, member)
+    tick.stage.capped_networks += 1
+
+
+def is_capped(stage: Stage, network: bytes, settings: Settings) -> bool:
+    """Whether a network sent more events than are believed, in this stage."""
+    cap = settings.network_cap
+    return bool(cap and network) and stage.network_events.get(network.hex(), 0) > cap
+
+
+def hold_platform(state: State, platform: str) -> None:
+    """Keep a platform back: its risk sets go, and its members' events count no more."""
+    if platform in state.held:
+        return
+    state.held.append(platform)
+    stage = state.stage
+    if platform in state.platforms:
+        index = state.platforms.index(platform)
+        for sets in (stage.risk_sets, *stage.gone.values()):
+            for key in [key for key in sets if platform_of(key) == index]:
+                del sets[key]
+
+
+def _admit_one(tick: Tick, fact: Seen, member: Member | None) -> None:
+    stage = tick.stage
+    if member is not None and member.left:
+        return
+    if fact.internal:
+        stage.internal += 1
+        _enter(tick, fact, member or Member(), internal=True)
+    elif stage.exposure_bp is None or is_capped(stage, fact.network, tick.settings):
+        return
+    elif not fact.aged:
+        if member is None:
+            tick.state.not_aged += 1
+            # Remembered so that it is counted once.
+            tick.members[fact.install] = tick.changed[fact.install] = Member()
+    else:
+        _enter(tick, fact, member or Member(), internal=False)
+
+
+def _enter(tick: Tick, fact: Seen, member: Member, *, internal: bool) -> None:
+    stage = tick.stage
+    member.stage = stage.number
+    member.since = fact.at
+    member.internal = internal
+    member.candidate = not internal and is_candidate(stage, fact.bucket)
+    member.platform = fact.platform
+    member.network = fact.network
+    member.healthy = member.returned = member.crashed = False
+    member.launched = member.failed_start = False
+    member.crash_times = []
+    member.scores = {}
+    member.gap_stratum, member.window_seconds = silence_window(fact.gap_seconds, tick.settings)
+    member.risk_set = -1 if internal else _join_risk_set(tick, fact, member)
+    await_outcomes(member, tick.settings)
+    tick.members[fact.install] = tick.changed[fact.install] = member
+
+
+def _join_risk_set(tick: Tick, fact: Seen, member: Member) -> int:
+    state, stage = tick.state, tick.stage
+    if not tick.cohort_is_open:
+        tick.cohort_is_open = True
+        stage.cohort += 1
+        stage.cohort_entrants = 0
+    if fact.platform not in state.platforms:
+        state.platforms.append(fact.platform)
+    key = risk_set_key(
+        stage.cohort, crash_stratum(fact.crashes), state.platforms.index(fact.platform)
+    )
+    stage.risk_sets.setdefault(key, Arms()).add(candidate=member.candidate)
+    stage.entered.add(candidate=member.candidate)
+    stage.cohort_entrants += 1
+    for metric in member.had:
+        if has_risk_sets(metric):
+            gone = stage.gone.setdefault(metric, {}).setdefault(key, Arms())
+            gone.add(candidate=member.candidate)
+    return key

@@ -1,0 +1,69 @@
+"""What changes the conditions of the study: stages, pauses, holds, and who looks after it."""
+
+from __future__ import annotations
+
+from update_server.evidence import srm
+from update_server.evidence.cohorts import hold_platform
+from update_server.evidence.facts import (
+    Fact,
+    Paused,
+    PlatformHeld,
+    Resumed,
+    StageOpened,
+    Unsuspended,
+)
+from update_server.evidence.state import Epoch, Stage, State
+
+STAGE_FACTS = (StageOpened, Paused, Resumed, PlatformHeld, Unsuspended)
+"""No tick mixes what was received before one of these with what came after it."""
+
+
+def change_stage(state: State, fact: Fact) -> bool:
+    """Apply *fact* if it is one of ``STAGE_FACTS``; return whether it was."""
+    if isinstance(fact, StageOpened):
+        _open(state, fact)
+    elif isinstance(fact, Paused):
+        state.paused = True
+        state.paused_automatically = state.paused_automatically or fact.automatic
+    elif isinstance(fact, Resumed):
+        _resume(state, fact)
+    elif isinstance(fact, PlatformHeld):
+        hold_platform(state, fact.platform)
+    elif isinstance(fact, Unsuspended):
+        # What suspended the judge was found: entrants are counted anew.
+        state.suspended = False
+        state.stage.srm = srm.empty_srm()
+    else:
+        return False
+    return True
+
+
+def _open(state: State, fact: StageOpened) -> None:
+    if not state.stages and not state.started_at:
+        state.started_at = fact.at
+    state.stages += 1
+    # Outcomes that were awaited, and pools, belong to the stage that ends here: their installs
+    # await anew when they enter this one.
+    state.stage = Stage(
+        number=state.stages,
+        position=fact.position,
+        ring=fact.ring,
+        next_ring=fact.next_ring,
+        exposure_bp=fact.exposure_bp,
+        holdback_bp=fact.holdback_bp,
+        soak_seconds=fact.soak_seconds,
+        approvals=fact.approvals,
+        opened_at=fact.at,
+        srm=srm.empty_srm(),
+        cohort=state.stage.cohort,
+    )
+
+
+def _resume(state: State, fact: Resumed) -> None:
+    waived = {s: end for s, end in state.epoch.waived.items() if end > fact.at}
+    waived.update(fact.waived)
+    if state.paused and state.paused_automatically:
+        state.epochs.append(Epoch(number=state.epoch.number + 1, opened_at=fact.at, waived=waived))
+    else:
+        state.epoch.waived = waived
+    state.paused = state.paused_automatically = False
