@@ -19,6 +19,7 @@ from update_server.service.ports import (
     SpoolReader,
     Stores,
 )
+from update_server.service.watched import WatchedStudies
 
 # Bounds the memory of a round, and how long one transaction keeps others waiting.
 RECORDS_PER_SPOOL = 2_000
@@ -44,6 +45,7 @@ class Digest:
         self._database = database
         self._spools = spools
         self._limit = records_per_spool
+        self._studies = WatchedStudies()
 
     def run(self, rounds: int = 100) -> Digested:
         """Digest until nothing is left, or for *rounds* rounds, and say how much it was."""
@@ -73,7 +75,8 @@ class Digest:
         done = Digested()
         if moved:
             with self._database.transaction() as stores:
-                done = _absorb(stores, records)
+                done, new = _absorb(stores, records)
+                self._studies.tell(stores, new)
                 for name, end in moved.items():
                     stores.telemetry.put_checkpoint(Checkpoint(spool=name, offset_bytes=end))
         self._retire([name for name in names if name not in moved])
@@ -105,15 +108,31 @@ def _received_at(record: Contact | Event) -> datetime:
     return record.at if isinstance(record, Contact) else record.received_at
 
 
-def _absorb(stores: Stores, records: Sequence[Contact | Event]) -> Digested:
-    """Absorb *records* in order, each wish to be forgotten in its turn."""
+def _identity(event: Event) -> tuple[str, bytes, str]:
+    return event.app, event.install_key, event.id
+
+
+def _absorb(
+    stores: Stores, records: Sequence[Contact | Event]
+) -> tuple[Digested, Sequence[Contact | Event]]:
+    """Absorb *records* in order, each wish to be forgotten in its turn.
+
+    Return also what of them was not known before, in the same order.
+    """
     contacts: list[Contact] = []
     events: list[Event] = []
     counts = {"contacts": 0, "events": 0, "new": 0, "forgotten": 0}
+    known: set[int] = set()
 
     def flush() -> None:
         if contacts or events:
-            counts["new"] += len(stores.telemetry.absorb(contacts, events))
+            new = {_identity(event) for event in stores.telemetry.absorb(contacts, events)}
+            counts["new"] += len(new)
+            for event in events:
+                if _identity(event) in new:
+                    new.discard(_identity(event))  # the next one like it came twice
+                else:
+                    known.add(id(event))
         counts["contacts"] += len(contacts)
         counts["events"] += len(events)
         contacts.clear()
@@ -129,10 +148,11 @@ def _absorb(stores: Stores, records: Sequence[Contact | Event]) -> Digested:
         else:
             events.append(record)
     flush()
-    return Digested(
+    digested = Digested(
         contacts=counts["contacts"],
         events=counts["events"],
         new_events=counts["new"],
         forgotten=counts["forgotten"],
         more=True,
     )
+    return digested, [record for record in records if id(record) not in known]

@@ -1,0 +1,270 @@
+"""Whom a check-in or an event is about: records of telemetry become facts of studies.
+
+A record is told to every study of its app and channel whose risk it bears on, whatever its
+arm: only the study knows members and arms. Pure: what is known of installs comes in and goes
+out as values.
+
+Not here: storing facts (``service.digest``), what they count for (``evidence.study``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from rollout.model import Arm, Reason, RolloutId
+from update_server.evidence.facts import (
+    Crash,
+    Fact,
+    Healthy,
+    Left,
+    Score,
+    Seen,
+    Session,
+    Step,
+    Stepped,
+)
+from update_server.evidence.settings import Settings
+from update_server.service.forget import FORGET_KIND
+from update_server.service.histories import (
+    crashes_before,
+    is_aged,
+    usual_gap,
+    with_check_in,
+    with_crash,
+)
+from update_server.service.ports import Contact, Event, Phase
+from update_server.service.stretch import Stretch
+from update_server.service.study_ports import History
+
+Known = MutableMapping[bytes, History]
+Told = tuple[RolloutId, Fact]
+
+# Sessions that ran. A crashed one is a crash, and one that was cut off says nothing.
+_LIVELY: Final = frozenset({"ok", "exited", "errored"})
+_DONE: Final[Mapping[Phase, Step]] = {
+    Phase.DOWNLOADED: Step.DOWNLOAD,
+    Phase.VERIFIED: Step.VERIFY,
+    Phase.APPLIED: Step.APPLY,
+    Phase.HEALTHY: Step.LAUNCH,
+}
+# Whose fault it was (client_agent.errors) tells the step. ``policy`` means later, not failed.
+_FAILED: Final[Mapping[str, Step]] = {
+    "network": Step.DOWNLOAD,
+    "trust": Step.VERIFY,
+    "payload": Step.VERIFY,
+    "delta": Step.VERIFY,
+    "disk": Step.APPLY,
+    "state": Step.APPLY,
+    "agent": Step.APPLY,
+    "launch": Step.LAUNCH,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A live study, as far as attribution needs to know it.
+
+    ``version`` is the release's, as rendered. ``published_at`` (by platform) and
+    ``stage_opened_at`` are our Unix seconds: when the release became visible, and when the
+    present stage opened.
+    """
+
+    rollout: RolloutId
+    app: str
+    channel: str
+    version: str
+    settings: Settings
+    stretch: Stretch
+    published_at: Mapping[str, float]
+    stage_opened_at: float
+
+
+class Attribution:
+    """Turns the records of one app, in the order of receipt, into facts.
+
+    ``known`` are the histories of the installs in the batch; it is brought up to date.
+    ``changed`` names the installs whose history is another one now.
+    """
+
+    def __init__(self, studies: Iterable[Watched], known: Known) -> None:
+        self._studies = tuple(studies)
+        self._known = known
+        self.changed: set[bytes] = set()
+
+    def facts(self, records: Iterable[Contact | Event]) -> Iterator[Told]:
+        """Yield what each study is told of *records*. No event may come twice."""
+        for record in records:
+            if isinstance(record, Contact):
+                yield from self._contact(record)
+            elif record.kind == FORGET_KIND:
+                self._known.pop(record.install_key, None)
+                self.changed.discard(record.install_key)
+                yield from self._left(record, self._studies)
+            else:
+                yield from self._event(record)
+
+    # --- check-ins -----------------------------------------------------------------------
+
+    def _contact(self, contact: Contact) -> Iterator[Told]:
+        # What is known of it before this check-in decides how it enters.
+        known = self._known.get(contact.install_key)
+        studies = self._on(contact.channel)
+        if contact.self_selected or contact.held:
+            yield from self._left(contact, studies)
+        else:
+            for study in studies:
+                yield study.rollout, _sign_of_life(study, contact, known)
+        self._remember(contact.install_key, with_check_in(known, contact.at.timestamp()))
+
+    # --- events --------------------------------------------------------------------------
+
+    def _event(self, event: Event) -> Iterator[Told]:
+        if event.kind == "crash":
+            yield from self._crash(event, event.at)
+        elif event.kind == "session":
+            yield from self._session(event)
+        elif event.kind == "update":
+            yield from self._update(event)
+        elif event.kind == "metric":
+            yield from self._metric(event)
+
+    def _session(self, event: Event) -> Iterator[Told]:
+        status = event.body.get("status")
+        if status == "crashed":
+            yield from self._crash(event, _ended_at(event))
+        elif status in _LIVELY:
+            for study in self._on(event.channel):
+                at = study.stretch.instant(event.received_at)
+                on_release = event.version == study.version
+                fact = Session(at=at, install=event.install_key, on_release=on_release)
+                yield study.rollout, fact
+
+    def _crash(self, event: Event, happened_at: datetime) -> Iterator[Told]:
+        known = with_crash(
+            self._known.get(event.install_key),
+            happened_at.timestamp(),
+            event.received_at.timestamp(),
+        )
+        if known is None:
+            return
+        self._remember(event.install_key, known)
+        for study in self._on(event.channel):
+            yield (
+                study.rollout,
+                Crash(
+                    at=study.stretch.instant(event.received_at),
+                    happened_at=study.stretch.instant(happened_at),
+                    install=event.install_key,
+                    event=hashlib.sha256(event.id.encode()).digest(),
+                ),
+            )
+
+    def _update(self, event: Event) -> Iterator[Told]:
+        studies = self._on(event.channel)
+        if event.phase is Phase.HEALTHY:
+            for study in studies:
+                yield (
+                    study.rollout,
+                    Healthy(
+                        at=study.stretch.instant(event.received_at),
+                        happened_at=study.stretch.instant(event.at),
+                        install=event.install_key,
+                    ),
+                )
+        step, ok = _step(event)
+        for study in studies:
+            if step is not None and event.version == study.version:
+                at = study.stretch.instant(event.received_at)
+                yield study.rollout, Stepped(at=at, install=event.install_key, step=step, ok=ok)
+
+    def _metric(self, event: Event) -> Iterator[Told]:
+        name, value = event.body.get("name"), event.body.get("value")
+        if not isinstance(name, str) or not isinstance(value, int | float):
+            return
+        for study in self._on(event.channel):
+            if any(measured.name == name for measured in study.settings.measured):
+                yield (
+                    study.rollout,
+                    Score(
+                        at=study.stretch.instant(event.received_at),
+                        happened_at=study.stretch.instant(event.at),
+                        install=event.install_key,
+                        metric=name,
+                        value=float(value),
+                    ),
+                )
+
+    # --- both ----------------------------------------------------------------------------
+
+    def _left(self, record: Contact | Event, studies: Iterable[Watched]) -> Iterator[Told]:
+        received_at = record.at if isinstance(record, Contact) else record.received_at
+        for study in studies:
+            at = study.stretch.instant(received_at)
+            yield study.rollout, Left(at=at, install=record.install_key)
+
+    def _on(self, channel: str | None) -> Sequence[Watched]:
+        """Return the studies of *channel*; all where it is not known: no member, no effect."""
+        return [study for study in self._studies if channel in {None, study.channel}]
+
+    def _remember(self, install: bytes, history: History) -> None:
+        self._known[install] = history
+        self.changed.add(install)
+
+
+def _sign_of_life(study: Watched, contact: Contact, known: History | None) -> Fact:
+    """Return what a check-in tells *study*: eligible installs are seen, others only live."""
+    at = study.stretch.instant(contact.at)
+    install = contact.install_key
+    eligible = contact.rollout == study.rollout and contact.reason != Reason.STALE_SERVER
+    if not eligible or contact.arm is None or contact.bucket is None:
+        return Session(at=at, install=install, on_release=contact.version == study.version)
+    settings = study.settings
+    return Seen(
+        at=at,
+        install=install,
+        bucket=contact.bucket,
+        platform=contact.platform,
+        internal=contact.arm is Arm.INTERNAL,
+        aged=is_aged(
+            known,
+            study.published_at.get(contact.platform, study.stretch.origin),
+            study.stretch,
+            minimum_age_seconds=settings.minimum_age_seconds,
+            minimum_check_ins=settings.minimum_check_ins,
+        ),
+        crashes=crashes_before(known, study.stage_opened_at, study.stretch),
+        gap_seconds=usual_gap(known, study.stage_opened_at, study.stretch),
+        network=contact.network,
+    )
+
+
+def _step(event: Event) -> tuple[Step | None, bool]:
+    """Return the step of the update that *event* is about, and whether it was done."""
+    if event.phase is Phase.ROLLED_BACK:
+        return Step.LAUNCH, False
+    if event.phase is Phase.FAILED:
+        error = event.body.get("error")
+        category = error.get("category") if isinstance(error, Mapping) else None
+        return _FAILED.get(str(category)), False
+    return (_DONE.get(event.phase), True) if event.phase else (None, True)
+
+
+def _ended_at(event: Event) -> datetime:
+    """Return when a session that crashed ended.
+
+    The next start tells of it, and a candidate is started again sooner, by its update. Without
+    a duration it is the session's start that is known; and nothing ends after it is told.
+    """
+    started = event.body.get("started")
+    if not isinstance(started, str):
+        return event.at
+    try:
+        began = datetime.fromisoformat(started)
+        seconds = float(event.body.get("duration_seconds") or 0)
+        return min(event.at, began + timedelta(seconds=seconds))
+    except (ValueError, TypeError, OverflowError):
+        return event.at
