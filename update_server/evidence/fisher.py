@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log, log2
 
-from update_server.evidence.numerics import log_binomial, log_sum_exp
+from update_server.evidence.numerics import log_binomial, log_sum_exp, weighted_log_sum
 from update_server.evidence.ratio import LOG_NUMERATOR_WEIGHTS, MARGINS, NUMERATORS
 
 OMEGAS = tuple(round(2.0 ** (j / 8), 12) for j in range(1, 41))
@@ -85,9 +85,7 @@ def log_e_harm_outcomes(vector: Sequence[float]) -> float:
 
     It mixes ``OMEGAS`` with weights falling as 1 / (1 + log2(omega)).
     """
-    return log_sum_exp(
-        [vector[i] + w for i, w in zip(_HARM_POINTS, _LOG_HARM_WEIGHTS, strict=True)]
-    )
+    return weighted_log_sum([vector[i] for i in _HARM_POINTS], _LOG_HARM_WEIGHTS)
 
 
 def log_e_noninferiority_outcomes(vector: Sequence[float], margin: float) -> float:
@@ -100,9 +98,7 @@ def log_e_noninferiority_outcomes(vector: Sequence[float], margin: float) -> flo
     """
     if margin not in MARGINS:
         raise ValueError(f"{margin} is none of the margins {MARGINS}")
-    mixture = log_sum_exp(
-        [vector[i] + w for i, w in zip(_NUMERATOR_POINTS, LOG_NUMERATOR_WEIGHTS, strict=True)]
-    )
+    mixture = weighted_log_sum([vector[i] for i in _NUMERATOR_POINTS], LOG_NUMERATOR_WEIGHTS)
     return mixture - vector[OUTCOME_GRID.index(margin)]
 
 

@@ -61,6 +61,6 @@ def math_sha256() -> str:
     digest = hashlib.sha256()
     for index in range(_INPUTS):
         # No function of the C library takes part here: each input is exact everywhere.
-        x = ldexp(1 + index * _KNUTH % 2**32 / 2**32, index % 16 - 7)
+        x = ldexp(1 + index * _KNUTH % 2**32 / 2**32, index // 63 - 7)
         digest.update(struct.pack("<4d", log(x), log1p(x), exp(x), lgamma(x)))
     return digest.hexdigest()

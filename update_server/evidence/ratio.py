@@ -24,7 +24,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from math import exp, inf, log, log1p, log2
 
-from update_server.evidence.numerics import log_sum_exp
+from update_server.evidence.numerics import weighted_log_sum
 
 MARGINS = (1.25, 1.5, 2.0, 3.0)
 """How much worse a candidate may be at most to leave a ring, widest ring first."""
@@ -60,7 +60,7 @@ class _Mixture:
 
     def log_mean(self, vector: Sequence[float]) -> float:
         """Return the logarithm of the weighted mean of exp(*vector*) over the stretch."""
-        return log_sum_exp([d + w for d, w in zip(vector[self.stretch], self.logs, strict=True)])
+        return weighted_log_sum(vector[self.stretch], self.logs)
 
 
 def _harm_above(tolerated: float) -> _Mixture:

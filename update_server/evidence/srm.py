@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log, log1p
 
-from update_server.evidence.numerics import log_sum_exp
+from update_server.evidence.numerics import weighted_log_sum
 
 _STEPS = range(1, 33)
 
@@ -70,4 +70,4 @@ def add_entrants(vector: list[float], *, candidates: int, controls: int, share: 
 
 def log_e_srm(vector: Sequence[float]) -> float:
     """Return the log e-value against "each entrant is a candidate with the design's share"."""
-    return log_sum_exp([ll + w for ll, w in zip(vector, _LOG_WEIGHTS, strict=True)])
+    return weighted_log_sum(vector, _LOG_WEIGHTS)
