@@ -24,9 +24,19 @@ from update_server.service.ports import (
     StoredRelease,
     StoredTarget,
 )
+from update_server.service.study_ports import (
+    History,
+    LogKind,
+    StoredDecision,
+    StoredLabel,
+    StoredMember,
+    StoredStudy,
+)
 
 NOW = datetime(2026, 11, 22, 3, 7, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+ROLLOUT = RolloutId("ro_7k2m")
+OTHER_ROLLOUT = RolloutId("ro_9999")
 
 
 def an_app(name: str = "demo", **changes: Any) -> App:
@@ -173,3 +183,42 @@ def an_event(install: str = "1", event_id: str = "e1", **changes: Any) -> Event:
         channel="stable",
     )
     return replace(event, **changes)
+
+
+def a_study(rollout: RolloutId = ROLLOUT, **changes: Any) -> StoredStudy:
+    study = StoredStudy(
+        rollout=rollout,
+        app="demo",
+        channel="stable",
+        version=1,
+        settings=b"settings",
+        state=b"state",
+        opened_at=NOW,
+    )
+    return replace(study, **changes)
+
+
+def a_member(body: bytes = b"member", **changes: Any) -> StoredMember:
+    return replace(StoredMember(body=body, platform="linux-x86_64"), **changes)
+
+
+def a_label(body: bytes = b"label", **changes: Any) -> StoredLabel:
+    label = StoredLabel(epoch=1, metric="crash", kind=LogKind.LABEL, body=body, networks=b"n")
+    return replace(label, **changes)
+
+
+def a_decision(decision_id: str = "de_1", **changes: Any) -> StoredDecision:
+    decision = StoredDecision(
+        id=decision_id,
+        rollout=ROLLOUT,
+        app="demo",
+        at=NOW,
+        verdict="pause",
+        record={"log_e": 4.605170185988092, "metrics": ["crash"], "installs": 7},
+        log_size=3,
+    )
+    return replace(decision, **changes)
+
+
+def a_history(**changes: Any) -> History:
+    return replace(History(first_at=0.1, check_ins=2, early=(0.1, 0.2), seen=(0.1, 0.2)), **changes)
