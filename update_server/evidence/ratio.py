@@ -113,11 +113,11 @@ def add_event(vector: list[float], *, candidate: bool, n_candidate: int, n_contr
         n_control: Controls, likewise.
 
     Raises:
-        ValueError: the risk set cannot have had this event.
+        ValueError: a count is negative.
     """
-    _check(n_candidate, n_control, candidate, not candidate)
     if not n_candidate or not n_control:
         return False
+    _check(n_candidate, n_control, candidate, not candidate)
     share = n_candidate / (n_candidate + n_control)
     # x log(rho) - log1p((rho - 1) n_t / (n_t + n_c)): at rho = 1 exactly 0.
     if candidate:
@@ -163,9 +163,9 @@ def add_aggregate(
     Raises:
         ValueError: a count is negative, or an arm has more events than installs.
     """
-    _check(n_candidate, n_control, k_candidate, k_control)
     if not n_candidate or not n_control:
         return False
+    _check(n_candidate, n_control, k_candidate, k_control)
     share = n_candidate / (n_candidate + n_control)
     events = k_candidate + k_control
     vector[:] = [
