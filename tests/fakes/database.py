@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from tests.fakes.access import FakeAccess
 from tests.fakes.evidence import FakeAudit, FakeTelemetry
+from tests.fakes.signatures import FakeSignatures
 from tests.fakes.state import State
 from tests.fakes.stores import FakeApps, FakeJournal, FakeReleases, FakeRollouts
 from tests.fakes.studies import FakeDecisions, FakeHistories, FakeRegisters, FakeStudies
@@ -29,6 +30,7 @@ class FakeStores:
         self.registers = FakeRegisters(state)
         self.decisions = FakeDecisions(state)
         self.histories = FakeHistories(state)
+        self.signatures = FakeSignatures(state)
 
 
 class FakeDatabase:

@@ -25,6 +25,7 @@ from update_server.service.ports import (
     StoredRelease,
     StoredTarget,
 )
+from update_server.service.signature_ports import Sighting
 from update_server.service.study_ports import (
     History,
     StoredDecision,
@@ -86,6 +87,7 @@ class State:
     forgotten: dict[tuple[str, bytes], bool] = field(default_factory=dict)
     decisions: dict[str, StoredDecision] = field(default_factory=dict)
     histories: dict[tuple[str, bytes], History] = field(default_factory=dict)
+    sightings: dict[int, tuple[str, Sighting]] = field(default_factory=dict)
 
     def copy(self, *, writable: bool) -> State:
         """Return a state that can change without changing this one."""

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 from packaging.version import Version
 
 from rollout.model import Arm, Hold, Rollout, RolloutId
+from update_server.service.signature_ports import Signatures
 from update_server.service.study_ports import Decisions, Histories, Registers, Studies
 
 # --- errors ------------------------------------------------------------------------------
@@ -495,6 +496,8 @@ class Stores(Protocol):
     def decisions(self) -> Decisions: ...
     @property
     def histories(self) -> Histories: ...
+    @property
+    def signatures(self) -> Signatures: ...
 
 
 class Database(Protocol):

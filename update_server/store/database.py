@@ -18,6 +18,7 @@ from update_server.store.journal import SqlJournal
 from update_server.store.registers import SqlRegisters
 from update_server.store.releases import SqlReleases
 from update_server.store.rollouts import SqlRollouts
+from update_server.store.signatures import SqlSignatures
 from update_server.store.studies import SqlStudies
 from update_server.store.telemetry import SqlTelemetry
 
@@ -37,6 +38,7 @@ class SqlStores:
         self.registers = SqlRegisters(connection)
         self.decisions = SqlDecisions(connection)
         self.histories = SqlHistories(connection)
+        self.signatures = SqlSignatures(connection)
 
 
 class SqlDatabase:

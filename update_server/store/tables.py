@@ -322,6 +322,23 @@ histories = Table(
     sqlite_with_rowid=False,
 )
 
+# Runs of sightings of crash signatures, see service.signature_ports.
+crash_signatures = Table(
+    "crash_signatures",
+    metadata,
+    Column("app", Told, nullable=False),
+    Column("channel", Told, nullable=False),
+    Column("comparable", Text, nullable=False),
+    Column("version", Told, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("reports", BigInteger, nullable=False),
+    Column("title", Told, nullable=False),
+    PrimaryKeyConstraint("app", "channel", "comparable", "version", "first_at"),
+    Index("ix_crash_signatures_version", "app", "channel", "version", "first_at"),
+    sqlite_with_rowid=False,
+)
+
 # --- studies -----------------------------------------------------------------------------
 
 studies = Table(
