@@ -72,7 +72,7 @@ class Control:
         ladder: tuple[Step, ...] | None = None,
         ring: str | None = None,
         reason: str = "",
-        terms: Settings | None = None,  # noqa: ARG002 - kept once there is a study to keep it
+        terms: Settings | None = None,
     ) -> Rollout:
         """Start a rollout, at the first step of the policy's ramp.
 
@@ -100,7 +100,7 @@ class Control:
                 for older in before.rollouts:
                     if older.state in _LIVE:
                         _make_way(stores, older, rollout, caller)
-                record_start(stores, rollout, caller.name)
+                record_start(stores, rollout, caller.name, terms)
                 after = widening.desired(stores, now)
                 override = ladder is not None or ring is not None
                 check_approved(after.judge(before, now), override=override, reason=reason)

@@ -22,6 +22,7 @@ from update_server.service.approval import check_approved
 from update_server.service.caller import Caller
 from update_server.service.desired import documents_of
 from update_server.service.errors import BadValueError, UnknownChannelError
+from update_server.service.memory import note_hold
 from update_server.service.ports import (
     Clock,
     Database,
@@ -88,6 +89,7 @@ class Holds:
             policy, _ = documents_of(stores, app, channel)
             _check(hold, policy, now)
             stores.rollouts.add_hold(stored)
+            note_hold(stores, stored)
             _audit(stores, caller, stored, "hold.add", now, reason)
         self._reconciler.narrow(app, channel, caller.secret)
         return stored

@@ -1,4 +1,4 @@
-"""Writing a rollout, together with its line in the audit log."""
+"""Writing a rollout, together with its line in the audit log and what its study learns of it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from rollout.model import FULL_EXPOSURE_BP, Rollout, RolloutState
+from update_server.evidence.settings import Settings
 from update_server.service.errors import ConflictError
+from update_server.service.memory import NO_WAIVERS, Waivers, begin, note_change
 from update_server.service.ports import ChangedError, Stores
 
 
-def record_start(stores: Stores, rollout: Rollout, actor: str) -> None:
-    """Store a new rollout."""
+def record_start(
+    stores: Stores, rollout: Rollout, actor: str, terms: Settings | None = None
+) -> None:
+    """Store a new rollout, to be judged by *terms*; None: as published."""
     stores.rollouts.add(rollout)
+    begin(stores, rollout, terms)
     stores.audit.append(
         at=rollout.started_at,
         actor=actor,
@@ -26,9 +31,16 @@ def record_start(stores: Stores, rollout: Rollout, actor: str) -> None:
 
 
 def record_change(
-    stores: Stores, old: Rollout, new: Rollout, *, actor: str, verb: str, reason: str = ""
+    stores: Stores,
+    old: Rollout,
+    new: Rollout,
+    *,
+    actor: str,
+    verb: str,
+    reason: str = "",
+    waived: Waivers = NO_WAIVERS,
 ) -> None:
-    """Store *new* in place of *old*.
+    """Store *new* in place of *old*. *waived* is what is accepted when it is resumed.
 
     Raises:
         ConflictError: *old* is not what is stored any more; it bears what is.
@@ -37,6 +49,7 @@ def record_change(
         stores.rollouts.replace(old, new)
     except ChangedError as error:
         raise ConflictError(stores.rollouts.get(old.app, old.id)) from error
+    note_change(stores, old, new, waived=waived)
     stores.audit.append(
         at=new.changed_at,
         actor=actor,
