@@ -86,8 +86,11 @@ class StoredRegister:
             for install, member in encoded.items()
             if self._stored.get(install) != member.body
         }
-        self._registers.put_members(self._rollout, changed)
-        self._registers.remove_members(self._rollout, sorted(self._removed - members.keys()))
+        removed = sorted(self._removed - members.keys())
+        if changed:
+            self._registers.put_members(self._rollout, changed)
+        if removed:
+            self._registers.remove_members(self._rollout, removed)
         self._stored = {install: member.body for install, member in encoded.items()}
         self._removed.clear()
 
