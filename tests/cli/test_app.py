@@ -44,6 +44,8 @@ def test_a_new_policy_is_signed_and_handed_in(cli: Cli) -> None:
         ("p.toml", "ramp = ["),
         ("p.toml", "schema = 7"),
         ("p.toml", '[[ramp]]\nring = "all"\nexposure_bp = 10001'),
+        ("p.toml", '[[ramp]]\nring = "all"\nexposure_bp = 1000\nmargin = 2'),
+        ("p.toml", "ramp = 1"),
         ("p.json", "[]"),
         ("p.json", "{"),
         ("p.toml", "\udcff"),
@@ -53,6 +55,22 @@ def test_a_policy_that_breaks_a_rule_is_refused(cli: Cli, name: str, text: str) 
     (cli.folder / name).write_bytes(text.encode(errors="surrogateescape"))
 
     assert cli.refused("app", "policy", name, "--yes", code=2) == "bad_policy"
+
+
+def test_a_ramp_by_schedule_is_signed_as_steps(cli: Cli) -> None:
+    (cli.folder / "p.toml").write_text(
+        '[[ramp]]\nring = "all"\nexposure_bp = 3000\nschedule = "linear"\nover = "2 h"\n'
+        'soak = "1 d"\n'
+    )
+
+    cli.run("app", "policy", "p.toml", "--yes")
+
+    ramp = cli.json("app", "policy")["policy"]["ramp"]
+    assert [(step["exposure_bp"], step["soak_seconds"]) for step in ramp] == [
+        (1_000, 3_600),
+        (2_000, 3_600),
+        (3_000, 86_400),
+    ]
 
 
 def test_an_app_is_not_registered_twice(cli: Cli) -> None:

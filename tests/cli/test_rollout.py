@@ -44,23 +44,50 @@ def test_an_own_ladder_needs_a_reason(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("name", "text", "place"),
     [
-        ("a.toml", "step = 1"),
-        ("a.toml", "step = ["),
-        ("a.toml", ""),
-        ("a.json", "[]"),
-        ("a.json", "{"),
-        ("a.toml", "\udcff"),
+        ("a.toml", "step = 1", ":1: step: must be a list"),
+        ("a.toml", "\nstep = [", ":2: "),
+        ("a.toml", "", ":1: says nothing"),
+        (
+            "a.toml",
+            'alpha = 0.01\n[[step]]\nring = "a"\nexposur_bp = 5\n',
+            ":4: step[0].exposur_bp: ",
+        ),
+        ("a.toml", "[metrics]\ncrash = 0.9\n", ":1: metrics: the weights sum to 1.55"),
+        ("a.json", "[]", ": step: is empty"),
+        ("a.json", "{\n", ":2: "),
+        ("a.toml", "\udcff", ": 'utf-8' codec"),
     ],
 )
-def test_a_ladder_that_is_none_is_refused(cli: Cli, name: str, text: str) -> None:
+def test_a_ladder_that_is_none_is_refused(cli: Cli, name: str, text: str, place: str) -> None:
     file = cli.folder / name
     file.write_bytes(text.encode(errors="surrogateescape"))
 
-    code = cli.refused("rollout", "start", "1.0.0", "--ladder", str(file), code=2)
+    done = cli.run("rollout", "start", "1.0.0", "--ladder", str(file), "--json", code=2)
 
-    assert code == "bad_ladder"
+    assert done.error == "bad_ladder"
+    assert done.document["detail"].startswith(f"{file}{place}")
+
+
+def test_rules_of_ones_own_need_no_reason_and_leave_the_ramp_alone(cli: Cli) -> None:
+    cli.publish("1.0.0")
+    (cli.folder / "ladder.toml").write_text('automatic = ["pause"]\ntimeout = "2 d"\n')
+
+    started = cli.json("rollout", "start", "1.0.0", "--ladder", "ladder.toml")
+
+    assert started["ring"] == "internal"
+
+
+def test_a_ramp_of_a_ladder_becomes_steps(cli: Cli) -> None:
+    cli.publish("1.0.0")
+    (cli.folder / "ladder.toml").write_text(
+        '[[step]]\nring = "all"\nexposure_bp = 4000\nschedule = "linear"\nover = "3 h"\n'
+    )
+
+    started = cli.json("rollout", "start", "1.0.0", "--ladder", "ladder.toml", "--reason", "x")
+
+    assert [step["exposure_bp"] for step in started["ladder"]] == [1_000, 2_000, 3_000, 4_000]
 
 
 def test_a_json_ladder_is_a_list_of_steps(cli: Cli) -> None:

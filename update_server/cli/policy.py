@@ -12,10 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rollout.documents import parse_policy, render_policy
+from rollout.documents import parse_policy, render_ladder, render_policy
 from rollout.errors import RolloutError
 from rollout.strict_json import render_canonical
 from update_server.cli.errors import UsageError
+from update_server.evidence.ladder import TermsError, spread_ramp
 
 _DAY = 86_400
 
@@ -47,18 +48,19 @@ STANDARD: Mapping[str, Any] = {
 def policy_document(app: str, channel: str, now: datetime, overrides: Mapping[str, Any]) -> bytes:
     """Return the canonical policy of a channel: the standard one with *overrides*.
 
-    A step of one's own ramp that names no ``soak_seconds`` needs none.
+    One's own ramp is written as the steps of a ladder file are, but without gates.
 
     Raises:
         UsageError: It breaks a rule of the document; the text names field and rule.
     """
     issued = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     fields = {**STANDARD, **overrides, "app": app, "channel": channel, "issued": issued}
-    if isinstance(fields["ramp"], list):
-        fields["ramp"] = [
-            {"soak_seconds": 0, **step} if isinstance(step, dict) else step
-            for step in fields["ramp"]
-        ]
+    try:
+        if ramp := overrides.get("ramp"):
+            fields["ramp"] = render_ladder(spread_ramp(ramp))
+    except TermsError as error:
+        told = f"{error.where.replace('step', 'ramp', 1)}: {error.problem}"
+        raise UsageError("bad_policy", f"the policy of {channel}: {told}") from error
     try:
         return render_policy(parse_policy(render_canonical(fields)))
     except RolloutError as error:

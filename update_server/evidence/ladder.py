@@ -15,7 +15,7 @@ from typing import Any
 from rollout.model import Step
 from update_server.evidence.reading import Table, TermsError
 from update_server.evidence.settings import Settings
-from update_server.evidence.steps import read_steps
+from update_server.evidence.steps import read_steps, spread_ramp
 from update_server.evidence.terms import read_settings, settings_from_json, settings_to_json
 from update_server.evidence.toml_lines import line_of, lines_of
 
@@ -27,6 +27,7 @@ __all__ = [
     "parse_terms",
     "settings_from_json",
     "settings_to_json",
+    "spread_ramp",
 ]
 
 _AT_LINE = re.compile(r" \(at (?:line ([0-9]+), column [0-9]+|end of document)\)\Z")

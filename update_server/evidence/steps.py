@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil
+from typing import Any
 
 from rollout.documents.policies import MAX_APPROVALS, MAX_STEPS, check_ring
 from rollout.model import FULL_EXPOSURE_BP, Step
 from update_server.evidence.fisher import SHARES
 from update_server.evidence.ratio import MARGINS
 from update_server.evidence.reading import Table
-from update_server.evidence.settings import DAY, HOUR, Gate, Settings
+from update_server.evidence.settings import DAY, HOUR, STANDARD, Gate, Settings
 
 MAX_JUMPS = 24
 """Steps that a schedule makes at most before its own: hourly ones, fewer a day when longer."""
@@ -153,6 +154,22 @@ def _ramp(step: Step, schedule: str, shares: tuple[int, int], over: float) -> tu
     return tuple(ramp)
 
 
+def spread_ramp(steps: list[Any]) -> tuple[Step, ...]:
+    """Return the steps of a policy's ramp, written as those of a ladder file are.
+
+    A policy is signed and says nothing of gates.
+
+    Raises:
+        TermsError: A value is wrong, the exposure falls, or a step has a gate.
+    """
+    table = Table({"step": steps}, written=True)
+    for each in table.tables("step", MAX_STEPS):
+        for name in ("margin", "silence"):
+            if each.has(name):
+                raise each.refuse(name, "is for ladder files, not for the signed policy")
+    return read_steps(table, STANDARD)[0]
+
+
 class _Gates:
     """The gates of a ladder, exposure by exposure, once one of them is its own."""
 
@@ -164,8 +181,8 @@ class _Gates:
     def add(self, table: Table, written: _Written) -> None:
         """Take the gates of a step, and of the ramp up to it.
 
-        A ramp's steps have the gate of where it began: it goes on for as long as that stays
-        passed, and what the wider step asks for is asked when it is reached.
+        A ramp's steps have the gate of where it began: one step would have opened all of it
+        for that, and a ramp may stop on the way.
         """
         exposure_bp = written.step.exposure_bp
         if exposure_bp is None:

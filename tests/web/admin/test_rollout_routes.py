@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from rollout.documents.policies import MAX_STEPS
 from rollout.model import Step
 from tests.admin_world import World, a_registered_world
 from tests.web.admin.conftest import Ask
+from update_server.evidence.ladder import settings_to_json
+from update_server.evidence.settings import STANDARD
 from update_server.service.ports import Role, UnavailableError
 from update_server.web.admin.app import create_app
 
@@ -174,6 +178,18 @@ def test_a_ladder_of_ones_own(ask: Ask) -> None:
     assert body_of(response)["exposure_bp"] == 5_000
 
 
+def test_a_ladder_may_have_as_many_steps_as_a_policy(ask: Ask) -> None:
+    ladder = [{"ring": "all", "exposure_bp": 100 * step} for step in range(1, MAX_STEPS + 1)]
+
+    assert start(ask, ladder=ladder, reason="slowly").status_code == 201
+
+
+def test_a_start_takes_what_the_rollout_is_judged_by(ask: Ask) -> None:
+    whole = settings_to_json(replace(STANDARD, alpha=0.005))
+
+    assert start(ask, terms=whole).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -197,6 +213,13 @@ def test_a_ladder_of_ones_own(ask: Ask) -> None:
         ),
         ({"version": "2.1.0", "channel": "stable", "reason": "a\u0000b"}, "reason"),
         ({"version": "2.1.0", "channel": "stable", "start_ring": 5}, "start_ring"),
+        ({"version": "2.1.0", "channel": "stable", "terms": []}, "terms"),
+        ({"version": "2.1.0", "channel": "stable", "terms": {"alpha": 1}}, "terms.alpha"),
+        ({"version": "2.1.0", "channel": "stable", "terms": {"alhpa": 0.01}}, "terms.alhpa"),
+        (
+            {"version": "2.1.0", "channel": "stable", "terms": {"ceilings": {"silent": 1}}},
+            "terms.ceilings.silent",
+        ),
     ],
 )
 def test_a_bad_field_of_a_start_names_itself(body: Any, field: str, ask: Ask) -> None:
