@@ -68,12 +68,15 @@ class Pool:
     """Outcomes that became known and are not scored yet: a matured cohort on its way.
 
     ``base_rate`` is what silence predicted when the pool was opened; None for other metrics.
+    ``networks`` are those of the candidates with the outcome, one each. ``scores`` are a measured
+    metric's (label, value) in order of maturing, and ``thresholds`` those of ``scores``.
     """
 
     opened_at: float
     total: Arms = field(default_factory=Arms)
     bad: Arms = field(default_factory=Arms)
     base_rate: float | None = None
+    networks: list[bytes] = field(default_factory=list)
     scores: list[tuple[bool, float]] = field(default_factory=list)
     thresholds: tuple[float, ...] = ()
 
@@ -157,6 +160,7 @@ class State:
     not_aged: int = 0
     last_contact_at: float | None = None
     decided: str = ""  # the judge's last decision: it is not made again
+    tamper: dict[str, list[float]] = field(default_factory=dict)  # see judge
 
     @property
     def epoch(self) -> Epoch:

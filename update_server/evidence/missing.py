@@ -1,0 +1,52 @@
+"""What is missing for a verdict: no data is no verdict, never green."""
+
+from __future__ import annotations
+
+from update_server.evidence.design import share_of
+from update_server.evidence.settings import Settings
+from update_server.evidence.state import State
+from update_server.evidence.verdicts import NoVerdict
+from update_server.evidence.weighing import platforms_of, processes_of, weighted_metrics
+
+# An outage of a quarter of the silence window spoils a window's outcome (docs/evidence.md).
+_PART_OF_WINDOW = 4
+
+
+def missing(state: State, settings: Settings, now: float) -> NoVerdict | None:
+    """Return what is missing before anything but harm can be said, or None."""
+    stage = state.stage
+    if stage.exposure_bp is None:
+        if not stage.internal:
+            return NoVerdict.NO_CONTACTS
+        # A ring of groups may well sleep at night.
+        return NoVerdict.INTAKE_GAP if _is_silent(state, settings, now, 1) else None
+    if share_of(stage) >= 1:
+        return NoVerdict.NO_CONTROL
+    if not stage.entered.total:
+        return NoVerdict.NO_CONTACTS
+    if not stage.entered.candidate or not stage.entered.control:
+        return NoVerdict.ONE_ARM_EMPTY
+    if _is_silent(state, settings, now, _PART_OF_WINDOW):
+        return NoVerdict.INTAKE_GAP
+    if stage.entered.candidate < settings.minimum_installs:
+        return NoVerdict.TOO_FEW_INSTALLS
+    if not _anything_weighed(state, settings):
+        return NoVerdict.COHORT_NOT_MATURED
+    return None
+
+
+def _is_silent(state: State, settings: Settings, now: float, parts: int) -> bool:
+    """Whether for long nobody at all was heard of: with installs about, the fault is ours."""
+    heard_at = state.last_contact_at
+    return heard_at is not None and now - heard_at > settings.silence_minimum_seconds / parts
+
+
+def _anything_weighed(state: State, settings: Settings) -> bool:
+    """Whether in this epoch anything happened, or did not happen in time, to any install."""
+    epoch = state.epoch
+    return any(
+        process.bad.total or process.known.total
+        for metric in weighted_metrics(state, settings)
+        for name in metric.processes
+        for process in processes_of(epoch, name, platforms_of(epoch, metric, state.held))
+    )

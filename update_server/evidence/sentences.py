@@ -1,0 +1,364 @@
+"""THE SENTENCE of each decision: what pages, alerts and the command line quote word for word.
+
+Numerator and denominator stand in each, control is named, and shares are written with a space
+before the percent sign. Not here: what is said before and after it in an alert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, isinf, log
+
+from update_server.evidence.settings import Metric
+from update_server.evidence.verdicts import NoVerdict
+from update_server.evidence.weighing import SCORE_PREFIX, SIGNATURE_PREFIX
+
+# From here on decimals say nothing to a reader.
+_MANY, _VERY_MANY = 10, 100
+_LONGEST = log(1e9)  # an e-value of more digits is told as a power of ten
+
+_STOP_LINES = {
+    "crashed": "crashed within 24 h",
+    "unhealthy": "did not become healthy within 24 h",
+    "crash_loop": "crashed three times within 24 h",
+    "silent": "have not come back within their usual time",
+    "download": "failed to download it",
+    "verify": "failed to verify it",
+    "apply": "failed to apply it",
+    "failed_starts": "failed to start it",
+}
+_WHY = {
+    NoVerdict.NO_CONTACTS: "no install was heard of since it opened",
+    NoVerdict.NO_CONTROL: "no install is held back to compare with",
+    NoVerdict.INTAKE_GAP: "for long nothing was received from anyone",
+    NoVerdict.COHORT_NOT_MATURED: "of no install is the outcome known yet",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What most sentences speak of: where and when, and both arms' counts.
+
+    ``k_candidate`` of ``n_candidate`` installs offered the release had the event, and so on.
+    """
+
+    version: str
+    previous: str
+    ring: str
+    hours: float
+    k_candidate: int
+    n_candidate: int
+    k_control: int
+    n_control: int
+
+
+def paused(
+    told: Told,
+    metric: str,
+    *,
+    ratio: float | None,
+    interval: tuple[float, float] | None,
+    is_odds: bool,
+    log_e: float,
+    needed: float,
+    alpha: float,
+    margin: int,
+) -> str:
+    """Return the sentence of a pause on a metric with a control.
+
+    Args:
+        told: Where, when, and what was counted.
+        metric: The cause.
+        ratio: How many times as often, None where there is no such estimate.
+        interval: Its 95 % interval; infinity may be its end.
+        is_odds: Whether the ratio is one of odds.
+        log_e: Evidence in nats.
+        needed: At how many nats the metric pauses.
+        alpha: How many harmless releases may ever be paused.
+        margin: How many candidates' reports must be false.
+    """
+    compared = _compared(told, metric)
+    if ratio is not None and interval is not None:
+        often = "times the odds" if is_odds else "times as often"
+        compared += f", about {_times(ratio)} {often} ({_interval(interval)})"
+    did, counted = _did(metric), count(told.k_candidate)
+    return (
+        f"Paused {told.version} at ring {ring(told.ring)} after {hours(told.hours)}: {compared}. "
+        f"Evidence this strong (e-value {e_value(log_e)}; {did.plural} pause at {e_value(needed)}) "
+        f"would ever appear for fewer than 1 harmless release in {count(1 / alpha)}. Undoing it "
+        f"takes at least {_false_reports(margin)} among the {counted}."
+    )
+
+
+def pulled(told: Told, metric: str, *, lower: float | None, replacement: str, margin: int) -> str:
+    """Return the sentence of a pull; *lower* is the ratio's lower end, None for silence."""
+    compared = _compared(told, metric)
+    if lower is not None:
+        compared += f", at least {_times(lower)} times as often"
+    given = replacement or "the version before"
+    return (
+        f"Pulled {told.version} at ring {ring(told.ring)} after {hours(told.hours)}: {compared}. "
+        f"Installs on it are being given {given}. Undoing this would take "
+        f"{_false_reports(margin)}."
+    )
+
+
+def silence(told: Told) -> str:
+    """Return the sentence of a pause because installs do not come back."""
+    return (
+        f"Paused {told.version}: {_compared(told, Metric.SILENCE)}. "
+        "They sent no crash report; that is the point."
+    )
+
+
+def no_verdict(
+    version: str,
+    in_ring: str,
+    why: NoVerdict,
+    *,
+    candidates: int,
+    controls: int,
+    minimum: int,
+    installs_a_day: float,
+    days: float | None,
+) -> str:
+    """Return the sentence of having no verdict; *days* until a doubling shows, None for never."""
+    reason = _WHY.get(why)
+    if why is NoVerdict.TOO_FEW_INSTALLS:
+        reason = f"{count(candidates)} of {count(minimum)} installs so far"
+    elif why is NoVerdict.ONE_ARM_EMPTY:
+        arm = "held back" if controls == 0 else "offered it"
+        reason = f"no install {arm} was heard of"
+    rate = f"{count(installs_a_day)} {_noun(round(installs_a_day), 'install')} a day"
+    would = (
+        f"With {rate} a doubling would never show."
+        if days is None
+        else f"With {rate} a doubling would show after about {_days(days)}."
+    )
+    return (
+        f"No verdict on {version} at ring {ring(in_ring)}: {reason}. "
+        f"This is not a sign of health. {would}"
+    )
+
+
+def contested(*, paused_at: str, struck: int, k_candidate: int, log_e: float) -> str:
+    """Return the sentence of a pause whose reports were withdrawn; *paused_at* is a time."""
+    return (
+        f"The pause of {paused_at} no longer stands on what has been reported since: "
+        f"{count(struck)} of its {count(k_candidate)} reports were withdrawn (forged, duplicate "
+        f"or misattributed) and the e-value is now {e_value(log_e)}. It stays paused until "
+        "someone resumes it."
+    )
+
+
+def promoted(
+    told: Told, next_ring: str, shown: Sequence[str], *, margin: float, log_e: float, needed: float
+) -> str:
+    """Return the sentence of a promotion on evidence.
+
+    Args:
+        told: Where, when, and how many candidates.
+        next_ring: What opens.
+        shown: The metrics that are not *margin* times worse.
+        margin: How much worse was ruled out.
+        log_e: The weakest evidence, in nats.
+        needed: How many nats it had to be.
+    """
+    metrics = _and([_did(metric).plural for metric in shown])
+    return (
+        f"Promoted {told.version} from {ring(told.ring)} to {ring(next_ring)}: {metrics} are not "
+        f"{margin:g} times worse (e-value {e_value(log_e)}, {e_value(needed)} needed) after "
+        f"{hours(told.hours)} on {count(told.n_candidate)} {_noun(told.n_candidate, 'install')}."
+    )
+
+
+def promoted_by_floor(
+    told: Told, next_ring: str, *, rate_a_day: float, margin: float, log_e: float, needed: float
+) -> str:
+    """Return the sentence of a promotion where hardly any install ever crashes."""
+    return (
+        f"Promoted {told.version} from {ring(told.ring)} to {ring(next_ring)}: fewer than "
+        f"{percent(rate_a_day)} of installs crash in a day, whatever control does, and failed "
+        f"first launches are not {margin:g} times worse (e-value {e_value(log_e)}, "
+        f"{e_value(needed)} needed) after {hours(told.hours)} on {count(told.n_candidate)} "
+        f"{_noun(told.n_candidate, 'install')}. This takes installs to crash independently."
+    )
+
+
+def promoted_by_guards(told: Told, next_ring: str) -> str:
+    """Return the sentence of leaving a ring of groups: there was nothing to compare with."""
+    return (
+        f"Promoted {told.version} from {ring(told.ring)} to {ring(next_ring)}: no stop line was "
+        f"reached after {hours(told.hours)} on {count(told.n_candidate)} "
+        f"{_noun(told.n_candidate, 'install')}. There is no control group in this ring; nothing "
+        "was compared."
+    )
+
+
+def promoted_by_timeout(told: Told, next_ring: str, waited_seconds: float) -> str:
+    """Return the sentence of a promotion on weaker evidence, where the ladder asks for it."""
+    return (
+        f"Promoted {told.version} from {ring(told.ring)} to {ring(next_ring)} without the "
+        f"evidence that its gate asks for, which did not come within "
+        f"{_days(waited_seconds / 86_400)}: after {hours(told.hours)} on "
+        f"{count(told.n_candidate)} {_noun(told.n_candidate, 'install')} nothing speaks against "
+        "it, and its ladder promotes then."
+    )
+
+
+def suspended(version: str, *, seen: int, entrants: int, expected: float, log_e: float) -> str:
+    """Return the sentence of a sample-ratio mismatch."""
+    return (
+        f"Stopped judging {version}: {count(seen)} of {count(entrants)} entrants are candidates "
+        f"where {count(expected)} were due (e-value {e_value(log_e)}). Something loses contacts "
+        "in one arm; no number here can be trusted until it is found."
+    )
+
+
+def guard(
+    version: str, in_ring: str, name: str, *, k: int, n: int, ceiling: float, has_control: bool
+) -> str:
+    """Return the sentence of a stop line; *ceiling* is a share, or of failed starts a number."""
+    limit = (
+        f"at or above the limit of {count(ceiling)}"
+        if name == "failed_starts"
+        else (f"above the ceiling of {percent(ceiling)}")
+    )
+    compared = (
+        "This is a stop line, not a comparison with the installs held back."
+        if has_control
+        else "There is no control group in this ring; this is a stop line, not a comparison."
+    )
+    return (
+        f"Paused {version} at ring {ring(in_ring)}: {count(k)} of {count(n)} "
+        f"{_noun(n, 'install')} {_STOP_LINES[name]}, {limit}. {compared}"
+    )
+
+
+def funnel(
+    version: str,
+    in_ring: str,
+    step: str,
+    *,
+    k: int,
+    n: int,
+    ceiling: float,
+    log_e: float,
+    needed: float,
+) -> str:
+    """Return the sentence of failed steps of the update, that control does not take."""
+    return (
+        f"Paused {version} at ring {ring(in_ring)}: {count(k)} of {count(n)} "
+        f"{_noun(n, 'install')} {_STOP_LINES[step]}, above the ceiling of {percent(ceiling)} "
+        f"(e-value {e_value(log_e)}; this step pauses at {e_value(needed)}). Installs held back "
+        "take no such step; this is a stop line, not a comparison."
+    )
+
+
+def held(told: Told, metric: str, platform: str, *, log_e: float, others: Sequence[str]) -> str:
+    """Return the sentence of holding the one platform that carries the evidence."""
+    return (
+        f"Held {told.version} back on {platform} at ring {ring(told.ring)} after "
+        f"{hours(told.hours)}: {_compared(told, metric)} on that platform (e-value "
+        f"{e_value(log_e)}). Without it nothing speaks against {told.version} on {_and(others)}, "
+        "where it goes on."
+    )
+
+
+def proposed_hold(platform: str) -> str:
+    """Return what is added to a pause that one platform alone carries."""
+    return f" All of it comes from {platform}: holding that platform would do instead."
+
+
+# --- words and numbers ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Did:
+    verb: str  # "44 of 3,900 installs offered it <verb>"
+    plural: str  # "<plural> pause at 333"
+
+
+_DID: dict[str, _Did] = {
+    Metric.CRASH: _Did("crashed", "crashes"),
+    Metric.CRASH_LOOP: _Did("crashed three times within 24 h", "crash loops"),
+    Metric.HEALTHY: _Did("had no healthy launch within 24 h", "failed first launches"),
+    Metric.SILENCE: _Did("have not come back within their usual time", "silent installs"),
+}
+
+
+def _did(metric: str) -> _Did:
+    if metric.startswith(SIGNATURE_PREFIX):
+        name = metric.removeprefix(SIGNATURE_PREFIX)
+        return _Did(f'had the new crash "{name}"', "crashes of this kind")
+    if metric.startswith(SCORE_PREFIX):
+        name = metric.removeprefix(SCORE_PREFIX)
+        return _Did(f"had a {name} worse than 9 of 10 before", f"values of {name}")
+    return _DID[metric]
+
+
+def _compared(told: Told, metric: str) -> str:
+    on = f" on {told.previous}" if told.previous and metric != Metric.SILENCE else ""
+    return (
+        f"{count(told.k_candidate)} of {count(told.n_candidate)} "
+        f"{_noun(told.n_candidate, 'install')} offered it {_did(metric).verb}"
+        f"{',' if metric == Metric.SILENCE else ''} "
+        f"against {count(told.k_control)} of {count(told.n_control)} held back{on}"
+    )
+
+
+def ring(name: str) -> str:
+    """Return a ring's name as sentences have it: "10 %" for the ring "10%"."""
+    return f"{name[:-1].rstrip()} %" if name.endswith("%") else name
+
+
+def count(value: float) -> str:
+    """Return a number of installs or the like, with thousands separators."""
+    return f"{value:,.0f}"
+
+
+def percent(share: float) -> str:
+    """Return a share, 0 to 1, in percent."""
+    return f"{share * 100:,.4g} %"
+
+
+def hours(value: float) -> str:
+    """Return a time in hours: whole ones where they are many, or whole."""
+    return f"{value:,.0f} h" if value >= _MANY or value == int(value) else f"{value:.1f} h"
+
+
+def e_value(log_e: float) -> str:
+    """Return an e-value given in nats; one too long to read as a power of ten."""
+    if log_e > _LONGEST:
+        return f"10^{log_e / log(10):.0f}"
+    value = exp(log_e)
+    return f"{value:,.0f}" if value >= _MANY else f"{value:.2g}"
+
+
+def _times(value: float) -> str:
+    return f"{value:,.0f}" if value >= _VERY_MANY else f"{value:.1f}"
+
+
+def _interval(ends: tuple[float, float]) -> str:
+    low, high = ends
+    shown = f"from {_times(low)} up" if isinf(high) else f"{_times(low)} to {_times(high)}"
+    return f"95 % interval {shown}, valid however often we looked"
+
+
+def _false_reports(margin: int) -> str:
+    return f"{count(margin)} false {_noun(margin, 'report')}"
+
+
+def _days(days: float) -> str:
+    return "1 day" if round(days) <= 1 else f"{count(days)} days"
+
+
+def _noun(n: int, noun: str) -> str:
+    return noun if n == 1 else f"{noun}s"
+
+
+def _and(words: Sequence[str]) -> str:
+    if len(words) == 1:
+        return words[0]
+    return f"{', '.join(words[:-1])} and {words[-1]}"
