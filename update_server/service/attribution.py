@@ -28,6 +28,7 @@ from update_server.evidence.facts import (
     Stepped,
 )
 from update_server.evidence.settings import Settings
+from update_server.service.crash_facts import is_new, signature_of
 from update_server.service.forget import FORGET_KIND
 from update_server.service.histories import (
     crashes_before,
@@ -70,7 +71,7 @@ class Watched:
 
     ``version`` is the release's, as rendered. ``published_at`` (by platform) and
     ``stage_opened_at`` are our Unix seconds: when the release became visible, and when the
-    present stage opened.
+    present stage opened. ``signatures`` are those of crashes that were known when it became so.
     """
 
     rollout: RolloutId
@@ -81,6 +82,7 @@ class Watched:
     stretch: Stretch
     published_at: Mapping[str, float]
     stage_opened_at: float
+    signatures: frozenset[str] = frozenset()
 
 
 class Attribution:
@@ -152,6 +154,7 @@ class Attribution:
         if known is None:
             return
         self._remember(event.install_key, known)
+        signature = signature_of(event)
         for study in self._on(event.channel):
             yield (
                 study.rollout,
@@ -160,6 +163,8 @@ class Attribution:
                     happened_at=study.stretch.instant(happened_at),
                     install=event.install_key,
                     event=hashlib.sha256(event.id.encode()).digest(),
+                    signature="" if signature is None else signature.comparable,
+                    new=signature is not None and is_new(study.signatures, signature),
                 ),
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 
 from rollout.model import Rollout, RolloutId
@@ -10,6 +11,7 @@ from rollout.versions import render_version
 from update_server.evidence.facts import Fact
 from update_server.evidence.settings import Settings
 from update_server.service.attribution import Attribution, Watched
+from update_server.service.crash_facts import known_signatures, sightings
 from update_server.service.forget import FORGET_KIND
 from update_server.service.ports import Contact, Event, Stores
 from update_server.service.stretch import Stretch
@@ -23,12 +25,14 @@ class WatchedStudies:
     def __init__(self) -> None:
         self._settings: dict[RolloutId, Settings] = {}
         self._published_at: dict[tuple[str, str], Mapping[str, float]] = {}
+        self._signatures: dict[RolloutId, frozenset[str]] = {}
 
     def tell(self, stores: Stores, records: Sequence[Contact | Event]) -> None:
         """Bring histories up to date, and add the facts that *records* bear for each study.
 
         *records* are in the order of receipt, and none of their events was told before.
         """
+        stores.signatures.note(sightings(r for r in records if isinstance(r, Event)))
         by_app = sorted(records, key=lambda record: record.app)  # stable: the order stays
         studies = self._live(stores) if records else []
         for app, own in groupby(by_app, key=lambda record: record.app):
@@ -65,6 +69,9 @@ class WatchedStudies:
         version = render_version(rollout.version)
         if (head.app, version) not in self._published_at:
             self._published_at[head.app, version] = _published_at(stores, rollout)
+        published_at = self._published_at[head.app, version]
+        if head.rollout not in self._signatures:
+            self._signatures[head.rollout] = _signatures(stores, rollout, head, published_at)
         return Watched(
             rollout=head.rollout,
             app=head.app,
@@ -72,8 +79,9 @@ class WatchedStudies:
             version=version,
             settings=settings,
             stretch=Stretch(origin=head.opened_at.timestamp(), speed=settings.speed),
-            published_at=self._published_at[head.app, version],
+            published_at=published_at,
             stage_opened_at=rollout.position_reached_at.timestamp(),
+            signatures=self._signatures[head.rollout],
         )
 
 
@@ -85,6 +93,15 @@ def _published_at(stores: Stores, rollout: Rollout) -> Mapping[str, float]:
             at = stored.admitted_at.timestamp()
             first[stored.platform] = min(at, first.get(stored.platform, at))
     return first
+
+
+def _signatures(
+    stores: Stores, rollout: Rollout, head: StudyHead, published_at: Mapping[str, float]
+) -> frozenset[str]:
+    """Return the crash signatures that were known when the release was first visible."""
+    first = min(published_at.values(), default=head.opened_at.timestamp())
+    at = datetime.fromtimestamp(first, UTC)
+    return known_signatures(stores, rollout.app, rollout.channel, rollout.version, at)
 
 
 def _forgotten(records: Iterable[Contact | Event]) -> list[bytes]:

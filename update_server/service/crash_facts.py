@@ -1,0 +1,72 @@
+"""What a crash event says of its signature, and whether that is new to a release.
+
+Known is what was seen before the release was published, so a signature that both arms begin to
+show stays new for all of the study. The word must not depend on who crashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from packaging.version import Version
+
+from rollout.versions import render_version
+from update_server.crashes.own_events import report_of
+from update_server.crashes.signature import Signature
+from update_server.crashes.signature import signature_of as _signature_of
+from update_server.service.ports import Event, Stores
+from update_server.service.signature_ports import Sighting
+
+PREDECESSORS: Final = 3
+"""Versions before a release on which a signature stays known, however long ago it was seen."""
+
+
+def signature_of(event: Event) -> Signature | None:
+    """Return the signature of a crash; None when *event* is none, or says nothing about it."""
+    report = report_of(event.body) if event.kind == "crash" else None
+    return None if report is None else _signature_of(report)
+
+
+def is_new(known: Collection[str], signature: Signature) -> bool:
+    """Return whether a signature was unknown when the release was published."""
+    return signature.comparable not in known
+
+
+def sightings(events: Iterable[Event]) -> list[Sighting]:
+    """Return what is to be noted of *events*. Where the channel is not known, that is nothing."""
+    found: list[Sighting] = []
+    for event in events:
+        signature = signature_of(event)
+        if signature is not None and event.channel is not None:
+            found.append(
+                Sighting(
+                    app=event.app,
+                    channel=event.channel,
+                    version=event.version,
+                    comparable=signature.comparable,
+                    title=signature.title,
+                    at=event.received_at,
+                )
+            )
+    return found
+
+
+def known_signatures(
+    stores: Stores, app: str, channel: str, version: Version, published_at: datetime
+) -> frozenset[str]:
+    """Return the comparable keys that were known when *version* was published.
+
+    It is the same at any later time, so it may be asked for once.
+    """
+    released = {each.version for each in stores.releases.all(app) if each.channel == channel}
+    versions = predecessors(released, version)
+    return stores.signatures.known(
+        app, channel, versions=[render_version(v) for v in versions], published_at=published_at
+    )
+
+
+def predecessors(released: Iterable[Version], version: Version) -> Sequence[Version]:
+    """Return the last versions before *version*, newest first."""
+    return sorted((each for each in released if each < version), reverse=True)[:PREDECESSORS]
