@@ -64,6 +64,11 @@ def _resume(state: State, fact: Resumed) -> None:
     waived.update(fact.waived)
     if state.paused and state.paused_automatically:
         state.epochs.append(Epoch(number=state.epoch.number + 1, opened_at=fact.at, waived=waived))
+        # Stop lines and steps begin anew as well: what was seen and accepted by whoever resumed
+        # would else pause again at once.
+        state.stage.guards = {}
+        state.stage.failed_starts = 0
+        state.funnel = {}
     else:
         state.epoch.waived = waived
     state.paused = state.paused_automatically = False

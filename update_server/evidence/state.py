@@ -133,8 +133,10 @@ class State:
     """Everything the judge knows of one rollout.
 
     ``now`` is the instant of the last tick. ``epochs`` is never empty; the last is the present
-    one. ``funnel`` and ``signatures`` (in the order in which they appeared, in either arm)
-    last over stages and epochs. ``held`` are the platforms that are kept back.
+    one. ``signatures`` (in the order in which they appeared, in either arm) last over stages and
+    epochs, ``funnel`` over the stages of an epoch. ``held`` are the platforms that are kept back.
+    ``tamper`` keeps, by metric, what the judge found when it last read the log: a log e-value,
+    the tamper margin at it, and the log e-values without one and without a few networks.
     ``not_aged`` counts installs that the age gate kept out.
     """
 
@@ -160,7 +162,7 @@ class State:
     not_aged: int = 0
     last_contact_at: float | None = None
     decided: str = ""  # the judge's last decision: it is not made again
-    tamper: dict[str, list[float]] = field(default_factory=dict)  # see judge
+    tamper: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def epoch(self) -> Epoch:
