@@ -113,6 +113,8 @@ def _pool(
     pool.total.add(candidate=member.candidate)
     if bad:
         pool.bad.add(candidate=member.candidate)
+        if member.candidate:
+            pool.networks.append(member.network)
     if value is not None:
         pool.scores.append((member.candidate, value))
     if pool.total.total >= cohort_size(tick.stage, tick.settings):
@@ -177,5 +179,6 @@ def _log(tick: Tick, metric: str, platform: str, pool: Pool, process: Process) -
             n_candidate=pool.total.candidate,
             n_control=pool.total.control,
             base_rate=pool.base_rate,
+            networks=tuple(pool.networks),
         )
     )
