@@ -30,6 +30,8 @@ EXTEND_SECONDS: Final = 3.0
 TIDY_SECONDS: Final = 86_400.0
 KEEP_CONTACTS: Final = timedelta(days=180)
 KEEP_EVENT_IDS: Final = timedelta(days=35)
+KEEP_REGISTERS: Final = timedelta(days=30)  # after the end of the rollout
+KEEP_SIGNATURES: Final = timedelta(days=400)  # they hold no identity
 KEEP_UPLOADS: Final = timedelta(days=7)
 
 _LEADER: Final = "*controller"
@@ -125,6 +127,9 @@ class Controller:
             stores.telemetry.expire(
                 contacts_before=now - KEEP_CONTACTS, events_before=now - KEEP_EVENT_IDS
             )
+            stores.histories.expire(heard_before=(now - KEEP_CONTACTS).timestamp())
+            stores.studies.expire(ended_before=now - KEEP_REGISTERS)
+            stores.signatures.expire(seen_before=now - KEEP_SIGNATURES)
         self._blobs.sweep(now, KEEP_UPLOADS)
 
     def _is_time(self, what: str, seconds: float) -> bool:
