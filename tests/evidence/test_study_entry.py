@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.study_world import (
+    A_DAY_LATER,
     PLATFORM,
     T0,
     World,
@@ -268,6 +269,18 @@ def test_an_install_that_leaves_after_its_event_is_not_missed_twice() -> None:
 
     assert total_at_risk(world.state.stage, "crash") == (4, 5)
     assert total_at_risk(world.state.stage, "crash_loop") == (4, 5)
+
+
+def test_who_was_silent_and_leaves_is_not_missed_among_those_that_crashed() -> None:
+    world = World()
+    world.enter(5, 5)
+    world.wait(A_DAY_LATER)
+    world.tick(seen(0, A_DAY_LATER + 1), crash(0, A_DAY_LATER + 2))
+
+    world.tick(left(0, A_DAY_LATER + 3))
+
+    assert "silence" in world.member(0).had
+    assert total_at_risk(world.state.stage, "crash") == (4, 5)
 
 
 def test_an_internal_install_may_leave() -> None:

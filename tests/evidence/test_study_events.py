@@ -299,6 +299,17 @@ def test_who_enters_in_the_tick_that_expels_its_network_is_expelled_too() -> Non
     assert total_at_risk(world.state.stage, "crash") == (3, 3)
 
 
+def test_who_is_still_in_an_earlier_stage_is_not_expelled_from_this_one() -> None:
+    world = in_one_network(World())
+    world.tick(stage_opened(at=5))
+    world.tick(*(seen(i, 6, network=NETWORK) for i in range(4)))
+
+    world.tick(*(crash(i, 10 + i) for i in range(4)))
+
+    assert world.member(3).stage == -1
+    assert world.member(5).stage == 1
+
+
 def test_nothing_enters_from_a_network_that_was_expelled_until_the_next_stage() -> None:
     world = in_one_network(World())
     world.tick(*(crash(i, 10 + i) for i in range(4)))

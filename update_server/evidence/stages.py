@@ -5,7 +5,6 @@ from __future__ import annotations
 from update_server.evidence import srm
 from update_server.evidence.cohorts import hold_platform
 from update_server.evidence.facts import (
-    Fact,
     Paused,
     PlatformHeld,
     Resumed,
@@ -14,12 +13,13 @@ from update_server.evidence.facts import (
 )
 from update_server.evidence.state import Epoch, Stage, State
 
+StageFact = StageOpened | Paused | Resumed | PlatformHeld | Unsuspended
 STAGE_FACTS = (StageOpened, Paused, Resumed, PlatformHeld, Unsuspended)
 """No tick mixes what was received before one of these with what came after it."""
 
 
-def change_stage(state: State, fact: Fact) -> bool:
-    """Apply *fact* if it is one of ``STAGE_FACTS``; return whether it was."""
+def change_stage(state: State, fact: StageFact) -> None:
+    """Apply one of ``STAGE_FACTS`` to *state*, in place."""
     if isinstance(fact, StageOpened):
         _open(state, fact)
     elif isinstance(fact, Paused):
@@ -29,13 +29,10 @@ def change_stage(state: State, fact: Fact) -> bool:
         _resume(state, fact)
     elif isinstance(fact, PlatformHeld):
         hold_platform(state, fact.platform)
-    elif isinstance(fact, Unsuspended):
+    else:
         # What suspended the judge was found: entrants are counted anew.
         state.suspended = False
         state.stage.srm = srm.empty_srm()
-    else:
-        return False
-    return True
 
 
 def _open(state: State, fact: StageOpened) -> None:
