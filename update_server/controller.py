@@ -1,4 +1,4 @@
-"""The loop that keeps a server going: it digests telemetry, ends what was begun, and renews.
+"""The loop that keeps a server going: it digests telemetry, judges, ends what was begun, renews.
 
 Several controllers may run. One at a time leads, by a lease in the database; the others wait
 for it to run out. Everything here is level-triggered, so a new leader just goes on.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 
-from update_server.service.digest import Digest
+from update_server.service.digest import Digest, Digested
+from update_server.service.judge import Judge
 from update_server.service.ports import Blobs, Clock, Database, LeaseLostError
 from update_server.service.reconcile import Reconciler
 from update_server.service.renew import Renewer
@@ -21,6 +22,10 @@ T = TypeVar("T")
 
 # Whoever watches a rollout is to see a report within two seconds; half of that is its way here.
 PAUSE_SECONDS: Final = 0.5
+# How often studies are looked at when nothing was received.
+JUDGE_SECONDS: Final = 2.0
+# A web process writes a check-in down within a fifth of a second.
+SPOOLED_WITHIN: Final = timedelta(seconds=0.5)
 # What was signed and never recorded shows only when the signer is asked.
 LOOK_CLOSER_SECONDS: Final = 60.0
 # How long a dead leader keeps the others waiting, and how often a living one says so.
@@ -76,6 +81,7 @@ class Controller:
         leadership: Leadership,
         blobs: Blobs,
         digest: Digest,
+        judge: Judge,
         reconciler: Reconciler,
         renewer: Renewer,
         log: Callable[[str], None],
@@ -85,11 +91,13 @@ class Controller:
         self._leadership = leadership
         self._blobs = blobs
         self._digest = digest
+        self._judge = judge
         self._reconciler = reconciler
         self._renewer = renewer
         self._log = log
         self._failing: dict[str, str] = {}
         self._last: dict[str, float] = {}
+        self._caught_up_to = datetime.min.replace(tzinfo=UTC)
 
     def run(self, stop: threading.Event) -> None:
         """Work until *stop* is set."""
@@ -101,13 +109,30 @@ class Controller:
         """Do once all there is to do, if this process leads."""
         if not self._try("leading", self._leadership.holds):
             return
-        self._try("telemetry", self._digest.run)
+        began_at = self._clock.now()
+        digested = self._try("telemetry", self._digest.run)
+        if digested is not None:
+            self._judge_all(digested, began_at)
         if self._is_time("tidy", TIDY_SECONDS):
             self._try("tidying", self._tidy)
         closer = self._is_time("look closer", LOOK_CLOSER_SECONDS)
         for app in self._try("apps", self._registered) or ():
             self._try(f"rollouts of {app}", partial(self._reconcile, app, closer=closer))
             self._try(f"metadata of {app}", partial(self._renew, app))
+
+    def _judge_all(self, digested: Digested, began_at: datetime) -> None:
+        """Judge by what is digested; by the time alone only if nothing is left in the spools."""
+        news = digested.contacts or digested.events or self._judge.hurries
+        if not news and not self._is_time("judging", JUDGE_SECONDS):
+            return
+        if not digested.more:
+            self._caught_up_to = began_at - SPOOLED_WITHIN
+        for study in self._try("studies", self._judge.studies) or ():
+            duty = f"judging {study.rollout}"
+            self._try(duty, partial(self._judge.judge, study, self._caught_up_to))
+        for decision in self._try("decisions", self._judge.undone) or ():
+            duty = f"decision {decision.id}"
+            self._try(duty, partial(self._judge.carry_out, decision))
 
     def _registered(self) -> list[str]:
         with self._database.reading() as stores:

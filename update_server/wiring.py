@@ -20,9 +20,11 @@ from update_server.blobs import LocalBlobs
 from update_server.clock import SystemClock
 from update_server.config import Config
 from update_server.controller import Controller, Leadership
+from update_server.service.carry_out import Executor
 from update_server.service.digest import Digest
 from update_server.service.errors import ServiceError
 from update_server.service.fsck import Finding, Fsck
+from update_server.service.judge import Judge
 from update_server.service.ports import ApiToken, PortError, Role, SignerRefusedError, Stores
 from update_server.service.ports import Signer as SignerPort
 from update_server.service.rebuild import rebuild as rebuild_database
@@ -251,6 +253,16 @@ def controller(config: Config) -> Controller:
         leadership=Leadership(source, clock, RandomIds().short_id("controller_")),
         blobs=blobs(config),
         digest=Digest(source, FileSpoolReader(config.data / _SPOOLS)),
+        judge=Judge(
+            source,
+            Executor(
+                source,
+                clock,
+                control=services.control,
+                holds=services.holds,
+                log=log("controller"),
+            ),
+        ),
         reconciler=services.reconciler,
         renewer=services.renewer,
         log=log("controller"),

@@ -152,16 +152,12 @@ class FakeRegisters:
             self._state.forgotten.pop((rollout, install), None)
 
     def due_members(self, rollout: RolloutId, now: float) -> Sequence[tuple[bytes, bytes]]:
-        due = {
-            install: member.due_at
+        found = sorted(
+            (member.due_at, install, member.body)
             for (of, install), member in self._state.members.items()
             if of == rollout and member.due_at is not None and member.due_at <= now
-        }
-        found = self._found(rollout, lambda member: member.due_at is not None)
-        return sorted(
-            ((install, body) for install, body in found if install in due),
-            key=lambda pair: (due[pair[0]], pair[0]),
         )
+        return [(install, body) for _, install, body in found]
 
     def members_of_network(
         self, rollout: RolloutId, network: bytes
@@ -226,6 +222,12 @@ class FakeDecisions:
         if decision.carried_out_at is None:
             done = replace(decision, carried_out_at=at, outcome=outcome)
             self._state.decisions[decision_id] = done
+
+    def note(self, decision_id: str, outcome: str) -> None:
+        self._state.write()
+        decision = self._state.decisions.get(decision_id)
+        if decision is not None and decision.carried_out_at is None:
+            self._state.decisions[decision_id] = replace(decision, outcome=outcome)
 
 
 class FakeHistories:

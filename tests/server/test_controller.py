@@ -23,8 +23,10 @@ from update_server.controller import (
     Controller,
     Leadership,
 )
+from update_server.service.carry_out import Executor
 from update_server.service.digest import Digest
 from update_server.service.fsck import Fsck
+from update_server.service.judge import Judge
 from update_server.service.ports import Contact, Role, UnavailableError
 
 HOUR = 3_600.0
@@ -47,6 +49,16 @@ class Office:
             leadership=Leadership(world.database, world.clock, name),
             blobs=world.blobs,
             digest=Digest(world.database, spools or self.spools),
+            judge=Judge(
+                world.database,
+                Executor(
+                    world.database,
+                    world.clock,
+                    control=services.control,
+                    holds=services.holds,
+                    log=self.told.append,
+                ),
+            ),
             reconciler=services.reconciler,
             renewer=services.renewer,
             log=self.told.append,

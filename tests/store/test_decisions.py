@@ -91,3 +91,17 @@ def test_what_was_done_is_not_done_again(database: Database) -> None:
 
         done = stores.decisions.get("de_1")
     assert (done.carried_out_at, done.outcome) == (NOW, "paused")
+
+
+def test_why_a_decision_is_not_carried_out_yet_can_be_noted(database: Database) -> None:
+    added(database, a_decision())
+
+    with database.transaction() as stores:
+        stores.decisions.note("de_1", "refused: too early")
+        stores.decisions.note("de_2", "there is none")
+        assert [each.outcome for each in stores.decisions.undone()] == ["refused: too early"]
+
+        stores.decisions.mark_done("de_1", NOW, "promoted")
+        stores.decisions.note("de_1", "too late")
+
+        assert stores.decisions.get("de_1").outcome == "promoted"

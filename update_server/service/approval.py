@@ -14,8 +14,8 @@ from update_server.service.errors import (
 )
 
 
-def check_approved(change: Change, *, override: bool, reason: str) -> None:
-    """Return if one operator's word is enough for *change*.
+def check_approved(change: Change, *, override: bool, reason: str, by_itself: bool = False) -> None:
+    """Return if one operator's word is enough for *change*; no word at all, where *by_itself*.
 
     What leaves the signed ramp must be meant: it takes ``override`` and a reason.
 
@@ -33,5 +33,5 @@ def check_approved(change: Change, *, override: bool, reason: str) -> None:
             )
         if not reason.strip():
             raise BadValueError("reason", "what leaves the signed ramp needs a reason")
-    if change.approvals_needed > 1:
+    if change.approvals_needed > (0 if by_itself else 1):
         raise ApprovalsMissingError(change.approvals_needed, change.why)

@@ -243,7 +243,12 @@ class Control:
                         new = _completed(new, now)
                     record_change(stores, rollout, new, actor=caller.name, verb=verb, reason=reason)
                     after = widening.desired(stores, now)
-                    check_approved(after.judge(before, now), override=override, reason=reason)
+                    check_approved(
+                        after.judge(before, now),
+                        override=override,
+                        reason=reason,
+                        by_itself=caller == AUTOMATIC,
+                    )
             widening.bring_into_force(caller.secret)
         return self._as_asked(new)
 

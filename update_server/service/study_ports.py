@@ -85,8 +85,9 @@ class StoredDecision:
 
     ``number`` orders the decisions of all rollouts; the store assigns it. ``record`` is the
     decision record, a JSON object of finite numbers. ``log_size`` is how many entries of the
-    study's log, from the first on, it was made from. ``outcome`` is empty until
-    ``carried_out_at``; a decision that asks for nothing is added with both.
+    study's log, from the first on, it was made from. ``outcome`` says what became of it; until
+    ``carried_out_at``, why it was not carried out yet. A decision that asks for nothing is added
+    with both.
     """
 
     id: str
@@ -180,7 +181,7 @@ class Registers(Protocol):
 
 
 class Decisions(Protocol):
-    """Decision records. They are kept for good, and only ``mark_done`` changes one."""
+    """Decision records. They are kept for good, and only whether they were carried out changes."""
 
     def add(self, decision: StoredDecision) -> StoredDecision: ...  # number assigned; ExistsError
     def get(self, decision_id: str) -> StoredDecision: ...  # NotFoundError
@@ -191,6 +192,8 @@ class Decisions(Protocol):
     def undone(self) -> Sequence[StoredDecision]: ...  # not carried out yet, oldest first
     # NotFoundError; one that was done before stays as it is
     def mark_done(self, decision_id: str, at: datetime, outcome: str) -> None: ...
+    # why it is not carried out yet; what was done stays as it is
+    def note(self, decision_id: str, outcome: str) -> None: ...
 
 
 class Histories(Protocol):

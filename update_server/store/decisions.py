@@ -70,6 +70,15 @@ class SqlDecisions:
         if not changed(self._connection, done):
             self.get(decision_id)
 
+    def note(self, decision_id: str, outcome: str) -> None:
+        """Note why a decision is not carried out yet, unless it is."""
+        this = decisions.c.id == decision_id
+        self._connection.execute(
+            update(decisions)
+            .where(this, decisions.c.carried_out_at.is_(None))
+            .values(outcome=outcome)
+        )
+
 
 def _decision(row: Row[Any]) -> StoredDecision:
     values = {name: getattr(row, name) for name in _NAMES}
