@@ -81,31 +81,46 @@ class SqlRegisters:
 
     def due_members(self, rollout: RolloutId, now: float) -> Sequence[tuple[bytes, bytes]]:
         """Return the members whose next outcome is known at *now*, in that order."""
-        return self._found(rollout, study_members.c.due_at <= now, study_members.c.due_at)
+        found = (
+            select(study_members.c.install_key, study_members.c.body)
+            .where(study_members.c.rollout == rollout, study_members.c.due_at <= now)
+            .order_by(study_members.c.due_at, study_members.c.install_key)
+        )
+        return _pairs(self._connection.execute(found))
 
     def members_of_network(
         self, rollout: RolloutId, network: bytes
     ) -> Sequence[tuple[bytes, bytes]]:
         """Return the members of one network."""
-        return self._found(rollout, study_members.c.network == network)
+        return self._members_where(rollout, study_members.c.network == network)
 
     def members_of_platform(
         self, rollout: RolloutId, platform: str
     ) -> Sequence[tuple[bytes, bytes]]:
         """Return the members on one platform."""
-        return self._found(rollout, study_members.c.platform == platform)
+        return self._members_where(rollout, study_members.c.platform == platform)
+
+    def _members_where(
+        self, rollout: RolloutId, where: ColumnElement[bool]
+    ) -> Sequence[tuple[bytes, bytes]]:
+        # Keys first, bodies then: SQLite, which knows nothing of how the values are spread, walks
+        # the whole study unless the index alone answers.
+        keys = select(study_members.c.install_key).where(study_members.c.rollout == rollout, where)
+        found = (
+            select(study_members.c.install_key, study_members.c.body)
+            .where(
+                study_members.c.rollout == rollout,
+                study_members.c.install_key.in_(keys.correlate(None)),
+            )
+            .order_by(study_members.c.install_key)
+        )
+        return _pairs(self._connection.execute(found))
 
     def count_members(self, rollout: RolloutId) -> int:
         """Return how many installs are in the study."""
         counted = select(func.count()).where(study_members.c.rollout == rollout)
         return self._connection.execute(counted).scalar_one()
 
-    def _found(
-        self, rollout: RolloutId, where: ColumnElement[bool], *order: Any
-    ) -> Sequence[tuple[bytes, bytes]]:
-        found = (
-            select(study_members.c.install_key, study_members.c.body)
-            .where(study_members.c.rollout == rollout, where)
-            .order_by(*order, study_members.c.install_key)
-        )
-        return [(bytes(key), bytes(body)) for key, body in self._connection.execute(found)]
+
+def _pairs(found: Iterable[Any]) -> Sequence[tuple[bytes, bytes]]:
+    return [(bytes(key), bytes(body)) for key, body in found]

@@ -403,8 +403,8 @@ study_log = Table(
     Column("kind", Text, nullable=False),
     Column("networks", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("rollout", "number"),
-    Index("ix_study_log_metric", "rollout", "epoch", "metric", "kind", "number"),
+    PrimaryKeyConstraint("rollout", "epoch", "metric", "kind", "number"),  # as it is read
+    UniqueConstraint("rollout", "number"),
     sqlite_with_rowid=False,
 )
 

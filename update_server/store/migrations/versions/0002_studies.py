@@ -102,11 +102,12 @@ def _create_logs() -> None:
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("networks", sa.LargeBinary, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
-        sa.PrimaryKeyConstraint("rollout", "number", name=op.f("pk_study_log")),
+        sa.PrimaryKeyConstraint(
+            "rollout", "epoch", "metric", "kind", "number", name=op.f("pk_study_log")
+        ),
+        sa.UniqueConstraint("rollout", "number", name=op.f("uq_study_log_rollout_number")),
         sqlite_with_rowid=False,
     )
-    columns = ["rollout", "epoch", "metric", "kind", "number"]
-    op.create_index("ix_study_log_metric", "study_log", columns)
 
 
 def _create_decisions() -> None:
