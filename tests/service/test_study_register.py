@@ -89,16 +89,16 @@ asks: st.SearchStrategy[Ask] = st.one_of(
 )
 
 
-@given(ticks=st.lists(st.tuples(instants, st.lists(asks, max_size=8)), max_size=5))
+@given(ticks=st.lists(st.lists(asks, max_size=8), max_size=5))
 def test_a_register_over_stores_tells_what_one_in_memory_does(
-    ticks: list[tuple[float, list[Ask]]],
+    ticks: list[list[Ask]],
 ) -> None:
     database = FakeDatabase()
     memory = MemoryRegister()
 
-    for until, of_tick in ticks:
+    for of_tick in ticks:
         with database.transaction() as stores:
-            stored = StoredRegister(stores.registers, ROLLOUT, until=until)
+            stored = StoredRegister(stores.registers, ROLLOUT)
             assert [ask(stored) for ask in of_tick] == [ask(memory) for ask in of_tick]
             stored.flush()
 
@@ -159,15 +159,6 @@ def test_what_did_not_change_is_not_written(database: FakeDatabase) -> None:
 
     with database.transaction() as stores:
         assert stores.registers.count_members(ROLLOUT) == 2
-
-
-def test_what_is_due_in_a_tick_is_read_at_once(database: FakeDatabase) -> None:
-    with database.transaction() as stores:
-        register = StoredRegister(stores.registers, ROLLOUT, until=5.0)
-        assert register.due(1.0) == []
-        stores.registers.remove_members(ROLLOUT, [b"a"])
-
-        assert [install for install, _ in register.due(5.0)] == [b"a"]
 
 
 def test_a_log_over_stores_tells_what_one_in_memory_does() -> None:

@@ -24,16 +24,12 @@ from update_server.service.study_ports import LogKind, Registers, Studies
 class StoredRegister:
     """See evidence.register.Register. What it hands out may be changed; ``flush`` writes it.
 
-    Nothing else may write the register of this rollout in the same transaction. *until* is the
-    instant of the tick: what is due up to then is read at once, however often it is asked for.
+    Nothing else may write the register of this rollout in the same transaction.
     """
 
-    def __init__(
-        self, registers: Registers, rollout: RolloutId, *, until: float = -math.inf
-    ) -> None:
+    def __init__(self, registers: Registers, rollout: RolloutId) -> None:
         self._registers = registers
         self._rollout = rollout
-        self._until = until
         self._memory = MemoryRegister()
         self._held: set[bytes] = set()  # in memory as they are now, be it that there is none
         self._stored: dict[bytes, bytes] = {}  # the bodies in the store, of those read
@@ -57,8 +53,8 @@ class StoredRegister:
     def due(self, now: float) -> Sequence[tuple[bytes, Member]]:
         """Return the members whose next outcome is known at *now*, in the order of that."""
         if now > self._due_read_to:
-            self._due_read_to = max(now, self._until)
-            self._hold(self._registers.due_members(self._rollout, self._due_read_to))
+            self._due_read_to = now
+            self._hold(self._registers.due_members(self._rollout, now))
         return self._memory.due(now)
 
     def of_network(self, network: bytes) -> Sequence[tuple[bytes, Member]]:
