@@ -61,6 +61,25 @@ def test_installs_that_cannot_enter_make_no_cohort() -> None:
     assert cut(world, *pending) is None
 
 
+def test_of_a_fleet_that_has_entered_more_check_in_before_a_tick_ends() -> None:
+    world = World(SMALL)
+    world.tick(seen(1), seen(2), seen(3), seen(4))
+    world.tick(seen(1, 2), seen(2, 2), seen(3, 2), seen(5, 2))
+
+    assert world.state.stage.fresh == 0.25
+    assert cut(world, *(seen(i, 10 + i) for i in range(20))) == Cut(12, 21)
+
+
+def test_a_tick_in_which_nothing_may_enter_says_nothing_of_how_many_enter() -> None:
+    world = World(SMALL)
+
+    world.tick(seen(1, aged=False), seen(2, internal=True), session(3))
+    world.tick(paused(at=2))
+    world.tick(seen(4, 3))
+
+    assert world.state.stage.fresh == 1
+
+
 def test_nobody_makes_a_cohort_while_the_release_is_paused() -> None:
     world = World(SMALL)
     world.tick(paused(at=1))

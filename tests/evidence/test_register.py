@@ -49,6 +49,16 @@ def test_members_are_found_by_network_and_platform() -> None:
     assert [install for install, _ in register.of_platform("p")] == [b"b"]
 
 
+def test_a_member_that_moved_is_in_its_new_network() -> None:
+    register = MemoryRegister()
+    register.put({b"a": Member(network=b"n")})
+    register.put({b"a": Member(network=b"o")})
+
+    assert register.of_network(b"n") == []
+    assert len(register.of_network(b"o")) == 1
+    assert register.of_network(b"x") == []
+
+
 def test_a_member_can_be_forgotten() -> None:
     register = MemoryRegister()
     register.put({b"a": Member(due_at=1.0)})

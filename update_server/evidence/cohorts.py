@@ -14,6 +14,7 @@ from update_server.evidence.design import (
     crash_stratum,
     has_risk_sets,
     is_candidate,
+    may_enter,
     platform_of,
     risk_set_key,
     share_of,
@@ -44,6 +45,9 @@ def admit(tick: Tick, seen: Sequence[Seen]) -> None:
     if candidates + controls:
         # The sum over entrants does not depend on their order.
         srm.add_entrants(stage.srm, candidates=candidates, controls=controls, share=share_of(stage))
+    might_enter = {fact.install for fact in seen if may_enter(fact)}
+    if entry_is_open and might_enter:
+        stage.fresh = (candidates + controls) / len(might_enter)
 
 
 def leave(tick: Tick, install: bytes, member: Member) -> None:

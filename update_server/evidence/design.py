@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from math import inf
 
+from update_server.evidence.facts import Seen
 from update_server.evidence.settings import DAY, HOUR, Metric, Settings
 from update_server.evidence.state import Arms, Stage
 
@@ -41,6 +42,11 @@ def is_candidate(stage: Stage, bucket: int) -> bool:
     """Return the arm of a bucket in a stage with an exposure."""
     exposure_bp = stage.exposure_bp or 0
     return bucket < min(exposure_bp, BASIS_POINTS - stage.holdback_bp)
+
+
+def may_enter(fact: Seen) -> bool:
+    """Whether a check-in is of an install that is in an arm, as far as the fact itself tells."""
+    return fact.aged and not fact.internal
 
 
 def crash_stratum(crashes: int) -> int:

@@ -68,6 +68,8 @@ class MemoryRegister:
         self._due: dict[bytes, float] = {}
         self._heap: list[tuple[float, bytes]] = []
         self._ripe: list[tuple[float, bytes]] = []
+        # Members that are or were of a network.
+        self._networks: dict[bytes, set[bytes]] = {}
 
     def get(self, installs: Iterable[bytes]) -> Mapping[bytes, Member]:
         """Return the members among *installs*."""
@@ -84,6 +86,8 @@ class MemoryRegister:
             elif self._due.get(install) != due_at:
                 self._due[install] = due_at
                 heappush(self._heap, (due_at, install))
+            if member.network:
+                self._networks.setdefault(member.network, set()).add(install)
 
     def due(self, now: float) -> Sequence[tuple[bytes, Member]]:
         """Return the members whose next outcome is known at *now*."""
@@ -94,11 +98,9 @@ class MemoryRegister:
         return [(i, self._members[i]) for at, i in self._ripe if at <= now]
 
     def of_network(self, network: bytes) -> Sequence[tuple[bytes, Member]]:
-        """Return the members of one network."""
-        return sorted(
-            ((i, m) for i, m in self._members.items() if m.network == network),
-            key=lambda pair: pair[0],
-        )
+        """Return the members of one network, which has a name."""
+        found = self.get(sorted(self._networks.get(network, ())))
+        return [(i, m) for i, m in found.items() if m.network == network]
 
     def of_platform(self, platform: str) -> Sequence[tuple[bytes, Member]]:
         """Return the members on one platform."""

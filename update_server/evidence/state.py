@@ -98,7 +98,8 @@ class Stage:
     event. ``srm`` is the vector of the sample-ratio test. ``soaked_seconds`` grows while the
     verdict is neither null nor suspend. ``guards`` is by the names of ``Ceilings``; the steps of
     the update are there for internal installs only, candidates' are in ``State.funnel``.
-    ``outages`` are (began, ended), in order. Cohorts are numbered over all stages.
+    ``outages`` are (began, ended), in order. Cohorts are numbered over all stages. ``fresh`` is
+    the share of those that checked in during the last tick that entered by it, 0 to 1.
     """
 
     number: int = 0
@@ -117,6 +118,7 @@ class Stage:
     srm: list[float] = field(default_factory=list)
     cohort: int = 0
     cohort_entrants: int = 0
+    fresh: float = 1.0
     risk_sets: dict[int, Arms] = field(default_factory=dict)
     gone: dict[str, dict[int, Arms]] = field(default_factory=dict)
     pools: dict[str, Pool] = field(default_factory=dict)
