@@ -12,8 +12,16 @@ from rollout.documents import render_ladder
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, option, remote
 from update_server.cli.errors import NOTHING_TO_DO, ProblemError, UsageError
-from update_server.cli.standing import next_step, soaking_until, tell, tell_next, where_to
-from update_server.cli.watch import LIVE, no_rollout, watch
+from update_server.cli.evidence import decisions, replay_file
+from update_server.cli.standing import (
+    find,
+    next_step,
+    soaking_until,
+    tell,
+    tell_next,
+    where_to,
+)
+from update_server.cli.watch import watch
 from update_server.evidence.ladder import (
     LadderError,
     parse_json_terms,
@@ -28,6 +36,10 @@ def rollout() -> None:
 
     Example: serinus rollout show
     """
+
+
+rollout.add_command(decisions)
+rollout.add_command(replay_file)
 
 
 @rollout.command("start")
@@ -256,22 +268,6 @@ def explain(
     told = " ".join(str(part) for part in (assignment["action"], assignment["version"]) if part)
     session.console.print(f"{told}: {assignment['reason']}")
     return 0
-
-
-def find(session: Session, which: str | None) -> dict[str, Any]:
-    """Return the rollout with this ID or version, else the newest that is live.
-
-    Raises:
-        CliError: There is none.
-    """
-    items = list(session.api.items(app_path(session.app, "rollouts")))
-    if which is None:
-        items = [item for item in items if item["state"] in LIVE] or items[:1]
-    else:
-        items = [item for item in items if which in {item["id"], item["version"]}]
-    if not items:
-        raise no_rollout(session, which)
-    return items[0]
 
 
 def _whole(session: Session, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from update_server.cli.api import app_path
 from update_server.cli.command import Session
+from update_server.cli.watch import LIVE, no_rollout
 from update_server.clock import SystemClock
 
 
@@ -52,6 +54,8 @@ def tell(session: Session, found: Mapping[str, Any]) -> None:
     """Show a rollout with its funnel."""
     session.console.document(found)
     session.console.print(headline(found))
+    if found["sentence"] not in {None, found["reason"]}:
+        session.console.print(found["sentence"])
     session.console.table(
         ("step", "candidate", "control", "internal"),
         [
@@ -68,3 +72,19 @@ def headline(found: Mapping[str, Any]) -> str:
         f" ring {found['ring']}, exposure {found['exposure_bp'] / 100:g} %"
     )
     return f"{line} ({found['reason']})" if found.get("reason") else line
+
+
+def find(session: Session, which: str | None) -> dict[str, Any]:
+    """Return the rollout with this ID or version, else the newest that is live.
+
+    Raises:
+        CliError: There is none.
+    """
+    items = list(session.api.items(app_path(session.app, "rollouts")))
+    if which is None:
+        items = [item for item in items if item["state"] in LIVE] or items[:1]
+    else:
+        items = [item for item in items if which in {item["id"], item["version"]}]
+    if not items:
+        raise no_rollout(session, which)
+    return items[0]

@@ -17,7 +17,18 @@ LIVE = ("active", "paused")
 """States of rollouts in which something is still to happen."""
 
 _PASSING = ("unreachable", "unavailable", "internal")  # a server that is started again
-_SHOWN = ("state", "ring", "exposure_bp", "holdback_bp", "paused_by", "replacement", "published")
+_SHOWN = (
+    "state",
+    "ring",
+    "exposure_bp",
+    "holdback_bp",
+    "paused_by",
+    "replacement",
+    "published",
+    "verdict",
+    "no_verdict",
+    "sentence",
+)
 
 
 def watch(session: Session, which: str | None, seconds: float | None) -> int:

@@ -30,6 +30,7 @@ from update_server.service.ports import (
     Stores,
 )
 from update_server.service.replacement import default_replacement_of
+from update_server.service.study_ports import StoredDecision
 
 # An install is silent once it has missed three check-ins, and at least a day: machines are
 # switched off at night.
@@ -44,6 +45,7 @@ class RolloutView:
     """A rollout, how far it reaches, and how far its installs came.
 
     ``published`` is true when what is wanted of its channel is signed and in storage.
+    ``decision`` is the newest one about it; None before the first.
     """
 
     rollout: Rollout
@@ -51,6 +53,7 @@ class RolloutView:
     published: bool
     cells: tuple[FunnelCell, ...]
     legal: tuple[str, ...]
+    decision: StoredDecision | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +193,7 @@ class Report:
         cells = stores.telemetry.funnel(
             rollout, silent_before=now - timedelta(seconds=silent_seconds)
         )
+        decisions = stores.decisions.page(rollout.app, rollout=rollout.id, limit=1)
         # Only whether a ring is general matters here, so any group stands for the internal ones.
         return RolloutView(
             rollout=rollout,
@@ -197,6 +201,7 @@ class Report:
             published=known[key],
             cells=tuple(cells),
             legal=tuple(legal_verbs(rollout)),
+            decision=decisions[0] if decisions else None,
         )
 
     def _is_published(self, stores: Stores, rollout: Rollout, now: datetime) -> bool:

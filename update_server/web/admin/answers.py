@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import msgspec
 
 from rollout.documents import render_audience, render_ladder, render_policy
 from rollout.model import Arm, Assignment
+from update_server.evidence.state import Label
 from update_server.service.apps import KnownApp
+from update_server.service.decisions import Entry, EvidenceView
 from update_server.service.explain import Explanation
 from update_server.service.ports import (
     ApiToken,
@@ -25,6 +28,7 @@ from update_server.service.ports import (
 )
 from update_server.service.publish import SigningView, Submitted
 from update_server.service.report import PlatformView, PolicyView, ReleaseView, RolloutView
+from update_server.service.study_ports import StoredDecision
 from update_server.web.wire import render_time
 
 JsonObject = dict[str, Any]
@@ -125,8 +129,75 @@ def rollout(value: RolloutView) -> JsonObject:
             }
             for cell in value.cells
         ],
-        "verdict": None,
-        "no_verdict": "not_judged",
+        **verdict(value.decision),
+    }
+
+
+def verdict(value: StoredDecision | None) -> JsonObject:
+    """Return what is said of a rollout by the newest decision about it."""
+    if value is None:
+        return {"verdict": None, "no_verdict": "not_judged", "sentence": None}
+    return {
+        "verdict": value.verdict or None,
+        "no_verdict": value.record["no_verdict"],
+        "sentence": value.record["sentence"],
+    }
+
+
+def decision(value: StoredDecision) -> JsonObject:
+    """Return a decision: its record, and what became of it."""
+    return {
+        **value.record,
+        "id": value.id,
+        "number": value.number,
+        "at": _time(value.at),
+        "log_size": value.log_size,
+        "carried_out_at": _time(value.carried_out_at),
+        "outcome": value.outcome,
+    }
+
+
+def evidence(value: EvidenceView) -> JsonObject:
+    """Return the evidence of one metric. Infinite ends of an interval are null."""
+    interval = value.interval
+    return {
+        "rollout": value.rollout,
+        "metric": value.metric,
+        "epoch": value.epoch,
+        "ring": value.ring,
+        "weight": value.weight,
+        "advisory": value.advisory,
+        "alpha": value.alpha,
+        "log_e": value.log_e,
+        "needed": value.needed,
+        "ratio_estimate": value.ratio,
+        "ratio_interval_95": interval and [end if isfinite(end) else None for end in interval],
+        "candidate": {"events": value.bad.candidate, "installs": value.of.candidate},
+        "control": {"events": value.bad.control, "installs": value.of.control},
+        "log": [_entry(entry) for entry in value.entries],
+        "replay": value.replay,
+    }
+
+
+def _entry(value: Entry) -> JsonObject:
+    counted = value.counted
+    shared = {
+        "at": _time(value.at),
+        "platform": counted.platform,
+        "n_candidate": counted.n_candidate,
+        "n_control": counted.n_control,
+    }
+    if isinstance(counted, Label):
+        arm = Arm.CANDIDATE if counted.candidate else Arm.CONTROL
+        return {**shared, "arm": arm.value, "event": counted.event.hex()}
+    return {
+        **shared,
+        "process": counted.metric,
+        "k_candidate": counted.k_candidate,
+        "k": counted.k,
+        "base_rate": counted.base_rate,
+        "centre": counted.centre,
+        "scores": [list(score) for score in counted.scores],
     }
 
 

@@ -110,6 +110,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _get(f"{_A}/rollouts", "List the rollouts", *_PAGED),
     _post(f"{_A}/rollouts", "Start a rollout", wire_admin.StartRollout),
     _get(_R, "Show a rollout"),
+    _get(f"{_R}/decisions", "List what was decided, and why", *_PAGED),
+    _get(f"{_R}/evidence", "Show the evidence of one metric, with its log", "metric"),
     _verb("promote", "Open the next step"),
     _verb("pause", "Offer to no further install"),
     _verb("resume", "End a pause"),

@@ -55,6 +55,11 @@ def one_of(field: str, allowed: Sequence[str]) -> str:
     return text
 
 
+def metric_asked() -> str:
+    """Return the metric that the request names; crashes when it does not say."""
+    return _text("metric", _MAX_ATTRIBUTE_CHARACTERS) or "crash"
+
+
 def question_asked(channels: Sequence[str], platforms: Sequence[str]) -> Question:
     """Return the install that the request asks about.
 

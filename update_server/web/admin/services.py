@@ -10,6 +10,7 @@ from update_server.service.access import Groups, Tokens
 from update_server.service.apps import AppRegistry
 from update_server.service.audit import AuditLog
 from update_server.service.control import Control
+from update_server.service.decisions import DecisionLog
 from update_server.service.explain import Explain
 from update_server.service.holds import Holds
 from update_server.service.leases import Leases
@@ -38,6 +39,7 @@ class AdminServices:
     control: Control
     holds: Holds
     report: Report
+    decisions: DecisionLog
     explain: Explain
     audit: AuditLog
     replays: Replays
@@ -86,6 +88,7 @@ def admin_services(
         ),
         holds=Holds(database, clock, ids, reconciler=reconciler),
         report=Report(database, clock, next_check_in_seconds=next_check_in_seconds),
+        decisions=DecisionLog(database),
         explain=Explain(database, clock),
         audit=AuditLog(database),
         replays=Replays(database, clock),
