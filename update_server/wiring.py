@@ -197,6 +197,7 @@ def public_app(config: Config) -> WSGIApplication:
             next_check_in_seconds=config.next_check_in_seconds,
             offload=_offload(config),
             proxies=Proxies(config.trusted_proxies),
+            processes=config.workers,
         )
     )
 

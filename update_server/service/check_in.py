@@ -33,6 +33,7 @@ from update_server.service.errors import UnknownChannelError, UnknownPlatformErr
 from update_server.service.ports import Clock, Contact, Spool
 from update_server.service.pseudonyms import hash_of_secret, install_key, network_hash
 from update_server.service.table import AppTable, ChannelTable, Tables
+from update_server.service.throttle import Throttle
 from update_server.service.tokens import InstallToken, issue, rollout_number
 
 # An agent sends the versions that it still bars, without their times: they hold for this
@@ -42,7 +43,10 @@ _STILL_BARRED = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckIn:
-    """What an install says of itself. ``version`` is None when nothing is installed yet."""
+    """What an install says of itself. ``version`` is None when nothing is installed yet.
+
+    ``staged_version`` has been downloaded, and only waits to be applied.
+    """
 
     install_id: InstallId
     version: Version | None
@@ -53,6 +57,7 @@ class CheckIn:
     self_selected: bool = False
     telemetry: str = "crash"
     failed_versions: tuple[Version, ...] = ()
+    staged_version: Version | None = None
     timestamp_version: int = 0
     snapshot_sha256: str = ""
 
@@ -89,12 +94,18 @@ class CheckIns:
     """The check-in use-case of one process."""
 
     def __init__(
-        self, tables: Tables, spool: Spool, clock: Clock, next_check_in_seconds: int
+        self,
+        tables: Tables,
+        spool: Spool,
+        clock: Clock,
+        next_check_in_seconds: int,
+        throttle: Throttle | None = None,
     ) -> None:
         self._tables = tables
         self._spool = spool
         self._clock = clock
         self._next_check_in_seconds = next_check_in_seconds
+        self._throttle = throttle or Throttle()
 
     def answer(self, app: str, check_in: CheckIn, *, address: str | None = None) -> Answer:
         """Decide for one install, and note the contact, which came from *address*.
@@ -119,7 +130,7 @@ class CheckIns:
         if not self._tables.is_live(held):
             assignment = Assignment(action=Action.STAY, reason=Reason.STALE_SERVER)
         else:
-            assignment = assign(channel, install, now)
+            assignment = self._at_its_rate(channel, assign(channel, install, now), check_in)
             exposure = exposure_of(channel, install)
         network = network_hash(secrets.pepper, app, address) if address else b""
         self._note(app, key, check_in, now, assignment, exposure, network)
@@ -138,6 +149,31 @@ class CheckIns:
                 else self._next_check_in_seconds
             ),
             timestamp_version=table.timestamp_version,
+        )
+
+    def _at_its_rate(
+        self, channel: ChannelTable | None, assignment: Assignment, check_in: CheckIn
+    ) -> Assignment:
+        """Return *assignment*, or ``throttled`` when its rollout's offers are used up for now.
+
+        Neither a way back nor what the policy says must be reached waits. Whoever has the
+        release already costs no download, and is not held up in the middle. What is told here
+        changes no arm: who has to wait is exposed all the same (``exposure_of``).
+        """
+        rollout = assignment.rollout
+        if channel is None or not channel.offers_per_minute or rollout is None:
+            return assignment
+        rate = channel.offers_per_minute.get(rollout, 0)
+        is_offer = assignment.reason is Reason.IN_RING
+        if not rate or not is_offer or assignment.version == check_in.staged_version:
+            return assignment
+        if self._throttle.admits(rollout, rate, self._clock.monotonic()):
+            return assignment
+        return Assignment(
+            action=Action.STAY,
+            reason=Reason.THROTTLED,
+            rollout=rollout,
+            bucket=assignment.bucket,
         )
 
     def _note(

@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from rollout.documents import parse_policy, parse_release, parse_rollout
 from rollout.errors import RolloutError
-from rollout.model import Documents, Reason, RolloutState
+from rollout.model import Documents, Reason, RolloutId, RolloutState
 from update_server.service.placement import is_document
 from update_server.service.ports import (
     App,
@@ -27,6 +27,7 @@ from update_server.service.ports import (
     StoredTarget,
     Stores,
 )
+from update_server.service.study_codec import decode_settings
 from update_server.service.table import (
     AppTable,
     ChannelTable,
@@ -132,6 +133,7 @@ def build_table(stores: Stores, name: str, previous: AppTable | None = None) -> 
     app = stores.apps.get(name)
     releases = _releases(stores, app, previous)
     documents = {(d.channel, d.kind): d for d in stores.releases.documents(name)}
+    rates = _rates(stores, name)
     return AppTable(
         name=name,
         number=app.number,
@@ -140,7 +142,7 @@ def build_table(stores: Stores, name: str, previous: AppTable | None = None) -> 
         platforms=app.platforms,
         timestamp_version=_timestamp_version(stores, name),
         by_channel={
-            channel: _channel(app, documents, releases, channel)
+            channel: _channel(app, documents, releases, channel, rates)
             for channel in app.channels
             if (channel, "policy") in documents
         },
@@ -190,6 +192,7 @@ def _channel(
     documents: Mapping[tuple[str, str], StoredDocument],
     releases: Mapping[tuple[str, str], Mapping[Version, KnownRelease]],
     channel: str,
+    rates: Mapping[RolloutId, int],
 ) -> ChannelTable:
     stored_policy = documents[channel, "policy"]
     stored_rollout = documents.get((channel, "rollout"))
@@ -212,7 +215,18 @@ def _channel(
             )
             for platform in app.platforms
         },
+        offers_per_minute=rates,
     )
+
+
+def _rates(stores: Stores, app: str) -> Mapping[RolloutId, int]:
+    """Return how many offers a minute the live rollouts that bound them make."""
+    rates = {
+        head.rollout: decode_settings(head.settings).offers_per_minute
+        for head in stores.studies.live()
+        if head.app == app
+    }
+    return {rollout: rate for rollout, rate in rates.items() if rate}
 
 
 def _files(targets: Sequence[StoredTarget]) -> Mapping[str, KnownFile]:

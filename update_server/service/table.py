@@ -15,7 +15,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from rollout.model import Documents, Policy, Release, RolloutDocument
+from rollout.model import Documents, Policy, Release, RolloutDocument, RolloutId
 from update_server.service.errors import NotReadyError, UnknownAppError
 from update_server.service.ports import Clock
 from update_server.service.tokens import TokenKeys
@@ -36,6 +36,7 @@ class ChannelTable:
     """The signed documents of one channel, and until when they hold.
 
     ``documents`` has one value a platform, with all its releases, ready for ``decide``.
+    ``offers_per_minute`` names the rollouts that are taken in at a bounded rate, all others at any.
     """
 
     policy: Policy
@@ -43,6 +44,7 @@ class ChannelTable:
     rollout: RolloutDocument | None
     rollout_expires_at: datetime | None
     documents: Mapping[str, Documents]
+    offers_per_minute: Mapping[RolloutId, int] = field(default_factory=lambda: _EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

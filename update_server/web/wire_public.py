@@ -99,8 +99,7 @@ def parse_check_in(data: bytes) -> CheckIn:
     """Return the check-in that *data* holds; raise MalformedError or BadFieldError."""
     body = wire.decode(data, _CHECK_IN)
     state = body.state
-    if state.staged_version is not None:
-        version_of("state.staged_version", state.staged_version)
+    staged = state.staged_version
     return CheckIn(
         install_id=install_id_of(body.install_id),
         version=None if body.version is None else version_of("version", body.version),
@@ -114,6 +113,7 @@ def parse_check_in(data: bytes) -> CheckIn:
             version_of(f"state.failed_versions[{index}]", text)
             for index, text in enumerate(state.failed_versions)
         ),
+        staged_version=None if staged is None else version_of("state.staged_version", staged),
         timestamp_version=state.timestamp_version or 0,
         snapshot_sha256=state.snapshot_sha256 or "",
     )

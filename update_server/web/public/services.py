@@ -11,6 +11,7 @@ from update_server.service.forget import Forget
 from update_server.service.ingest import Ingest
 from update_server.service.ports import Blobs, Clock, Database, Ids, Spool
 from update_server.service.table import Tables
+from update_server.service.throttle import Throttle
 from update_server.web.public.proxies import Proxies
 
 
@@ -55,12 +56,16 @@ def public_services(
     next_check_in_seconds: int,
     offload: Offload | None = None,
     proxies: Proxies | None = None,
+    processes: int = 1,
 ) -> PublicServices:
-    """Return the use-cases over these adapters. A ``Refresher`` keeps *tables* fresh."""
+    """Return the use-cases over these adapters. A ``Refresher`` keeps *tables* fresh.
+
+    *processes* as many as this one share what is offered a minute.
+    """
     return PublicServices(
         tables=tables,
         spool=spool,
-        check_ins=CheckIns(tables, spool, clock, next_check_in_seconds),
+        check_ins=CheckIns(tables, spool, clock, next_check_in_seconds, Throttle(processes)),
         ingest=Ingest(tables, spool, clock),
         enrol=Enrol(database, tables, clock, ids),
         forget=Forget(tables, spool, clock),
