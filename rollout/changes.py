@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
 from packaging.version import Version
 
@@ -29,6 +30,7 @@ from rollout.model import (
     Policy,
     Release,
     RolloutDocument,
+    RolloutId,
     RolloutState,
 )
 from rollout.rings import ceiling_at, is_internal
@@ -65,7 +67,8 @@ class Act(StrEnum):
 class Change:
     """A whole change: as grave as its gravest part.
 
-    ``approvals_needed`` counts distinct operators, the one who asks included. ``acts`` has
+    ``approvals_needed`` counts distinct operators, the one who asks included; ``needed_by``
+    says it of each rollout (None: all that are of none) whose entry needs any. ``acts`` has
     one item for each pause, pull and rollback.
     """
 
@@ -73,6 +76,7 @@ class Change:
     why: tuple[str, ...] = ()
     approvals_needed: int = 0
     acts: tuple[Act, ...] = ()
+    needed_by: Mapping[RolloutId | None, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def judge_change(
@@ -93,16 +97,20 @@ def judge_change(
     judge = _Judge(policy=policy, releases=releases, now=now, history=history or History())
     before = {_identity(entry): entry for entry in old.entries} if old else {}
     parts = [*judge.document(new), *judge.pulled(old, new)]  # 1, 2
+    needed_by: dict[RolloutId | None, int] = {}
     for entry in new.entries:  # 3
         was = before.pop(_identity(entry), None)
         if was is not None:
-            parts += judge.changed(was, entry)
+            found = judge.changed(was, entry)
         elif entry.rollback:
-            parts += judge.rollback(entry, new)
+            found = judge.rollback(entry, new)
         else:
-            parts += judge.started(entry)
+            found = judge.started(entry)
+        parts += found
+        if needed := max((part.approvals_needed for part in found), default=0):
+            needed_by[entry.rollout] = max(needed, needed_by.get(entry.rollout, 0))
     parts += [_narrowing(entry, "leaves the document") for entry in before.values()]
-    return _whole(parts)
+    return replace(_whole(parts), needed_by=MappingProxyType(needed_by))
 
 
 def happens_by_itself(change: Change, policy: Policy, *, rollbacks_today: int) -> bool:

@@ -5,6 +5,7 @@ It names no install, and holds no salt, URL of a file, or hash.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from typing import Any
@@ -60,6 +61,11 @@ def render_rollout(document: RolloutDocument) -> bytes:
             "entries": [_render_entry(entry) for entry in document.entries],
         }
     )
+
+
+def digest_of(entry: Entry) -> str:
+    """Return the SHA-256 of *entry*, in hex: equal of what a document says in the same words."""
+    return hashlib.sha256(render_canonical(_render_entry(entry))).hexdigest()
 
 
 def check_hold(hold: Hold) -> Hold:

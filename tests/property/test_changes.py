@@ -146,3 +146,26 @@ def test_stopping_everything_is_always_a_de_escalation(
     if len(identities) == len(old.entries):
         assert judged.kind in {ChangeKind.NONE, ChangeKind.DE_ESCALATION}
     assert judged.approvals_needed == 0
+
+
+@often
+@given(changes(), own.DECISION_POLICIES)
+def test_every_approval_is_needed_by_a_rollout_and_only_for_its_own_entry(
+    change: tuple[RolloutDocument, RolloutDocument], policy: Policy
+) -> None:
+    old, new = change
+    judged = judge_change(old, new, policy, {PLATFORM: RELEASES}, NOW)
+
+    assert judged.approvals_needed == max(judged.needed_by.values(), default=0)
+    before = {entry.rollout: entry for entry in old.entries}
+    for rollout in judged.needed_by:
+        others = replace(
+            new,
+            entries=tuple(
+                before[rollout] if entry.rollout == rollout and rollout in before else entry
+                for entry in new.entries
+                if entry.rollout != rollout or rollout in before
+            ),
+        )
+        left = judge_change(old, others, policy, {PLATFORM: RELEASES}, NOW).needed_by
+        assert left == {each: n for each, n in judged.needed_by.items() if each != rollout}

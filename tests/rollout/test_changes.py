@@ -782,3 +782,13 @@ def test_the_server_widens_by_itself_only_along_the_ramp(
     change = Change(kind=kind, approvals_needed=approvals)
 
     assert happens_by_itself(change, a_policy(), rollbacks_today=0) is allowed
+
+
+def test_an_approval_is_needed_by_the_rollout_that_widens() -> None:
+    wider = of(a_rollout(position=3))
+
+    change = judged(FIRST, wider)
+
+    assert change.approvals_needed > 0
+    assert change.needed_by == {wider.entries[0].rollout: change.approvals_needed}
+    assert judged(FIRST, PAUSED).needed_by == {}

@@ -11,6 +11,7 @@ from packaging.version import Version
 from rollout.documents import (
     check_against_policy,
     check_hold,
+    digest_of,
     parse_audience,
     parse_ladder,
     parse_policy,
@@ -23,7 +24,7 @@ from rollout.documents import (
     render_policy,
 )
 from rollout.errors import DocumentError
-from rollout.model import Audience, Hold, RolloutDocument
+from rollout.model import Audience, Hold, RolloutDocument, RolloutId, RolloutState
 from tests.builders import (
     LADDER,
     a_hold,
@@ -154,3 +155,20 @@ def test_an_instant_is_written_in_whole_seconds_of_utc() -> None:
     issued = parse_policy(render_policy(policy)).issued
 
     assert issued == datetime(2025, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def test_the_digest_of_an_entry_differs_with_every_thing_that_it_says() -> None:
+    entry = an_entry()
+    said = [
+        entry,
+        replace(entry, version=Version("9.0")),
+        replace(entry, rollout=RolloutId("ro_other")),
+        replace(entry, state=RolloutState.PAUSED),
+        replace(entry, exposure_bp=1),
+        replace(entry, holdback_bp=1),
+        replace(entry, rings=(a_ring(exposure_bp=7),)),
+        replace(entry, holds=(a_hold(),)),
+    ]
+
+    assert len({digest_of(each) for each in said}) == len(said)
+    assert digest_of(entry) == digest_of(an_entry())
