@@ -120,7 +120,7 @@ def test_a_way_back_does_not_wait(world: World) -> None:
     bad = Version("2.2.0")
     back = replace(
         a_completed_entry(),
-        rollout=a_rollout().id,
+        rollout=None,
         state=RolloutState.ACTIVE,
         rollback=True,
         rings=(),
