@@ -22,6 +22,7 @@ from update_server.evidence.cuts import (
     next_cut,
 )
 from update_server.evidence.engine import advance
+from update_server.evidence.facts import Fact
 from update_server.evidence.findings import Finding
 from update_server.evidence.records import describe
 from update_server.evidence.settings import Settings
@@ -39,6 +40,8 @@ from update_server.service.study_codec import (
 from update_server.service.study_ports import StoredDecision, StoredStudy, StudyHead
 from update_server.service.study_register import StoredLog, StoredRegister
 
+FEW_FACTS: Final = 250
+
 Standing = tuple[str, str | None, tuple[str, ...]]
 """What is said of a rollout: the verdict, why there is none, and what the next step waits for."""
 
@@ -54,6 +57,8 @@ class _Held:
     settings: Settings
     standing: Standing | None
     idle_facts: int = -1  # with so many facts waiting there was nothing to do
+    bearings: Bearings | None = None
+    bearings_of: tuple[int, datetime] | None = None  # the app's generation, and the hour
 
 
 class Ticks:
@@ -112,18 +117,17 @@ def _load(stores: Stores, study: StoredStudy) -> _Held:
 
 def _tick(stores: Stores, study: StoredStudy, held: _Held, caught_up_to: datetime) -> bool:
     stretch = Stretch(origin=study.opened_at.timestamp(), speed=held.settings.speed)
-    waiting = stores.studies.facts(study.rollout, MOST_FACTS)
-    pending = [decode_fact(body) for _, body in waiting]
-    cut = next_cut(held.state, held.settings, pending, stretch.instant(caught_up_to))
-    if cut is None:
-        held.idle_facts = len(waiting)
+    taken = _next(stores, study, held, stretch.instant(caught_up_to))
+    if taken.cut is None:
+        held.idle_facts = len(taken.facts)
         return False
-    bearings = bearings_of(stores, study, stretch.back(cut.now))
+    cut = taken.cut
+    bearings = _bearings(stores, study, held, stretch.back(cut.now))
     register = StoredRegister(stores.registers, study.rollout)
     log = StoredLog(stores.studies, study.rollout)
     judgement = advance(
         held.state,
-        pending[: cut.facts],
+        taken.facts[: cut.facts],
         register,
         log,
         held.settings,
@@ -132,11 +136,43 @@ def _tick(stores: Stores, study: StoredStudy, held: _Held, caught_up_to: datetim
         names=bearings.names,
     )
     register.flush()
-    stores.studies.drop_facts(study.rollout, [number for number, _ in waiting[: cut.facts]])
+    stores.studies.drop_facts(study.rollout, taken.numbers[: cut.facts])
     stores.studies.replace(replace(study, state=encode_state(held.state)), study.version)
     held.version, held.idle_facts = study.version + 1, -1
     _keep(stores, study, held, cut, judgement, bearings, log, stretch)
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Facts that wait, with their numbers, and how many of them are the next tick's."""
+
+    numbers: list[int]
+    facts: list[Fact]
+    cut: Cut | None
+
+
+def _next(stores: Stores, study: StoredStudy, held: _Held, caught_up_to: float) -> _Taken:
+    """Read no more than the next tick needs: there may be a long queue behind it."""
+    for limit in (FEW_FACTS, MOST_FACTS):
+        waiting = stores.studies.facts(study.rollout, limit)
+        facts = [decode_fact(body) for _, body in waiting]
+        cut = next_cut(held.state, held.settings, facts, caught_up_to)
+        # A tick ends where it does whatever comes after it, unless all that was read is in it.
+        if len(facts) < limit or (cut is not None and cut.facts < len(facts)):
+            break
+    return _Taken([number for number, _ in waiting], facts, cut)
+
+
+def _bearings(stores: Stores, study: StoredStudy, held: _Held, at: datetime) -> Bearings:
+    """Return what the world around the study is like; it changes with the app's generation."""
+    known_by = (
+        stores.apps.get(study.app).generation,
+        at.replace(minute=0, second=0, microsecond=0),
+    )
+    if held.bearings is None or held.bearings_of != known_by:
+        held.bearings, held.bearings_of = bearings_of(stores, study, at), known_by
+    return held.bearings
 
 
 def _keep(
