@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,13 +10,21 @@ import pytest
 from rollout.model import Actor, Audience, Rollout, RolloutId, Step
 from rollout.transitions import resume
 from tests.admin_world import APP, STABLE, World
-from update_server.evidence.facts import Fact, Paused, PlatformHeld, Resumed, StageOpened
+from update_server.evidence.facts import (
+    Fact,
+    Paused,
+    PlatformHeld,
+    Resumed,
+    StageOpened,
+    Unsuspended,
+)
 from update_server.evidence.settings import STANDARD, Settings
+from update_server.evidence.state import State
 from update_server.service.caller import AUTOMATIC
 from update_server.service.errors import ApprovalsMissingError
 from update_server.service.ports import NotFoundError
 from update_server.service.rollout_changes import record_change
-from update_server.service.study_codec import decode_fact, decode_settings
+from update_server.service.study_codec import decode_fact, decode_settings, encode_state
 from update_server.service.study_ports import StoredStudy
 
 
@@ -119,6 +128,38 @@ def test_a_resume_tells_what_is_waived(released: World) -> None:
 
     at = now.timestamp()
     assert facts(released, rollout)[-1] == Resumed(at=at, waived=(("abc", at + 3 * 86_400),))
+
+
+def test_an_operator_waives_signatures_for_some_time(released: World) -> None:
+    rollout = released.start("2.1.0")
+    control = released.services().control
+    control.pause(released.caller(), APP, rollout.id)
+    at = released.clock.now()
+
+    control.resume(released.caller(), APP, rollout.id, waived=["abc"], waived_for=timedelta(days=1))
+
+    resumed = facts(released, rollout)[-1]
+    assert isinstance(resumed, Resumed)
+    assert resumed.waived == (("abc", (at + timedelta(days=1)).timestamp()),)
+
+
+def test_a_resume_ends_the_suspension_of_a_rollout_that_is_not_paused(released: World) -> None:
+    rollout = released.start("2.1.0")
+    control = released.services().control
+    control.resume(released.caller(), APP, rollout.id)  # there is nothing to end
+    with released.database.transaction() as stores:
+        kept = stores.studies.get(rollout.id)
+        suspended = encode_state(State(suspended=True))
+        stores.studies.replace(replace(kept, state=suspended), kept.version)
+
+    same = control.resume(released.caller(), APP, rollout.id, reason="it was a proxy")
+
+    at = released.clock.now().timestamp()
+    assert facts(released, rollout)[1:] == [Unsuspended(at=at)]
+    assert same.revision == rollout.revision
+    with released.database.reading() as stores:
+        [record] = stores.audit.page(app=APP, before_seq=None, limit=1)
+    assert (record.action, record.reason) == ("rollout.unsuspend", "it was a proxy")
 
 
 @pytest.mark.parametrize("verb", ["pull", "supersede", "complete"])

@@ -171,16 +171,17 @@ def pause(session: Session, which: str | None, *, reason: str) -> int:
 
 @rollout.command("resume")
 @_which
+@option("--waive", multiple=True, metavar="SIGNATURE", help="Accept this crash for 14 days.")
 @_reason
 @remote
-def resume(session: Session, which: str | None, *, reason: str) -> int:
-    """End a pause.
+def resume(session: Session, which: str | None, *, waive: tuple[str, ...], reason: str) -> int:
+    """End a pause; or, where judging was suspended, judge again.
 
     Example: serinus rollout resume 2.1.0 --yes
     """
     found = find(session, which)
     session.console.confirm(f"resume {found['version']} in ring {found['ring']}?")
-    return _act(session, found, "resume", reason)
+    return _act(session, found, "resume", reason, waive=list(waive))
 
 
 @rollout.command("pull")
@@ -229,6 +230,10 @@ def _act(
     path = app_path(session.app, "rollouts", found["id"], verb)
     changed = session.api.post(path, request, headers)
     if changed["revision"] == found["revision"]:
+        if verb == "resume" and found["verdict"] == "suspend":
+            session.console.say(f"{found['version']} is judged again")
+            session.console.document(changed)
+            return 0
         session.console.say(f"{found['version']} was {changed['state']} already")
         session.console.document(changed)
         return NOTHING_TO_DO

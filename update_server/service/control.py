@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from packaging.version import Version
 
@@ -33,10 +33,16 @@ from update_server.service.errors import (
     RevisionError,
     UnknownChannelError,
 )
+from update_server.service.memory import NO_WAIVERS, Waivers, end_suspension
 from update_server.service.ports import Clock, Database, Ids, Stores
 from update_server.service.reconcile import Reconciler
 from update_server.service.replacement import check_replacement, default_replacement_of
-from update_server.service.rollout_changes import is_soaked, record_change, record_start
+from update_server.service.rollout_changes import (
+    is_soaked,
+    record_change,
+    record_start,
+    record_unsuspended,
+)
 
 VERBS = ("promote", "pause", "resume", "pull")
 
@@ -152,14 +158,34 @@ class Control:
         *,
         reason: str = "",
         expected_revision: int | None = None,
+        waived: Iterable[str] = (),
+        waived_for: timedelta = timedelta(0),
     ) -> Rollout:
-        """End a pause. Raises as ``promote`` does."""
+        """End a pause; where there is none, the judge's suspension.
+
+        *waived* are crash signatures that are known and accepted for so long.
+        Raises as ``promote`` does.
+        """
+        now = self._clock.now()
 
         def resumed(rollout: Rollout, now: datetime) -> Rollout:
             return transitions.resume(rollout, now, reason)
 
         believed = self._expected(app, rollout_id, expected_revision)
-        return self._widen(caller, believed, "resume", resumed, override=False, reason=reason)
+        if believed.state is RolloutState.ACTIVE:
+            with self._database.transaction() as stores:
+                if end_suspension(stores, believed, now):
+                    record_unsuspended(stores, believed, now, caller.name, reason)
+            return believed
+        return self._widen(
+            caller,
+            believed,
+            "resume",
+            resumed,
+            override=False,
+            reason=reason,
+            waived=dict.fromkeys(waived, now + waived_for),
+        )
 
     def pause(
         self,
@@ -227,6 +253,7 @@ class Control:
         *,
         override: bool,
         reason: str,
+        waived: Waivers = NO_WAIVERS,
     ) -> Rollout:
         app, channel = believed.app, believed.channel
         with self._reconciler.widening(app, channel) as widening:
@@ -241,7 +268,15 @@ class Control:
                     # What is resumed is offered first; it is completed by the next reconcile.
                     if verb == "promote" and is_soaked(new, now):
                         new = _completed(new, now)
-                    record_change(stores, rollout, new, actor=caller.name, verb=verb, reason=reason)
+                    record_change(
+                        stores,
+                        rollout,
+                        new,
+                        actor=caller.name,
+                        verb=verb,
+                        reason=reason,
+                        waived=waived,
+                    )
                     after = widening.desired(stores, now)
                     check_approved(
                         after.judge(before, now),

@@ -12,13 +12,21 @@ from types import MappingProxyType
 from typing import Final
 
 from rollout.model import Actor, Rollout, RolloutState
-from update_server.evidence.facts import Fact, Paused, PlatformHeld, Resumed, StageOpened
+from update_server.evidence.facts import (
+    Fact,
+    Paused,
+    PlatformHeld,
+    Resumed,
+    StageOpened,
+    Unsuspended,
+)
 from update_server.evidence.settings import STANDARD, Settings
 from update_server.evidence.state import State
 from update_server.service.ports import NotFoundError, StoredHold, Stores
 from update_server.service.stretch import Stretch
 from update_server.service.study_codec import (
     decode_settings,
+    decode_state,
     encode_fact,
     encode_settings,
     encode_state,
@@ -72,6 +80,15 @@ def note_change(
     if old.state is RolloutState.ACTIVE and new.state is RolloutState.PAUSED:
         facts.append(Paused(at=at, automatic=new.paused_by is Actor.AUTOMATIC))
     _tell(stores, new, facts)
+
+
+def end_suspension(stores: Stores, rollout: Rollout, now: datetime) -> bool:
+    """Let a rollout be judged again that the judge refuses to judge; return whether it did."""
+    study = _study(stores, rollout)
+    if study is None or not decode_state(study.state).suspended:
+        return False
+    _tell(stores, rollout, [Unsuspended(at=_stretch(study).instant(now))])
+    return True
 
 
 def note_hold(stores: Stores, held: StoredHold) -> None:

@@ -62,6 +62,20 @@ def record_change(
     )
 
 
+def record_unsuspended(
+    stores: Stores, rollout: Rollout, now: datetime, actor: str, reason: str
+) -> None:
+    """Note who ended the judge's suspension of a rollout, which stays as it is."""
+    stores.audit.append(
+        at=now,
+        actor=actor,
+        action="rollout.unsuspend",
+        app=rollout.app,
+        subject=rollout.id,
+        reason=reason,
+    )
+
+
 def is_soaked(rollout: Rollout, now: datetime) -> bool:
     """Whether *rollout* offers its release to everybody, and has for long enough."""
     at_end = rollout.position == len(rollout.ladder) - 1

@@ -35,6 +35,7 @@ MAX_SIGNING_BODY_BYTES: Final = 6 * 1024 * 1024  # targets (5 MB cap) and what g
 _LINE: Final = r"^[^\x00-\x1f\x7f]*$(?!\n)"
 _PARAGRAPH: Final = r"^[^\x00-\x08\x0b-\x1f\x7f]*$(?!\n)"
 _TEN_YEARS_SECONDS: Final = 315_360_000
+_LONGEST_WAIVER: Final = 14 * 86_400  # seconds; longer ones would be forgotten about
 
 Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_LINE)]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=_LINE)]
@@ -87,12 +88,17 @@ class StartRollout(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verb(msgspec.Struct, frozen=True, kw_only=True):
-    """``POST …/rollouts/{id}/promote|pause|resume|pull``."""
+    """``POST …/rollouts/{id}/promote|pause|resume|pull``.
+
+    ``waive``: crash signatures that are known and accepted for ``waive_seconds``.
+    """
 
     reason: Reason = ""
     ring: Line | None = None
     replacement: Word | None = None
     override: bool = False
+    waive: Annotated[list[Word], msgspec.Meta(max_length=64)] = []
+    waive_seconds: Annotated[int, msgspec.Meta(ge=1, le=_LONGEST_WAIVER)] = _LONGEST_WAIVER
 
 
 class HoldAudience(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

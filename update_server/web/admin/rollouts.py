@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final
 
 from flask import Blueprint, Response, request
@@ -119,7 +120,13 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     def post_resume(app: str, rollout: str) -> Response:
         def resume(caller: Caller, body: wire_admin.Verb, expected: int | None) -> Reply:
             resumed = services.control.resume(
-                caller, app, RolloutId(rollout), reason=body.reason, expected_revision=expected
+                caller,
+                app,
+                RolloutId(rollout),
+                reason=body.reason,
+                expected_revision=expected,
+                waived=body.waive,
+                waived_for=timedelta(seconds=body.waive_seconds),
             )
             return shown(resumed)
 
