@@ -74,12 +74,19 @@ class Digest:
         moved = {name: end for name, end in ends.items() if end != offsets[name]}
         done = Digested()
         if moved:
-            with self._database.transaction() as stores:
-                done, new = _absorb(stores, records)
-                self._studies.tell(stores, new)
-                for name, end in moved.items():
-                    stores.telemetry.put_checkpoint(Checkpoint(spool=name, offset_bytes=end))
+            done = self._take(records, moved)
         self._retire([name for name in names if name not in moved])
+        return done
+
+    def _take(self, records: Sequence[Contact | Event], ends: Mapping[str, int]) -> Digested:
+        # What it remembers of studies holds only if this is committed.
+        studies, self._studies = self._studies, WatchedStudies()
+        with self._database.transaction() as stores:
+            done, new = _absorb(stores, records)
+            studies.tell(stores, new)
+            for name, end in ends.items():
+                stores.telemetry.put_checkpoint(Checkpoint(spool=name, offset_bytes=end))
+        self._studies = studies
         return done
 
     def _read(

@@ -13,6 +13,7 @@ from update_server.evidence.settings import Settings
 from update_server.service.attribution import Attribution, Watched
 from update_server.service.crash_facts import known_signatures, sightings
 from update_server.service.forget import FORGET_KIND
+from update_server.service.outages import Outages
 from update_server.service.ports import Contact, Event, Stores
 from update_server.service.stretch import Stretch
 from update_server.service.study_codec import decode_settings, encode_fact
@@ -26,6 +27,7 @@ class WatchedStudies:
         self._settings: dict[RolloutId, Settings] = {}
         self._published_at: dict[tuple[str, str], Mapping[str, float]] = {}
         self._signatures: dict[RolloutId, frozenset[str]] = {}
+        self._outages = Outages()
 
     def tell(self, stores: Stores, records: Sequence[Contact | Event]) -> None:
         """Bring histories up to date, and add the facts that *records* bear for each study.
@@ -50,8 +52,9 @@ class WatchedStudies:
         facts: dict[RolloutId, list[Fact]] = {}
         for rollout, fact in attribution.facts(records):
             facts.setdefault(rollout, []).append(fact)
-        for rollout, told in facts.items():
-            stores.studies.add_facts(rollout, [encode_fact(fact) for fact in told])
+        for study in studies:
+            told = self._outages.with_outages(stores, study, facts.get(study.rollout, []))
+            stores.studies.add_facts(study.rollout, [encode_fact(fact) for fact in told])
         for install in _forgotten(records):
             stores.studies.forget_install(app, install)
             stores.histories.forget_install(app, install)
