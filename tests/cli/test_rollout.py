@@ -256,7 +256,23 @@ def test_a_pull_without_a_way_back_says_so(cli: Cli) -> None:
     told = "nobody is sent back: no completed version is a signed way back"
     assert told in asked
     assert told in done.out
-    assert told in cli.run("rollout", "show").out
+    shown = cli.run("rollout", "show")
+    assert told in shown.out
+    assert "no replacement: installs stay on it" in shown.out
+    assert cli.json("rollout", "show")["pull_plan"]["replacement"] is None
+
+
+def test_a_pulled_rollout_shows_what_becomes_of_its_installs(released: Cli) -> None:
+    assert released.json("rollout", "show")["pull_plan"] is None
+    released.run("rollout", "pull", "--confirm", "1.1.0")
+
+    shown = released.run("rollout", "show", "1.1.0").out
+
+    assert "replacement: 1.0.0\n" in shown
+    assert (
+        "0 offered, 0 downloaded, 0 installed, of which 0 replaced (0 by 1.0.0),"
+        " 0 still on it and 0 not heard from since the pull\n"
+    ) in shown
 
 
 def test_a_verb_that_does_not_fit_names_those_that_do(released: Cli) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from rollout.model import Arm, Rollout, RolloutId
+from rollout.versions import render_version
 from tests.fakes.state import Progress, State
 from update_server.service.ports import (
     AuditRecord,
@@ -23,6 +24,7 @@ from update_server.service.ports import (
     FunnelCell,
     Phase,
 )
+from update_server.service.pull_plan import PullCounts
 
 _STEPS = ("contacts", *Phase, "silent")
 
@@ -181,6 +183,39 @@ class FakeTelemetry:
         ]
         return sorted(cells, key=lambda cell: (cell.ring, cell.arm, _STEPS.index(cell.step)))
 
+    def pull_counts(self, pulled: Rollout) -> PullCounts:
+        keys = {key for rollout_id, key in self._state.progress if rollout_id == pulled.id}
+        for (app, key), last in self._state.contacts.items():
+            if (app, last.channel) == (pulled.app, pulled.channel) and _runs(last, pulled.version):
+                keys.add(key)
+        return sum((self._pull_count(pulled, key) for key in keys), PullCounts())
+
+    def _pull_count(self, pulled: Rollout, key: bytes) -> PullCounts:
+        """Return the count of a single install."""
+        one = self._state.progress.get((pulled.id, key))
+        last = self._state.contacts.get((pulled.app, key))
+        runs_it = last is not None and _runs(last, pulled.version)
+        steps = (one.steps if one else frozenset()) - {"contacts"}
+        if runs_it:
+            steps |= {Phase.APPLIED}
+        installed = bool(steps & {"applied", "launched", "healthy", "rolled_back"})
+        downloaded = installed or bool(steps & {"downloaded", "verified", "staged"})
+        told_later = one is not None and (last is None or last.at < one.last_at)
+        replaced = installed and not runs_it and (not told_later or "rolled_back" in steps)
+        heard = max([*([one.last_at] if one else []), *([last.at] if last else [])])
+        back = pulled.replacement
+        rolled_back = replaced and back is not None and last is not None and _runs(last, back)
+        still_on = installed and not replaced and heard >= pulled.changed_at
+        return PullCounts(
+            offered=int(bool(steps)),
+            downloaded=int(downloaded),
+            installed=int(installed),
+            replaced=int(replaced),
+            rolled_back=int(rolled_back),
+            still_on=int(still_on),
+            unreachable=int(installed and not replaced and not still_on),
+        )
+
     def versions(self, app: str) -> Sequence[tuple[str, str, str, int]]:
         counts = Counter(
             (last.channel, last.platform, last.version)
@@ -210,6 +245,10 @@ class FakeTelemetry:
         contacts = self._state.contacts.items()
         self._state.contacts = {k: one for k, one in contacts if one.at >= contacts_before}
         self._state.seen = {k: at for k, at in self._state.seen.items() if at >= events_before}
+
+
+def _runs(last: Contact, version: Version) -> bool:
+    return last.version == render_version(version)
 
 
 def _parsed(text: object) -> Version | None:

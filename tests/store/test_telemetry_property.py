@@ -1,6 +1,7 @@
 """Set by set, SQL counts what the fake counts one record at a time."""
 
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from rollout.model import Arm, RolloutId
+from rollout.model import Arm, Rollout, RolloutId, RolloutState
 from tests.fakes import FakeDatabase
 from tests.store.values import NOW, a_contact, a_rollout, an_app, an_event
 from update_server.service.ports import Contact, Database, Event, Phase
+from update_server.service.pull_plan import PullCounts
 from update_server.store import SqlDatabase
 
 ROLLOUTS = [
@@ -89,4 +91,23 @@ def after(database: Database, batches: list[tuple[list[Contact], list[Event]]]) 
             )
             for rollout in ROLLOUTS
         }
-        return new, funnels, stores.telemetry.versions("demo")
+        pulls = {rollout.id: stores.telemetry.pull_counts(pulled(rollout)) for rollout in ROLLOUTS}
+        for counts in pulls.values():
+            check_adds_up(counts)
+        return new, funnels, pulls, stores.telemetry.versions("demo")
+
+
+def pulled(rollout: Rollout) -> Rollout:
+    return replace(
+        rollout,
+        state=RolloutState.PULLED,
+        changed_at=NOW + timedelta(minutes=2),
+        replacement=Version("2.2.0") if rollout.version == Version("2.1.0") else None,
+    )
+
+
+def check_adds_up(counts: PullCounts) -> None:
+    """Assert that no install is lost, and none counted twice."""
+    assert counts.offered >= counts.downloaded >= counts.installed
+    assert counts.installed == counts.replaced + counts.still_on + counts.unreachable
+    assert counts.rolled_back <= counts.replaced

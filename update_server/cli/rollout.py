@@ -16,6 +16,7 @@ from update_server.cli.evidence import decisions, replay_file
 from update_server.cli.standing import (
     find,
     next_step,
+    plan_lines,
     soaking_until,
     tell,
     tell_next,
@@ -107,6 +108,8 @@ def show(session: Session, which: str | None) -> int:
     tell(session, found)
     if found["state"] == "pulled":
         session.console.print(where_to(found))
+        for line in plan_lines(found):
+            session.console.print(line)
     return 0
 
 

@@ -29,6 +29,19 @@ def where_to(found: Mapping[str, Any]) -> str:
     return f"nobody is sent back: {found['no_replacement']}"
 
 
+def plan_lines(found: Mapping[str, Any]) -> list[str]:
+    """Return in words what becomes of a pulled release's installs."""
+    plan = found["pull_plan"]
+    back = plan["replacement"]
+    gone = f"{plan['replaced']} replaced" + (f" ({plan['rolled_back']} by {back})" if back else "")
+    return [
+        f"replacement: {back}" if back else "no replacement: installs stay on it",
+        " ".join(f"{plan[step]} {step}," for step in ("offered", "downloaded", "installed"))
+        + f" of which {gone}, {plan['still_on']} still on it"
+        + f" and {plan['unreachable']} not heard from since the pull",
+    ]
+
+
 def soaking_until(found: Mapping[str, Any]) -> str | None:
     """Return in words until when the open step is to soak; None when it has."""
     soak_seconds = found["ladder"][found["position"]]["soak_seconds"]

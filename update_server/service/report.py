@@ -29,6 +29,7 @@ from update_server.service.ports import (
     StoredTarget,
     Stores,
 )
+from update_server.service.pull_plan import PullPlan
 from update_server.service.replacement import default_replacement_of
 from update_server.service.study_ports import StoredDecision
 
@@ -118,6 +119,18 @@ class Report:
             if rollout.state is RolloutState.PULLED:
                 return rollout.replacement
             return default_replacement_of(stores, rollout)
+
+    def pull_plan(self, app: str, rollout_id: RolloutId) -> PullPlan | None:
+        """Return what becomes of a pulled release's installs; None if it was not pulled.
+
+        Raises NotFoundError.
+        """
+        with self._database.reading() as stores:
+            rollout = stores.rollouts.get(app, rollout_id)
+            if rollout.state is not RolloutState.PULLED:
+                return None
+            counts = stores.telemetry.pull_counts(rollout)
+            return PullPlan(replacement=rollout.replacement, counts=counts)
 
     def live(self, app: str | None = None) -> Sequence[RolloutView]:
         """Return the rollouts that are active or paused, of all apps or of *app*."""

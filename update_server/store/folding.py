@@ -20,6 +20,17 @@ STEP_BITS: Mapping[str, int] = {name: 1 << place for place, name in enumerate(("
 LIFE = STEP_BITS[Phase.APPLIED] | STEP_BITS[Phase.LAUNCHED]
 """An install with one of these runs the version, so its silence means something."""
 
+INSTALLED = LIFE | STEP_BITS[Phase.HEALTHY] | STEP_BITS[Phase.ROLLED_BACK]
+"""An install with one of these has applied the version, whatever it runs now."""
+
+DOWNLOADED = (
+    INSTALLED | STEP_BITS[Phase.DOWNLOADED] | STEP_BITS[Phase.VERIFIED] | STEP_BITS[Phase.STAGED]
+)
+"""An install with one of these has downloaded the version."""
+
+OFFERED = DOWNLOADED | STEP_BITS[Phase.OFFERED] | STEP_BITS[Phase.FAILED]
+"""An install with one of these was offered the version."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Progress:

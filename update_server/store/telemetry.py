@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, and_, case, delete, func, literal, or_, select
 
 from rollout.model import Arm, Rollout, RolloutId
 from update_server.service.ports import Checkpoint, Contact, Event, FunnelCell
+from update_server.service.pull_plan import PullCounts
 from update_server.store.folding import LIFE, STEP_BITS, Known, Progress, fold, without_channel
+from update_server.store.pull_counts import has_step, pull_counts, with_contacts
 from update_server.store.rows import upsert
 from update_server.store.tables import (
     checkpoints,
@@ -190,22 +191,15 @@ class SqlTelemetry:
         ring = func.coalesce(progress.c.ring, literal("", literal_execute=True))
         arm = func.coalesce(progress.c.arm, literal(Arm.CANDIDATE.value, literal_execute=True))
         last_at = func.coalesce(contacts.c.at, progress.c.last_at)
-        silent = and_(arm != Arm.CONTROL, _has(LIFE), last_at < silent_before)
-        counted = {name: _has(bit) for name, bit in STEP_BITS.items()} | {"silent": silent}
+        silent = and_(arm != Arm.CONTROL, has_step(LIFE), last_at < silent_before)
+        counted = {name: has_step(bit) for name, bit in STEP_BITS.items()} | {"silent": silent}
         found = self._connection.execute(
             select(
                 ring.label("ring"),
                 arm.label("arm"),
                 *(func.sum(case((met, 1), else_=0)).label(n) for n, met in counted.items()),
             )
-            .select_from(progress)
-            .outerjoin(
-                contacts,
-                and_(
-                    contacts.c.app == progress.c.app,
-                    contacts.c.install_key == progress.c.install_key,
-                ),
-            )
+            .select_from(with_contacts())
             .where(progress.c.rollout == rollout.id)
             .group_by(ring, arm)
             .order_by(ring, arm)
@@ -221,6 +215,10 @@ class SqlTelemetry:
             for step in counted
             if getattr(row, step)
         ]
+
+    def pull_counts(self, pulled: Rollout) -> PullCounts:
+        """Return what became of the installs of a rollout, pulled at its last change."""
+        return pull_counts(self._connection, pulled)
 
     def versions(self, app: str) -> Sequence[tuple[str, str, str, int]]:
         """Return channel, platform, version and the number of installs last seen on it."""
@@ -243,10 +241,6 @@ class SqlTelemetry:
         self._connection.execute(
             delete(seen_events).where(seen_events.c.received_at < events_before)
         )
-
-
-def _has(bits: int) -> Any:
-    return progress.c.steps.op("&")(bits) != 0
 
 
 def _latest(batch: Sequence[Contact]) -> Collection[Contact]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.admin_world import World, a_registered_world
 from tests.web.admin.conftest import Ask
 from update_server.evidence.ladder import settings_to_json
 from update_server.evidence.settings import STANDARD
-from update_server.service.ports import Role, UnavailableError
+from update_server.service.ports import Contact, Role, UnavailableError
 from update_server.web.admin.app import create_app
 
 ROLLOUTS = "/v1/admin/apps/demo/rollouts"
@@ -75,7 +76,8 @@ def test_a_single_one_tells_what_lists_tell_and_where_a_pull_would_send_installs
     one = body_of(ask("GET", started, role=Role.VIEWER))
 
     listed = body_of(ask("GET", ROLLOUTS, role=Role.VIEWER))["items"][0]
-    assert one == listed | {"way_back": "2.0.0", "no_replacement": None}
+    told = {"way_back": "2.0.0", "no_replacement": None, "pull_plan": None}
+    assert one == listed | told
     assert body_of(ask("GET", "/v1/admin/rollouts", role=Role.VIEWER))["items"] == [listed]
 
 
@@ -111,6 +113,39 @@ def test_a_pull_without_a_way_back_says_so(ask: Ask, world: World) -> None:
 
     assert (body["replacement"], body["way_back"]) == (None, None)
     assert "no completed version" in body["no_replacement"]
+
+
+def test_a_pulled_rollout_tells_what_becomes_of_its_installs(
+    ask: Ask, started: str, world: World
+) -> None:
+    last = Contact(
+        app="demo",
+        install_key=b"1",
+        at=world.clock.now(),
+        channel="stable",
+        platform="linux-x86_64",
+        version="2.1.0",
+        action="stay",
+        reason="up_to_date",
+    )
+    contacts = [last, replace(last, install_key=b"2", at=last.at + timedelta(hours=1))]
+    with world.database.transaction() as stores:
+        stores.telemetry.absorb(contacts, [])
+    world.advance(60)
+    ask("POST", f"{started}/pull", json={"reason": "bad", "replacement": "2.0.0"})
+
+    plan = body_of(ask("GET", started, role=Role.VIEWER))["pull_plan"]
+
+    assert plan == {
+        "replacement": "2.0.0",
+        "offered": 2,
+        "downloaded": 2,
+        "installed": 2,
+        "replaced": 0,
+        "rolled_back": 0,
+        "still_on": 1,
+        "unreachable": 1,
+    }
 
 
 def test_an_illegal_verb_is_told_the_legal_ones(ask: Ask, started: str) -> None:

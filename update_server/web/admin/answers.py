@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from math import isfinite
 from typing import Any
@@ -27,6 +28,7 @@ from update_server.service.ports import (
     StoredTarget,
 )
 from update_server.service.publish import SigningView, Submitted
+from update_server.service.pull_plan import PullPlan
 from update_server.service.report import PlatformView, PolicyView, ReleaseView, RolloutView
 from update_server.service.study_ports import StoredDecision
 from update_server.web.wire import render_time
@@ -131,6 +133,14 @@ def rollout(value: RolloutView) -> JsonObject:
         ],
         **verdict(value.decision),
     }
+
+
+def pull_plan(value: PullPlan | None) -> JsonObject | None:
+    """Return what becomes of a pulled release's installs."""
+    if value is None:
+        return None
+    back = value.replacement
+    return {"replacement": None if back is None else str(back), **asdict(value.counts)}
 
 
 def verdict(value: StoredDecision | None) -> JsonObject:
