@@ -119,7 +119,7 @@ class JudgeWorld:
         silence = metric == Metric.SILENCE
         empty = fisher.empty_shares if silence else fisher.empty_outcomes
         process = self.process(metric, platform, empty)
-        counts = {
+        counts: dict[str, Any] = {
             "k_candidate": k_candidate,
             "k": k_candidate + k_control,
             "n_candidate": n_candidate,

@@ -80,8 +80,7 @@ def paused(
     """
     compared = _compared(told, metric)
     if ratio is not None and interval is not None:
-        often = "times the odds" if is_odds else "times as often"
-        compared += f", about {_times(ratio)} {often} ({_interval(interval)})"
+        compared += f", about {_times(ratio)} {_often(is_odds)} ({_interval(interval)})"
     did, counted = _did(metric), count(told.k_candidate)
     return (
         f"Paused {told.version} at ring {ring(told.ring)} after {hours(told.hours)}: {compared}. "
@@ -91,11 +90,13 @@ def paused(
     )
 
 
-def pulled(told: Told, metric: str, *, lower: float | None, replacement: str, margin: int) -> str:
+def pulled(
+    told: Told, metric: str, *, lower: float | None, is_odds: bool, replacement: str, margin: int
+) -> str:
     """Return the sentence of a pull; *lower* is the ratio's lower end, None for silence."""
     compared = _compared(told, metric)
     if lower is not None:
-        compared += f", at least {_times(lower)} times as often"
+        compared += f", at least {_times(lower)} {_often(is_odds)}"
     given = replacement or "the version before"
     return (
         f"Pulled {told.version} at ring {ring(told.ring)} after {hours(told.hours)}: {compared}. "
@@ -338,6 +339,10 @@ def e_value(log_e: float) -> str:
 
 def _times(value: float) -> str:
     return f"{value:,.0f}" if value >= _VERY_MANY else f"{value:.1f}"
+
+
+def _often(is_odds: bool) -> str:
+    return "times the odds" if is_odds else "times as often"
 
 
 def _interval(ends: tuple[float, float]) -> str:

@@ -101,7 +101,12 @@ def _against(
     if finding.verdict is Verdict.PULL:
         lower = interval[0] if interval else None
         return sentences.pulled(
-            told, metric.metric, lower=lower, replacement=names.replacement, margin=margin
+            told,
+            metric.metric,
+            lower=lower,
+            is_odds=metric.kind is Kind.OUTCOMES,
+            replacement=names.replacement,
+            margin=margin,
         )
     if metric.metric == Metric.SILENCE:
         told_so = sentences.silence(told)

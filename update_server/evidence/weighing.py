@@ -158,7 +158,7 @@ def log_e_of(kind: Kind, vectors: Sequence[Sequence[float]]) -> float:
             return log_e_silence(vectors[0])
         case Kind.EXCEEDANCE:
             return log_e_exceedance(vectors)
-        case Kind.BETS:
+        case _:
             return log_e_bets(vectors[0])
 
 
