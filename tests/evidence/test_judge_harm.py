@@ -371,9 +371,9 @@ def test_silent_installs_of_a_handful_of_networks_never_pull(metric: Metric) -> 
 
 def test_silence_of_hardly_any_install_does_not_pull() -> None:
     world = a_world()
-    world.cohort(110, 900, 1_000, 9_000, metric=Metric.SILENCE, times=6)
-    world.cohort(105, 900, 1_000, 9_000, metric=Metric.SILENCE, times=60)
-    world.set(pull_log_factor=1.0, alpha=0.5)
+    world.cohort(105, 900, 1_000, 9_000, metric=Metric.SILENCE, times=24)
+    weights = MappingProxyType({Metric.SILENCE: 1.0})
+    world.set(pull_log_factor=1.0, alpha=0.5, budget=0, pull_margin=1, weights=weights)
 
     judgement = world.judge()
 

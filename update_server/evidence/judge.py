@@ -207,7 +207,7 @@ def _tamper(case: _Case, against: Against) -> Tamper:
         if metric.metric in _PULLS:
             one, few = (without_networks(metric, vectors, entries, n) for n in (1, FEW_NETWORKS))
         false = margin(metric, vectors, entries, against.needed)
-        known = state.tamper[str(metric.metric)] = [against.log_e, false, one, few]
+        known = state.tamper[str(metric.metric)] = [against.log_e, float(false), one, few]
     return Tamper(int(known[1]), known[2], known[3])
 
 
