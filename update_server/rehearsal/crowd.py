@@ -101,7 +101,7 @@ class Crowd:
                 if kind is _Kind.CONTACT:
                     self._contact(virtual, at, documents[virtual.install.platform])
                 else:
-                    self._see(virtual, at)
+                    self._sign(virtual, at)
 
     def _push(self, at: float, kind: _Kind, virtual: Virtual) -> None:
         heapq.heappush(self._queue, (at, next(self._order), kind, self._stage, virtual))
@@ -135,8 +135,15 @@ class Crowd:
                 network=virtual.key,
             )
         )
-        if virtual.on_release:
-            self.facts.append(Session(at=at, install=virtual.key, on_release=True))
+
+    def _sign(self, virtual: Virtual, at: float) -> None:
+        self._see(virtual, at)
+        if virtual.on_release and virtual.launched_in != self._stage:
+            self._launch(virtual, at)
+
+    def _launch(self, virtual: Virtual, at: float) -> None:
+        virtual.launched_in = self._stage
+        self.facts.append(Session(at=at, install=virtual.key, on_release=True))
 
     def _show_life(self, virtual: Virtual, at: float) -> None:
         """Plan the check-ins after the first that can be told apart: at most two."""
@@ -166,7 +173,7 @@ class Crowd:
             virtual.bricked = True
             self.bricked += 1
             return
-        self.facts.append(Session(at=at, install=virtual.key, on_release=True))
+        self._launch(virtual, at)
         self.facts.append(Healthy(at=at, happened_at=at, install=virtual.key))
         if harmed:
             self._crash_after(at, _Kind.EXTRA_CRASH, virtual, self._extra_rate(virtual))

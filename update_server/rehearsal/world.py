@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from update_server.evidence.cuts import next_cut
+from update_server.evidence.cuts import MOST_FACTS, SETTLING_SECONDS, next_boundary, next_cut
+from update_server.evidence.design import cohort_size
 from update_server.evidence.engine import advance
 from update_server.evidence.facts import StageOpened
 from update_server.evidence.register import MemoryRegister
 from update_server.evidence.settings import DAY, HOUR, Settings
+from update_server.evidence.stages import STAGE_FACTS
 from update_server.evidence.state import MemoryLog, State
 from update_server.evidence.verdicts import Judgement, Names, NoVerdict, Verdict
 from update_server.evidence.weighing import log_e_total, platforms_of, weighted_metrics
@@ -133,7 +135,7 @@ class _World:
 
     def _judge(self) -> None:
         facts, state, settings = self._crowd.facts, self._state, self._settings
-        while self._ending is None:
+        while self._ending is None and self._may_cut():
             cut = next_cut(state, settings, facts, self._clock)
             if cut is None:
                 return
@@ -150,6 +152,14 @@ class _World:
                 names=_NAMES,
             )
             self._carry_out(self._judgement)
+
+    def _may_cut(self) -> bool:
+        """Whether a tick can be over; asking costs reading all facts that wait for it."""
+        state, facts = self._state, self._crowd.facts
+        if facts and isinstance(facts[-1], STAGE_FACTS):
+            return True
+        enough = min(MOST_FACTS, cohort_size(state.stage, self._settings))
+        return len(facts) >= enough or self._clock >= next_boundary(state) + SETTLING_SECONDS
 
     def _carry_out(self, judgement: Judgement) -> None:
         if judgement.record:

@@ -1,0 +1,162 @@
+"""The evidence to be expected, hour by hour, and when it is enough for a pause or a promotion.
+
+Sums last over the steps of a rollout, as the judge's do; what stop lines and the floor count is the
+step's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import log
+from typing import TypeVar
+
+from update_server.evidence.guards import LOG_GUARD
+from update_server.evidence.one_sample import log_e_above, log_e_floor
+from update_server.evidence.planner import mean_until_pass, mean_until_pause
+from update_server.evidence.settings import DAY, HOUR, Metric
+from update_server.rehearsal.information import MIXTURE_NATS, chance, of_labels
+from update_server.rehearsal.scene import Limit, Scene
+
+_AN_HOUR = HOUR / DAY
+_Key = TypeVar("_Key")
+
+STOP_LINE = "stop_line:"
+"""What the name of a stop line begins with, where a metric's could stand."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Accrual:
+    """Nats so far: against "no harm" by metric, and against each limit of a gate.
+
+    ``days`` is how long first events have been awaited, over all steps.
+    """
+
+    days: float = 0.0
+    harm: dict[str, float] = field(default_factory=dict)
+    gate: dict[Limit, float] = field(default_factory=dict)
+
+    def copy(self) -> Accrual:
+        """Return a copy that goes its own way."""
+        return replace(self, harm=dict(self.harm), gate=dict(self.gate))
+
+    def add_hour(self, scene: Scene, hour: int) -> None:
+        """Add what the step's *hour*, counted from 1, brings."""
+        if not scene.is_compared:
+            return
+        self._add_crashes(scene, scene.candidates(hour - 0.5))
+        self._add_outcomes(scene, hour)
+        self.days += _AN_HOUR
+
+    def _add_crashes(self, scene: Scene, installs: float) -> None:
+        fleet, ratio, r = scene.fleet, scene.harm.crash_ratio, scene.controls
+        until = self.days + _AN_HOUR
+        control = fleet.crashed(until) - fleet.crashed(self.days)
+        candidate = fleet.crashed(until, ratio) - fleet.crashed(self.days, ratio)
+        unlike = installs * of_labels(candidate, control, r)
+        _add(self.harm, str(Metric.CRASH), unlike if ratio > 1 else 0.0)
+        for margin in {gate.margin for gate in scene.plan.settings.gates}:
+            nats = installs * of_labels(candidate, control, r, margin) - unlike
+            _add(self.gate, (str(Metric.CRASH), margin), nats)
+
+    def _add_outcomes(self, scene: Scene, hour: int) -> None:
+        known = {}
+        for metric, window in (
+            (str(Metric.HEALTHY), scene.plan.settings.outcome_seconds),
+            (str(Metric.SILENCE), scene.window_seconds),
+        ):
+            known[metric] = scene.known(hour, window) - scene.known(hour - 1, window)
+        for metric, nats in scene.harm_nats.items():
+            _add(self.harm, metric, known[metric] * nats)
+        for limit, nats in scene.gate_nats.items():
+            _add(self.gate, limit, known[limit[0]] * nats)
+
+    # --- whether it is enough --------------------------------------------------------------
+
+    def cause_to_stop(self, scene: Scene, hour: int) -> str | None:
+        """Return the metric or stop line that pauses the rollout by then, if one does."""
+        settings, budget = scene.plan.settings, scene.plan.budget(scene.position)
+        for metric, nats in self.harm.items():
+            weight = settings.weights.get(metric, 0.0)
+            if not weight:
+                continue
+            needed = log(1 / (settings.alpha * weight))
+            if metric == Metric.CRASH:
+                # Each report that is taken for forged takes this much with it.
+                lost = budget * log(max(1.0, scene.harm.crash_ratio))
+                enough = nats >= mean_until_pause(needed) + lost
+            else:
+                window = _window(scene, metric)
+                bad = scene.known(hour, window) * scene.bricked
+                enough = nats >= needed + MIXTURE_NATS and bad > budget
+            if enough:
+                return metric
+        return _stop_line(scene, hour)
+
+    def lacks(self, scene: Scene, hour: int) -> tuple[str, ...]:
+        """Return what the step's gate lacks by then."""
+        if not scene.is_compared:
+            return ()
+        settings = scene.plan.settings
+        if scene.candidates(hour) < settings.minimum_installs:
+            return ("minimum_installs",)
+        needed = mean_until_pass(log(1 / settings.alpha_noninferiority))
+        short = [limit[0] for limit in limits_of(scene) if self.gate.get(limit, 0.0) < needed]
+        if str(Metric.CRASH) in short and _floor(scene, hour) >= needed:
+            short.remove(str(Metric.CRASH))
+        return tuple(short)
+
+    def chance_to_pass(self, scene: Scene, hour: int) -> dict[str, float]:
+        """Return, by metric, how likely its part of the gate is passed by then."""
+        settings = scene.plan.settings
+        needed = mean_until_pass(log(1 / settings.alpha_noninferiority))
+        if scene.candidates(hour) < settings.minimum_installs:
+            return {"minimum_installs": 0.0}
+        found = {
+            metric: chance(self.gate.get((metric, limit), 0.0), needed)
+            for metric, limit in limits_of(scene)
+        }
+        if _floor(scene, hour) >= needed:
+            found[str(Metric.CRASH)] = 1.0
+        return found
+
+
+def limits_of(scene: Scene) -> tuple[Limit, ...]:
+    """Return what the gate of the step has to rule out."""
+    gate = scene.plan.gate(scene.position)
+    return (
+        (str(Metric.CRASH), gate.margin),
+        (str(Metric.HEALTHY), gate.margin),
+        (str(Metric.SILENCE), gate.silence),
+    )
+
+
+def _floor(scene: Scene, hour: int) -> float:
+    """Return the evidence that candidates crash less than the floor, control or not."""
+    settings = scene.plan.settings
+    n = int(scene.known(hour, DAY))
+    k = round(n * scene.fleet.crashed(1, scene.harm.crash_ratio))
+    return log_e_floor(k, n, settings.floor_rate_a_day)
+
+
+def _stop_line(scene: Scene, hour: int) -> str | None:
+    settings, ceilings = scene.plan.settings, scene.plan.settings.ceilings
+    bricked, ratio = scene.bricked, scene.harm.crash_ratio
+    day, window = settings.outcome_seconds, scene.window_seconds
+    for name, seconds, share, ceiling in (
+        ("crashed", day, scene.fleet.crashed(1, ratio) * (1 - bricked), ceilings.crashed),
+        ("unhealthy", day, bricked, ceilings.unhealthy),
+        ("silent", window, bricked, ceilings.silent),
+    ):
+        n = int(scene.known(hour, seconds))
+        if share > ceiling and log_e_above(round(n * share), n, ceiling) >= LOG_GUARD:
+            return STOP_LINE + name
+    return None
+
+
+def _window(scene: Scene, metric: str) -> float:
+    is_silence = metric == Metric.SILENCE
+    return scene.window_seconds if is_silence else scene.plan.settings.outcome_seconds
+
+
+def _add(sums: dict[_Key, float], key: _Key, nats: float) -> None:
+    sums[key] = sums.get(key, 0.0) + nats

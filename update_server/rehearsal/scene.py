@@ -1,0 +1,134 @@
+"""One step of a ladder under formulas: who has entered by when, and what an outcome tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from update_server.evidence.settings import HOUR, Metric
+from update_server.rehearsal.fleet import Fleet
+from update_server.rehearsal.harm import Harm
+from update_server.rehearsal.information import (
+    of_gate,
+    of_outcomes,
+    of_silence,
+    of_silence_gate,
+)
+from update_server.rehearsal.plan import Plan
+
+# With everybody bricked the odds are infinite.
+_ALMOST_ALL = 1 - 1e-9
+
+Limit = tuple[str, float]
+"""A metric, and what its gate has to rule out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What is rehearsed, in one step of its ladder. Hours are since that step opened."""
+
+    plan: Plan
+    fleet: Fleet
+    harm: Harm
+    position: int
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether the step is a ring of groups."""
+        return self.plan.steps[self.position].exposure_bp is None
+
+    @cached_property
+    def share(self) -> float:
+        """The share of candidates."""
+        return self.plan.share(self.position)
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether the step has candidates and controls."""
+        return 0 < self.share < 1
+
+    @cached_property
+    def controls(self) -> float:
+        """Controls for each candidate."""
+        return self.plan.controls_per_candidate(self.position)
+
+    @property
+    def bricked(self) -> float:
+        """The share of candidates that is bricked."""
+        return min(self.harm.bricked_share, _ALMOST_ALL)
+
+    @cached_property
+    def unhealthy(self) -> float:
+        """The share of installs that show no health in time, with nothing wrong."""
+        return max(1e-6, self.fleet.unhealthy(self.plan.settings))
+
+    @cached_property
+    def window_seconds(self) -> float:
+        """The window after which an install is silent."""
+        return self.fleet.silence_seconds(self.plan.settings)
+
+    @cached_property
+    def unhealthy_candidates(self) -> float:
+        """The share of candidates that show no health in time.
+
+        Installs that update show it by starting the new version; those that were candidates before
+        are as any install.
+        """
+        before = max((self.plan.share(i) for i in range(self.position)), default=0.0)
+        old = min(1.0, before / self.share) if self.share else 0.0
+        return old * self.unhealthy + (1 - old) * self.bricked
+
+    @property
+    def most_exposed(self) -> float:
+        """How many installs may take the release in the end, with those of earlier steps."""
+        fleet = self.fleet
+        has_internal = any(step.exposure_bp is None for step in self.plan.steps[: self.position])
+        internal = fleet.internal if has_internal or self.is_internal else 0
+        return internal + (fleet.installs - internal) * self.share
+
+    def heard(self, hours: float) -> float:
+        """Return the share of installs that have checked in by then."""
+        return self.fleet.heard_of(hours * HOUR)
+
+    def candidates(self, hours: float) -> float:
+        """Return how many candidates have entered by then."""
+        return self.fleet.counted * self.share * self.heard(hours)
+
+    def known(self, hours: float, window_seconds: float) -> float:
+        """Return of how many candidates (or internal installs) an outcome is known by then.
+
+        In a comparison, a cohort waits until it is large enough, or old enough.
+        """
+        if self.is_internal:
+            return self.fleet.internal * self.heard(hours - window_seconds / HOUR)
+        settings, wait = self.plan.settings, 0.0
+        if self.is_compared:
+            size = settings.cohort_installs / min(self.share, 1 - self.share)
+            wait = settings.cohort_seconds * min(1.0, size / max(1.0, self.fleet.counted))
+        return self.candidates(hours - (window_seconds + wait) / HOUR)
+
+    @cached_property
+    def harm_nats(self) -> dict[str, float]:
+        """Nats against "no harm" for each candidate whose outcome is known, by metric."""
+        if not self.bricked:
+            return {}
+        sick, base = self.unhealthy_candidates, self.unhealthy
+        strata = self.fleet.silence(self.plan.settings)
+        return {
+            str(Metric.HEALTHY): of_outcomes(sick, base, self.controls) if sick > base else 0.0,
+            str(Metric.SILENCE): of_silence(strata, self.bricked, self.controls),
+        }
+
+    @cached_property
+    def gate_nats(self) -> dict[Limit, float]:
+        """Nats against the limits of this step's gate and later ones, for each known outcome."""
+        settings, found = self.plan.settings, {}
+        sick, base, r = self.unhealthy_candidates, self.unhealthy, self.controls
+        strata = self.fleet.silence(settings)
+        gate = self.plan.gate(self.position)
+        for later in (each for each in settings.gates if each.up_to_bp >= gate.up_to_bp):
+            found[str(Metric.HEALTHY), later.margin] = of_gate(sick, base, r, later.margin)
+            found[str(Metric.SILENCE), later.silence] = of_silence_gate(
+                strata, self.bricked, later.silence, r
+            )
+        return found
