@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from tests.fakes.access import FakeAccess
 from tests.fakes.evidence import FakeAudit, FakeTelemetry
+from tests.fakes.pending import FakePendingVerbs
 from tests.fakes.signatures import FakeSignatures
 from tests.fakes.state import State
 from tests.fakes.stores import FakeApps, FakeJournal, FakeReleases, FakeRollouts
@@ -31,6 +32,7 @@ class FakeStores:
         self.decisions = FakeDecisions(state)
         self.histories = FakeHistories(state)
         self.signatures = FakeSignatures(state)
+        self.pending = FakePendingVerbs(state)
 
 
 class FakeDatabase:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from rollout.model import Arm, Rollout
+from update_server.service.pending_ports import PendingVerb
 from update_server.service.ports import (
     ApiToken,
     App,
@@ -88,6 +89,7 @@ class State:
     decisions: dict[str, StoredDecision] = field(default_factory=dict)
     histories: dict[tuple[str, bytes], History] = field(default_factory=dict)
     sightings: dict[int, tuple[str, Sighting]] = field(default_factory=dict)
+    pending: dict[str, PendingVerb] = field(default_factory=dict)
 
     def copy(self, *, writable: bool) -> State:
         """Return a state that can change without changing this one."""

@@ -54,15 +54,17 @@ class SignerWorld:
         role: Role = Role.OPERATOR,
         app: str | None = APP,
         *,
+        token_id: str = "",
         revoked: bool = False,
         expired: bool = False,
     ) -> str:
-        token = f"srn_{name}"
+        token_id = token_id or f"tok_{name}"
+        token = token_id.replace("tok_", "srn_")
         now = self.clock.now()
         with self.database.transaction() as stores:
             stores.access.add_token(
                 ApiToken(
-                    id=f"tok_{name}",
+                    id=token_id,
                     sha256=hashlib.sha256(token.encode()).hexdigest(),
                     name=name,
                     role=role,
@@ -78,6 +80,30 @@ class SignerWorld:
         """Return the same world with a signer that has only its files."""
         signer = OnlineSigner(self.folder, self.database, self.clock)
         return replace(self, signer=signer)
+
+    def revoke(self, name: str) -> None:
+        """End the token of an operator."""
+        with self.database.transaction() as stores:
+            stores.access.revoke_token(f"tok_{name}", self.clock.now())
+
+    def ticket(
+        self,
+        document: RolloutDocument,
+        token: str,
+        rollout: RolloutId = ROLLOUT,
+        *,
+        based_on: int | None = None,
+    ) -> str:
+        """Return a ticket for *token*, by default upon the newest state."""
+        newest = self.signer.status(APP).timestamp_version
+        return self.signer.ticket(
+            APP,
+            document.channel,
+            render_rollout(document),
+            rollout,
+            token,
+            based_on=newest if based_on is None else based_on,
+        )
 
     def state(self) -> RepositoryState:
         metadata = self.signer.status(APP).metadata
@@ -100,7 +126,7 @@ class SignerWorld:
         newest = self.signer.status(APP).timestamp_version
         state = self.signer.sign_rollout(
             APP,
-            "stable",
+            document.channel,
             render_rollout(document),
             tokens,
             based_on=newest if based_on is None else based_on,

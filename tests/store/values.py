@@ -9,6 +9,7 @@ from typing import Any
 from packaging.version import Version
 
 from rollout.model import Arm, Audience, Hold, Rollout, RolloutId, RolloutState, Step
+from update_server.service.pending_ports import Approval, PendingVerb
 from update_server.service.ports import (
     ApiToken,
     App,
@@ -77,6 +78,27 @@ def a_hold(hold_id: str = "h1", *, audience: Audience | None = None, **changes: 
         reason="reports",
     )
     return replace(hold, **changes)
+
+
+def a_pending(pending_id: str = "pe_1", **changes: Any) -> PendingVerb:
+    pending = PendingVerb(
+        id=pending_id,
+        app="demo",
+        channel="stable",
+        rollout=ROLLOUT,
+        verb="promote",
+        version=Version("2.1.0"),
+        ring="1%",
+        revision=1,
+        entry="ab" * 32,
+        terms="",
+        needs=2,
+        reason="it is urgent",
+        asked_at=NOW,
+        expires_at=NOW + HOUR,
+        approvals=(Approval(by="ada (tk_1)", token_id="tk_1", ticket="srt_ticket"),),
+    )
+    return replace(pending, **changes)
 
 
 def a_release(**changes: Any) -> StoredRelease:

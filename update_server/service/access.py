@@ -7,6 +7,7 @@ request (``web.auth``).
 from __future__ import annotations
 
 import hmac
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -122,6 +123,20 @@ class Tokens:
 def is_live(token: ApiToken, now: datetime) -> bool:
     """Whether *token* is neither revoked nor expired."""
     return token.revoked_at is None and (token.expires_at is None or now < token.expires_at)
+
+
+def may_approve(token: ApiToken, app: str, now: datetime) -> bool:
+    """Whether *token* approves changes of *app* now."""
+    is_operator = allows(token.role, Role.OPERATOR) and token.app in {None, app}
+    return is_operator and is_live(token, now)
+
+
+def person_of(token: ApiToken) -> str:
+    """Return who is behind *token*: tokens of one name are one person's.
+
+    Spellings that look alike are one name, so that nobody is two by a space or a capital.
+    """
+    return " ".join(unicodedata.normalize("NFKC", token.name).casefold().split())
 
 
 class Groups:

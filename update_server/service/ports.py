@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 from packaging.version import Version
 
 from rollout.model import Arm, Hold, Rollout, RolloutId
+from update_server.service.pending_ports import PendingVerbs
 from update_server.service.pull_plan import PullCounts
 from update_server.service.signature_ports import Signatures
 from update_server.service.study_ports import Decisions, Histories, Registers, Studies
@@ -500,6 +501,8 @@ class Stores(Protocol):
     def histories(self) -> Histories: ...
     @property
     def signatures(self) -> Signatures: ...
+    @property
+    def pending(self) -> PendingVerbs: ...
 
 
 class Database(Protocol):
@@ -581,8 +584,9 @@ class SignedState:
 class Signer(Protocol):
     """The process that holds online keys. It raises SignerRefusedError, UnavailableError.
 
-    ``approvals`` are the bearer tokens of the operators who ask for a change: the signer
-    checks them against the stored hashes by itself and takes no web process's word. A
+    ``approvals`` are the bearer tokens of the operators who ask for a change, and tickets for
+    tokens that it was shown before: the signer checks them against the stored hashes, and its
+    own key, by itself and takes no web process's word. A
     de-escalation needs none, so recovery after a crash can always finish a pause or a pull;
     but what nobody is seen to ask for counts as automatic. ``based_on`` is the
     ``timestamp_version`` of the state that the caller composed the document from: when a
@@ -606,6 +610,18 @@ class Signer(Protocol):
         based_on: int,
         automatic: bool,
     ) -> SignedState: ...
+    # what stands for the token in the approvals of this one change, for an hour
+    def ticket(
+        self,
+        app: str,
+        channel: str,
+        document: bytes,
+        rollout: RolloutId,
+        approval: str,
+        *,
+        based_on: int,
+    ) -> str: ...
+    def withdraw(self, app: str, ticket: str) -> None: ...  # one that is none is withdrawn
     def refresh(self, app: str) -> SignedState: ...
     def status(self, app: str) -> SignedState: ...
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rollout.model import RolloutId
 from update_server.clock import SystemClock
 from update_server.service.ports import (
     Clock,
@@ -74,6 +75,32 @@ class SocketSigner:
             based_on=based_on,
             automatic=automatic,
         )
+
+    def ticket(
+        self,
+        app: str,
+        channel: str,
+        document: bytes,
+        rollout: RolloutId,
+        approval: str,
+        *,
+        based_on: int,
+    ) -> str:
+        """Have the token of one operator noted for a change that needs more of them."""
+        answer = self._ask(
+            "ticket",
+            app=app,
+            channel=channel,
+            document=document.decode(),
+            rollout=rollout,
+            approval=approval,
+            based_on=based_on,
+        )
+        return str(answer["ticket"])
+
+    def withdraw(self, app: str, ticket: str) -> None:
+        """Have a ticket count no more."""
+        self._ask("withdraw", app=app, ticket=ticket)
 
     def refresh(self, app: str) -> SignedState:
         """Have the short-lived roles signed again where they are due."""
@@ -198,6 +225,19 @@ def _perform(signer: Signer, request: Mapping[str, Any]) -> Mapping[str, Any]:
                     automatic=bool(request["automatic"]),
                 )
             )
+        case "ticket":
+            ticket = signer.ticket(
+                app,
+                str(request["channel"]),
+                str(request["document"]).encode(),
+                RolloutId(str(request["rollout"])),
+                str(request["approval"]),
+                based_on=int(request["based_on"]),
+            )
+            return {"ticket": ticket}
+        case "withdraw":
+            signer.withdraw(app, str(request["ticket"]))
+            return {}
         case "refresh":
             return _render(signer.refresh(app))
         case "status":

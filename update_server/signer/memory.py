@@ -16,8 +16,10 @@ from pathlib import Path
 
 from rollout.errors import RolloutError
 from rollout.history import History, parse_history, render_history
+from rollout.model import RolloutId
 from signing.errors import BadStateError
 from signing.state import RepositoryState, dump_state, load_state
+from update_server.signer.marks import Mark, Marks
 
 _FILE = "memory.json"
 
@@ -28,7 +30,8 @@ class Memory:
 
     ``known`` is the sha256 by path of every file that a release ever named, ``histories``
     what later changes of each channel are judged by, ``rollbacks`` when it signed rollbacks
-    that nobody was seen to ask for, in the last day at least.
+    that nobody was seen to ask for, in the last day at least. ``marks`` say, by channel, which
+    state changed each rollout last; ``withdrawn`` when tickets that were would have expired.
     """
 
     state: RepositoryState
@@ -37,6 +40,8 @@ class Memory:
     timestamp_version: int = 0
     histories: Mapping[str, History] = field(default_factory=dict)
     rollbacks: tuple[datetime, ...] = ()
+    marks: Mapping[str, Marks] = field(default_factory=dict)
+    withdrawn: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def recall(folder: Path, app: str) -> Memory:
@@ -60,6 +65,18 @@ def recall(folder: Path, app: str) -> Memory:
                 for channel, text in stored["histories"].items()
             },
             rollbacks=tuple(datetime.fromisoformat(at) for at in stored["rollbacks"]),
+            # Memories of before there were tickets have neither.
+            marks={
+                channel: {
+                    RolloutId(rollout): Mark(version=version, at=datetime.fromisoformat(at))
+                    for rollout, (version, at) in marks.items()
+                }
+                for channel, marks in stored.get("marks", {}).items()
+            },
+            withdrawn={
+                sha256: datetime.fromisoformat(at)
+                for sha256, at in stored.get("withdrawn", {}).items()
+            },
         )
     except FileNotFoundError:
         return Memory(state=RepositoryState(app=app))
@@ -79,6 +96,13 @@ def keep(folder: Path, memory: Memory) -> None:
             for channel, history in memory.histories.items()
         },
         "rollbacks": [at.isoformat() for at in memory.rollbacks],
+        "marks": {
+            channel: {
+                rollout: (mark.version, mark.at.isoformat()) for rollout, mark in marks.items()
+            }
+            for channel, marks in memory.marks.items()
+        },
+        "withdrawn": {sha256: at.isoformat() for sha256, at in memory.withdrawn.items()},
     }
     temporary = folder / f"{_FILE}.new"
     with temporary.open("wb") as handle:

@@ -3,7 +3,8 @@
 It never signs bytes that somebody hands it. It takes in offline-signed metadata after
 verifying it again, and rollout documents after comparing them with the last one *it* signed
 and with the signed policy. Whoever asks for more exposure must show operators' tokens, which
-it checks against the stored hashes by itself: no web process's word counts.
+it checks against the stored hashes by itself: no web process's word counts. Of an operator
+who was here before the others it is told by a ticket of its own (docs/adr/0013).
 
 It cannot know who asks. A narrowing change is signed without any token, or a pause could not
 be finished after a crash; so it takes one that no operator's token came with for an automatic
@@ -23,39 +24,52 @@ import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from securesystemslib.signer import Signer as KeySigner
 
-from rollout.changes import Act, Change, ChangeKind, happens_by_itself, judge_change
-from rollout.documents import parse_rollout, render_rollout
-from rollout.errors import BadNameError, RolloutError
+from rollout.changes import Act, judge_change
+from rollout.documents import digest_of
+from rollout.errors import BadNameError
 from rollout.history import History, history_after
-from rollout.model import Actor, Policy, RolloutDocument, RolloutId
+from rollout.model import Actor, RolloutId
 from rollout.names import check_app
-from signing.admit import CLOCK_SKEW, Admission, check_submission
+from signing.admit import Admission, check_submission
 from signing.errors import BadStateError, PlanError, SigningError, SubmissionError
 from signing.journal import dump_journal
 from signing.keys import load_signer, new_plain_key
 from signing.public_keys import render_key
 from signing.repository import OnlineSigners, plan, sign_rollout
+from update_server.service.pending_ports import LIFE
 from update_server.service.ports import (
     Clock,
     Database,
-    NotFoundError,
-    Role,
     SignedState,
     SignerRefusedError,
     UnavailableError,
 )
+from update_server.signer import tickets
+from update_server.signer.approvals import (
+    Approvals,
+    Shown,
+    check_approved,
+    check_kind,
+    operator_behind,
+)
 from update_server.signer.documents import SignedDocuments
+from update_server.signer.marks import mark_of, marks_after
 from update_server.signer.memory import Memory, keep, recall
+from update_server.signer.rules import (
+    allow_automatic,
+    allow_rollbacks,
+    check_base,
+    of_today,
+    parse,
+)
 
 _ONLINE_KEYS = ("rollout", "snapshot", "timestamp", "timestamp-standby")
-_MAY_APPROVE = frozenset({Role.OPERATOR, Role.ADMIN})
-_DAY = timedelta(days=1)
 
 
 class OnlineSigner:
@@ -130,23 +144,25 @@ class OnlineSigner:
         """
         with self._lock:
             memory = self._recall(app)
-            _check_base(memory, based_on)
+            check_base(memory, based_on)
             now = self._clock.now()
-            wanted = _parse(app, channel, document, now)
+            wanted = parse(app, channel, document, now)
             signed = SignedDocuments.read(memory.state)
             before, policy = signed.rollout(channel), signed.policy(channel)
             history = memory.histories.get(channel, History())
             change = judge_change(
                 before, wanted, policy, signed.releases(channel), now, history=history
             )
-            operators = self._operators(app, approvals, now)
+            marks = memory.marks.get(channel, {})
+            seen = self._seen(memory, channel, approvals, now)
             if automatic:
-                _allow_automatic(change, policy, memory, now)
+                allow_automatic(change, policy, memory, now)
             else:
-                _allow(change, len(operators))
-                if not operators:
-                    _allow_rollbacks(change, policy, memory, now)
-            by_itself = automatic or not operators
+                check_kind(change)
+                check_approved(change, wanted, seen, marks)
+                if not seen.people:
+                    allow_rollbacks(change, policy, memory, now)
+            by_itself = automatic or not seen.people
             after = history_after(
                 history,
                 before,
@@ -159,10 +175,82 @@ class OnlineSigner:
             memory = replace(
                 memory,
                 histories={**memory.histories, channel: after},
-                rollbacks=(*_of_today(memory, now), *(now for _ in range(rollbacks))),
+                rollbacks=(*of_today(memory, now), *(now for _ in range(rollbacks))),
+                marks={
+                    **memory.marks,
+                    channel: marks_after(marks, before, wanted, memory.timestamp_version + 1, now),
+                },
             )
             changed = sign_rollout(memory.state, document, self._online(app), now)
             return self._sign(memory, changed, {}, now)
+
+    def ticket(
+        self,
+        app: str,
+        channel: str,
+        document: bytes,
+        rollout: RolloutId,
+        approval: str,
+        *,
+        based_on: int,
+    ) -> str:
+        """Return what stands for the token *approval* when others have *document* signed.
+
+        It does so for what the document says of *rollout* alone, as long as nothing else
+        becomes of that rollout, the token is valid, and at most for ``LIFE``.
+
+        Raises:
+            SignerRefusedError: ``stale_base``, ``bad_document``, ``never``; the token is of no
+                operator (``approvals_missing``), or there is nothing to approve
+                (``no_ticket``).
+        """
+        with self._lock:
+            memory = self._recall(app)
+            check_base(memory, based_on)
+            now = self._clock.now()
+            wanted = parse(app, channel, document, now)
+            signed = SignedDocuments.read(memory.state)
+            change = judge_change(
+                signed.rollout(channel),
+                wanted,
+                signed.policy(channel),
+                signed.releases(channel),
+                now,
+                history=memory.histories.get(channel, History()),
+            )
+            check_kind(change)
+            needed = change.needed_by.get(rollout, 0)
+            if not needed:
+                raise SignerRefusedError("no_ticket", f"{rollout} needs nobody for this")
+            with self._database.reading() as stores:
+                token = operator_behind(stores, approval, app, now)
+            if token is None:
+                data = {"needed": needed, "given": 0}
+                detail = f"0 of {needed} operators approved: the token is of none"
+                raise SignerRefusedError("approvals_missing", detail, data)
+            ticket = tickets.Ticket(
+                id=tickets.new_id(),
+                app=app,
+                channel=channel,
+                rollout=rollout,
+                entry=next(digest_of(each) for each in wanted.entries if each.rollout == rollout),
+                mark=mark_of(memory.marks.get(channel, {}), rollout),
+                token_id=token.id,
+                expires_at=now.replace(microsecond=0) + LIFE,
+            )
+            return tickets.issue(self._ticket_key(app), ticket)
+
+    def withdraw(self, app: str, ticket: str) -> None:
+        """Let *ticket* count no more, whoever has kept it. One that is none is left alone."""
+        with self._lock:
+            memory = self._recall(app)
+            known = tickets.read(self._ticket_key(app), ticket)
+            now = self._clock.now()
+            if known is None or known.app != app or known.expires_at <= now:
+                return
+            kept = {sha256: at for sha256, at in memory.withdrawn.items() if at > now}
+            kept[known.sha256] = known.expires_at
+            keep(self._folder / app, replace(memory, withdrawn=kept))
 
     def refresh(self, app: str) -> SignedState:
         """Sign a new timestamp, and snapshot and rollout roles where they are due."""
@@ -176,23 +264,22 @@ class OnlineSigner:
 
     # --- rules ---------------------------------------------------------------------------
 
-    def _operators(self, app: str, approvals: Sequence[str], now: datetime) -> set[str]:
-        """Return the distinct operators behind the tokens *approvals*."""
-        found: set[str] = set()
-        if not approvals:
-            return found
+    def _seen(
+        self, memory: Memory, channel: str, approvals: Sequence[str], now: datetime
+    ) -> Approvals:
+        """Return whose *approvals* are, tokens and tickets."""
+        if not approvals:  # a pause must not wait for the database
+            return Approvals()
+        app = memory.state.app
+        shown = Shown(app=app, channel=channel, approvals=approvals)
         with self._database.reading() as stores:
-            for token in approvals:
-                try:
-                    known = stores.access.token_by_hash(hashlib.sha256(token.encode()).hexdigest())
-                except NotFoundError:
-                    continue
-                alive = known.revoked_at is None and (
-                    known.expires_at is None or known.expires_at > now
-                )
-                if alive and known.role in _MAY_APPROVE and known.app in {None, app}:
-                    found.add(known.name)
-        return found
+            return shown.check(stores, now, lambda: self._ticket_key(app), memory.withdrawn)
+
+    def _ticket_key(self, app: str) -> bytes:
+        try:
+            return tickets.key_in(self._folder / app)
+        except OSError as error:
+            raise SignerRefusedError("no_key", f"the ticket key of {app}: {error}") from error
 
     def _paused_by(self, app: str) -> Mapping[RolloutId, Actor]:
         """Return who paused the rollouts that are paused, says the database.
@@ -261,68 +348,6 @@ def _checked(app: str) -> str:
         return check_app(app)
     except BadNameError as error:
         raise SignerRefusedError("bad_name", str(error)) from error
-
-
-def _parse(app: str, channel: str, document: bytes, now: datetime) -> RolloutDocument:
-    try:
-        wanted = parse_rollout(document)
-    except RolloutError as error:
-        raise SignerRefusedError("bad_document", str(error)) from error
-    if (wanted.app, wanted.channel) != (app, channel):
-        raise SignerRefusedError("bad_document", f"it is of {wanted.app}/{wanted.channel}")
-    # What is not understood here might mean something to an agent of tomorrow.
-    if render_rollout(wanted) != document:
-        raise SignerRefusedError("bad_document", "it says more than is known here")
-    if wanted.issued > now + CLOCK_SKEW:
-        raise SignerRefusedError("bad_document", f"issued {wanted.issued} is in the future")
-    return wanted
-
-
-def _check_base(memory: Memory, based_on: int) -> None:
-    """Return if nothing was signed since the state that the asker looked at.
-
-    A process that stalled would otherwise undo what others had signed meanwhile.
-    """
-    if memory.timestamp_version > based_on:
-        raise SignerRefusedError(
-            "stale_base",
-            f"it follows state {based_on}, and {memory.timestamp_version} is signed already",
-            {"current": memory.timestamp_version},
-        )
-
-
-def _allow(change: Change, operators: int) -> None:
-    """Return if so many people may make *change* (the table of docs/trust.md, 7)."""
-    why = "; ".join(change.why)
-    if change.kind is ChangeKind.NEVER:
-        raise SignerRefusedError("never", f"this is never signed: {why}")
-    if operators < change.approvals_needed:
-        raise SignerRefusedError(
-            "approvals_missing",
-            f"{operators} of {change.approvals_needed} operators approved: {why}",
-            {"needed": change.approvals_needed, "given": operators},
-        )
-
-
-def _allow_automatic(change: Change, policy: Policy, memory: Memory, now: datetime) -> None:
-    """Return if the policy lets the server make *change* by itself."""
-    today = len(_of_today(memory, now))
-    if not happens_by_itself(change, policy, rollbacks_today=today):
-        why = "; ".join(change.why)
-        raise SignerRefusedError("not_automatic", f"the policy leaves this to people: {why}")
-
-
-def _allow_rollbacks(change: Change, policy: Policy, memory: Memory, now: datetime) -> None:
-    """Return if there may be so many rollbacks today that nobody is seen to ask for."""
-    wanted, today = change.acts.count(Act.ROLLBACK), len(_of_today(memory, now))
-    most = policy.automatic.max_rollbacks_per_day
-    if wanted and today + wanted > most:
-        detail = f"without an operator's token only {most} rollbacks a day are signed"
-        raise SignerRefusedError("not_automatic", detail)
-
-
-def _of_today(memory: Memory, now: datetime) -> tuple[datetime, ...]:
-    return tuple(at for at in memory.rollbacks if now - at < _DAY)
 
 
 def _named(admission: Admission) -> dict[str, str]:

@@ -15,6 +15,7 @@ from update_server.store.engine import READING, make_engine
 from update_server.store.errors import translated
 from update_server.store.histories import SqlHistories
 from update_server.store.journal import SqlJournal
+from update_server.store.pending import SqlPendingVerbs
 from update_server.store.registers import SqlRegisters
 from update_server.store.releases import SqlReleases
 from update_server.store.rollouts import SqlRollouts
@@ -39,6 +40,7 @@ class SqlStores:
         self.decisions = SqlDecisions(connection)
         self.histories = SqlHistories(connection)
         self.signatures = SqlSignatures(connection)
+        self.pending = SqlPendingVerbs(connection)
 
 
 class SqlDatabase:

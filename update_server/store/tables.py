@@ -116,6 +116,7 @@ rollouts = Table(
     Column("paused_by", Text),
     Column("reason", Text, nullable=False),
     Column("replacement", Text),
+    Column("first_for", Text),
     sqlite_autoincrement=True,
 )
 
@@ -136,6 +137,27 @@ holds = Table(
     Column("lifted_at", Instant),
     UniqueConstraint("app", "id"),
     sqlite_autoincrement=True,
+)
+
+# Verbs that wait for more people. Their rollout may not be there yet.
+pending_verbs = Table(
+    "pending_verbs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("app", Text, ForeignKey("apps.name"), nullable=False, index=True),
+    Column("channel", Text, nullable=False),
+    Column("rollout", Text, nullable=False),
+    Column("verb", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("ring", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("entry", Text, nullable=False),
+    Column("terms", Text, nullable=False),
+    Column("needs", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("approvals", Json, nullable=False),
 )
 
 journal = Table(
@@ -318,6 +340,7 @@ histories = Table(
     Column("early", LargeBinary, nullable=False),
     Column("seen", LargeBinary, nullable=False),
     Column("crashes", LargeBinary, nullable=False),
+    Column("taken_first", Told),
     PrimaryKeyConstraint("app", "install_key"),
     sqlite_with_rowid=False,
 )
