@@ -3,7 +3,7 @@
 #   make demo    the whole story on this machine       make test    all tests, both coverage floors
 #   make serve   run the server                        make check   format, lint, types, imports, docs
 #   make lock    choose newer dependencies             make clean   remove what these targets made
-#   make docs    write docs/cli.md from the help texts
+#   make docs    write docs/cli.md from the help texts make bench   measure what is promised
 #
 # ARGS passes arguments on: make demo ARGS="--headless --json", make test ARGS="-k pull -x".
 
@@ -22,7 +22,7 @@ EXACT := rollout/*,signing/*,client_agent/machine/*,update_server/crashes/*,upda
 # Settings of the caller's own Python and pip must not reach this project's.
 unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_PREFIX PIP_TARGET PIP_USER
 
-.PHONY: demo serve test check docs lock clean postgres
+.PHONY: demo serve test check docs bench bench-evidence lock clean postgres
 
 demo: $(STAMP)
 	@$(BIN)/serinus demo $(ARGS)
@@ -43,6 +43,12 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(if $(wildcard tests/test_docs.py),$(BIN)/pytest -q tests/test_docs.py)
+
+# JSON lines on stdout, progress on stderr; fails when a number misses its limit (benchmarks/README.md).
+bench: bench-evidence
+
+bench-evidence: $(STAMP)
+	@$(BIN)/python -m benchmarks.evidence $(ARGS)
 
 # The copy of the help texts; `check` compares it.
 docs: $(STAMP)

@@ -1,0 +1,1 @@
+"""Measurements of what the design pages promise. Nothing here is part of the programs."""

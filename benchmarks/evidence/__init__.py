@@ -1,0 +1,1 @@
+"""The acceptance numbers of the statistics, measured; see README.md one folder up."""
