@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from packaging.version import Version
 
-from rollout.model import Arm, RolloutState
+from rollout.model import Arm, RolloutId, RolloutState
 from signing.metadata import parse_timestamp
 from tests.admin_world import APP, World, a_released_world, a_world
 from tests.fakes.spool import FakeSpoolReader
 from tests.kill_switch import KilledError, KillSwitch
 from update_server.controller import (
     EXTEND_SECONDS,
+    JUDGE_SECONDS,
     LEAD_SECONDS,
+    SPOOLED_WITHIN,
     TIDY_SECONDS,
     Controller,
     Leadership,
 )
 from update_server.service.carry_out import Executor
-from update_server.service.digest import Digest
+from update_server.service.digest import Digest, Digested
 from update_server.service.fsck import Fsck
 from update_server.service.judge import Judge
 from update_server.service.ports import Contact, Role, UnavailableError
@@ -314,3 +318,82 @@ def test_it_works_until_it_is_told_to_stop(
     thread.join(20)
 
     assert not thread.is_alive()
+
+
+# --- judging ------------------------------------------------------------------------------
+
+
+@dataclass
+class Witness:
+    """A judge that only writes down what it is asked."""
+
+    asked: list[datetime] = field(default_factory=list)
+    hurries: bool = False
+
+    def studies(self) -> list[Any]:
+        return [SimpleNamespace(rollout="ro_1")]
+
+    def judge(self, _: Any, caught_up_to: datetime) -> None:
+        self.asked.append(caught_up_to)
+
+    def undone(self) -> list[Any]:
+        return []
+
+
+def watched(office: Office, **digested: Any) -> tuple[Controller, Witness]:
+    """Return a controller whose digest always tells the same, and its judge."""
+    controller, witness = office.controller(), Witness()
+    controller._judge = witness  # type: ignore[assignment]
+    controller._digest = SimpleNamespace(run=lambda: Digested(**digested))  # type: ignore[assignment]
+    return controller, witness
+
+
+def test_studies_are_judged_by_what_was_received_until_shortly_before(office: Office) -> None:
+    controller, witness = watched(office, contacts=1)
+
+    controller.round()
+
+    assert witness.asked == [office.world.clock.now() - SPOOLED_WITHIN]
+
+
+def test_while_spools_hold_more_no_time_has_passed_for_the_judge(office: Office) -> None:
+    controller, witness = watched(office, contacts=1, more=True)
+    for _ in range(3):
+        office.world.advance(60)
+        controller.round()
+
+    assert len(set(witness.asked)) == 1
+    assert witness.asked[0].year == 1
+
+
+@pytest.mark.parametrize(("hurries", "looks"), [(False, 2), (True, 4)])
+def test_without_news_studies_are_looked_at_now_and_then(
+    office: Office, hurries: bool, looks: int
+) -> None:
+    controller, witness = watched(office)
+    witness.hurries = hurries
+    for _ in range(4):
+        controller.round()
+        office.world.advance(JUDGE_SECONDS / 2)
+
+    assert len(witness.asked) == looks
+
+
+def test_a_study_that_cannot_be_read_keeps_no_other_from_being_judged(office: Office) -> None:
+    world = office.world
+    rollout = world.start("2.1.0")
+    with world.database.transaction() as stores:
+        study = stores.studies.get(rollout.id)
+        other = replace(study, rollout=RolloutId("ro_damaged"), state=b"no state", version=1)
+        stores.studies.add(other)
+        stores.studies.add_facts(other.rollout, [b"no fact"])
+
+    controller = office.controller()
+    controller.round()
+    world.advance(JUDGE_SECONDS)
+    controller.round()
+
+    with world.database.reading() as stores:
+        assert stores.studies.count_facts(rollout.id) == 0
+    assert [line for line in office.told if "ro_damaged" in line] == office.told
+    assert len(office.told) == 1
