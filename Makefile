@@ -3,7 +3,8 @@
 #   make demo    the whole story on this machine       make test    all tests, both coverage floors
 #   make serve   run the server                        make check   format, lint, types, imports, docs
 #   make lock    choose newer dependencies             make clean   remove what these targets made
-#   make docs    write docs/cli.md from the help texts make bench   measure what is promised
+#   make docs    write docs/cli.md from the help texts
+#   make bench   measure what is promised (benchmarks/README.md)
 #
 # ARGS passes arguments on: make demo ARGS="--headless --json", make test ARGS="-k pull -x".
 
@@ -44,7 +45,7 @@ check: $(STAMP)
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(if $(wildcard tests/test_docs.py),$(BIN)/pytest -q tests/test_docs.py)
 
-# JSON lines on stdout, progress on stderr; fails when a number misses its limit (benchmarks/README.md).
+# JSON lines on stdout, progress on stderr; it fails when a number misses its limit.
 bench: bench-evidence
 
 bench-evidence: $(STAMP)

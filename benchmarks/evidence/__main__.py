@@ -30,8 +30,9 @@ from benchmarks.evidence import (
     seven_metrics,
     silence,
     silence_engine,
+    study_agreement,
 )
-from benchmarks.evidence.line import Job, Line
+from benchmarks.evidence.line import Job, Line, measure
 
 PROCESSES = 2
 # Long jobs first, so that both processes end at about the same time.
@@ -50,14 +51,6 @@ SIDE_BY_SIDE = (
 )
 
 
-def measure(job: Job) -> tuple[str, list[Line]]:
-    """Return the name and the lines of one job, with the processor time it took."""
-    began = time.process_time()
-    lines = job.run()
-    seconds = time.process_time() - began
-    return job.name, [line.taking(seconds) for line in lines]
-
-
 def measured(wanted: Sequence[str]) -> Iterator[tuple[str, list[Line]]]:
     """Yield names and lines of the jobs that bear one of the words *wanted*, as they are done.
 
@@ -67,7 +60,7 @@ def measured(wanted: Sequence[str]) -> Iterator[tuple[str, list[Line]]]:
     def is_wanted(job: Job) -> bool:
         return not wanted or any(word in job.name for word in wanted)
 
-    yield from map(measure, agreement.jobs())
+    yield from map(measure, [*agreement.jobs(), *study_agreement.jobs()])
     jobs = [job for group in SIDE_BY_SIDE for job in group.jobs() if is_wanted(job)]
     # A fork would copy the locks of whatever threads numpy has started.
     with get_context("spawn").Pool(PROCESSES) as pool:

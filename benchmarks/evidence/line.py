@@ -6,6 +6,7 @@ Not here: what is measured (the files named after it) and how jobs are run (``__
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -75,6 +76,14 @@ class Job:
 
     name: str
     run: Callable[[], list[Line]]
+
+
+def measure(job: Job) -> tuple[str, list[Line]]:
+    """Return the name and the lines of one job, with the processor time it took."""
+    began = time.process_time()
+    lines = job.run()
+    seconds = time.process_time() - began
+    return job.name, [line.taking(seconds) for line in lines]
 
 
 def at_most(name: str, value: float, limit: float, *, n: int, seed: int | None = None) -> Line:
