@@ -1,4 +1,4 @@
-"""Whether one operator may ask for a change, before the signer is asked.
+"""Whether so many operators may ask for a change, before the signer is asked.
 
 The signer judges again by itself; looking first spares everybody a wish that must be taken
 back, and tells the operator what is missing in words.
@@ -14,14 +14,14 @@ from update_server.service.errors import (
 )
 
 
-def check_approved(change: Change, *, override: bool, reason: str, by_itself: bool = False) -> None:
-    """Return if one operator's word is enough for *change*; no word at all, where *by_itself*.
+def check_approved(change: Change, *, override: bool, reason: str, people: int = 1) -> None:
+    """Return if the word of so many *people* is enough for *change*; 0: the server itself.
 
     What leaves the signed ramp must be meant: it takes ``override`` and a reason.
 
     Raises:
         NeverAllowedError: The signed policy forbids it.
-        ApprovalsMissingError: It needs an override, or more than one operator.
+        ApprovalsMissingError: It needs an override, or more people.
         BadValueError: An override came without a reason.
     """
     if change.kind is ChangeKind.NEVER:
@@ -33,5 +33,5 @@ def check_approved(change: Change, *, override: bool, reason: str, by_itself: bo
             )
         if not reason.strip():
             raise BadValueError("reason", "what leaves the signed ramp needs a reason")
-    if change.approvals_needed > (0 if by_itself else 1):
+    if change.approvals_needed > people:
         raise ApprovalsMissingError(change.approvals_needed, change.why)

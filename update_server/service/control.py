@@ -18,10 +18,11 @@ from datetime import datetime, timedelta
 from packaging.version import Version
 
 from rollout import transitions
+from rollout.documents import render_ladder
 from rollout.errors import IllegalTransitionError
 from rollout.model import Actor, Rollout, RolloutId, RolloutState, Step
 from update_server.evidence.settings import Settings
-from update_server.service.approval import check_approved
+from update_server.service.asks import NOTHING_MORE, digest_of_terms
 from update_server.service.caller import AUTOMATIC, Caller
 from update_server.service.desired import Desired, documents_of, releases_of, rollouts_of
 from update_server.service.errors import (
@@ -43,6 +44,8 @@ from update_server.service.rollout_changes import (
     record_start,
     record_unsuspended,
 )
+from update_server.service.second_person import SecondPerson
+from update_server.service.study_codec import encode_settings
 
 VERBS = ("promote", "pause", "resume", "pull")
 
@@ -60,12 +63,14 @@ class Control:
         ids: Ids,
         *,
         reconciler: Reconciler,
+        second_person: SecondPerson,
         settle: Callable[[], None],
     ) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
         self._reconciler = reconciler
+        self._second = second_person
         self._settle = settle
 
     def start(
@@ -92,11 +97,16 @@ class Control:
             NotReleasedError, NotNewerError, UnknownChannelError, NotRegisteredError: As named.
             ConflictError: Somebody else changed the channel's rollouts meanwhile.
             ApprovalsMissingError, NeverAllowedError, BadValueError: See ``check_approved``.
+            PendingError: It waits for somebody else who asks for the very same.
             SignerRefusedError: The signer said no; nothing was started.
         """
         believed = self._channel(app, channel)
-        rollout_id = self._ids.rollout_id()
-        with self._reconciler.widening(app, channel) as widening:
+        said = _said(channel, version, ladder, ring, terms)
+        rollout_id = self._second.reserved(app, "start", said) or self._ids.rollout_id()
+        with (
+            self._reconciler.widening(app, channel) as widening,
+            self._second.asked(widening, caller, "start", reason, said) as asking,
+        ):
             now = self._clock.now()
             with self._database.transaction() as stores:
                 before = widening.desired(stores, now)
@@ -109,8 +119,8 @@ class Control:
                 record_start(stores, rollout, caller.name, terms)
                 after = widening.desired(stores, now)
                 override = ladder is not None or ring is not None
-                check_approved(after.judge(before, now), override=override, reason=reason)
-            widening.bring_into_force(caller.secret)
+                asking.check(stores, rollout, before, after, now, override=override)
+            widening.bring_into_force(caller.secret, asking.tickets)
         return self._as_asked(rollout)
 
     def promote(
@@ -132,6 +142,7 @@ class Control:
             ConflictError, RevisionError: Somebody else changed it meanwhile, or before.
             IllegalVerbError: It cannot be promoted now.
             ApprovalsMissingError, NeverAllowedError: See ``check_approved``.
+            PendingError: It waits for somebody else who asks for the very same.
             BadValueError: An override came without a reason, whether it was needed or not.
             SignerRefusedError: The signer said no; the rollout is as it was.
         """
@@ -166,7 +177,7 @@ class Control:
         *waived* are crash signatures that are known and accepted for so long.
         Raises as ``promote`` does.
         """
-        now = self._clock.now()
+        now, waived = self._clock.now(), tuple(waived)
 
         def resumed(rollout: Rollout, now: datetime) -> Rollout:
             return transitions.resume(rollout, now, reason)
@@ -185,6 +196,7 @@ class Control:
             override=False,
             reason=reason,
             waived=dict.fromkeys(waived, now + waived_for),
+            terms=_said_of_waivers(waived, waived_for),
         )
 
     def pause(
@@ -254,9 +266,13 @@ class Control:
         override: bool,
         reason: str,
         waived: Waivers = NO_WAIVERS,
+        terms: str = NOTHING_MORE,
     ) -> Rollout:
         app, channel = believed.app, believed.channel
-        with self._reconciler.widening(app, channel) as widening:
+        with (
+            self._reconciler.widening(app, channel) as widening,
+            self._second.asked(widening, caller, verb, reason, terms) as asking,
+        ):
             now = self._clock.now()
             with self._database.transaction() as stores:
                 before = widening.desired(stores, now)
@@ -278,13 +294,8 @@ class Control:
                         waived=waived,
                     )
                     after = widening.desired(stores, now)
-                    check_approved(
-                        after.judge(before, now),
-                        override=override,
-                        reason=reason,
-                        by_itself=caller == AUTOMATIC,
-                    )
-            widening.bring_into_force(caller.secret)
+                    asking.check(stores, new, before, after, now, override=override)
+            widening.bring_into_force(caller.secret, asking.tickets)
         return self._as_asked(new)
 
     def _as_asked(self, asked: Rollout) -> Rollout:
@@ -380,6 +391,31 @@ def _check_startable(stores: Stores, before: Desired, version: Version) -> None:
     for rollout in before.rollouts:
         if rollout.state in _STANDING and rollout.version >= version:
             raise NotNewerError(version, rollout)
+
+
+def _said(
+    channel: str,
+    version: Version,
+    ladder: tuple[Step, ...] | None,
+    ring: str | None,
+    terms: Settings | None,
+) -> str:
+    """Return the digest of what a start asks for."""
+    return digest_of_terms(
+        {
+            "channel": channel,
+            "version": str(version),
+            "ladder": None if ladder is None else render_ladder(ladder),
+            "ring": ring,
+            "terms": None if terms is None else encode_settings(terms).decode(),
+        }
+    )
+
+
+def _said_of_waivers(waived: tuple[str, ...], waived_for: timedelta) -> str:
+    if not waived:
+        return NOTHING_MORE
+    return digest_of_terms({"waived": sorted(waived), "seconds": int(waived_for.total_seconds())})
 
 
 def _started(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from packaging.version import Version
 
 from rollout.model import Rollout
+from update_server.service.pending_ports import PendingVerb
 
 
 class ServiceError(Exception):
@@ -187,6 +188,22 @@ class ApprovalsMissingError(ServiceError):
         self.needed = needed
         self.why = list(why)
         self.hint = hint
+
+
+class PendingError(ApprovalsMissingError):
+    """The change needs more people: it was noted, and waits for them. Nothing was done."""
+
+    def __init__(self, pending: PendingVerb, why: Sequence[str]) -> None:
+        super().__init__(pending.needs, why)
+        self.pending = pending
+
+
+class TooManyPendingError(ServiceError):
+    """So many asks wait for a second person that one must be withdrawn first."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} asks wait for a second person already: withdraw one first")
+        self.limit = limit
 
 
 class NeverAllowedError(ServiceError):

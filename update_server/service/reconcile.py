@@ -17,6 +17,7 @@ from itertools import chain, repeat
 from typing import Final
 
 from rollout.documents import render_rollout
+from rollout.model import RolloutId
 from rollout.transitions import complete
 from update_server.service.caller import AUTOMATIC
 from update_server.service.desired import Desired, desired_for, rollouts_of
@@ -52,13 +53,25 @@ class Widening:
         self._lease.check(stores)
         return self._reconciler.desired(stores, self._lease.app, self._channel, now)
 
-    def bring_into_force(self, approval: str) -> None:
-        """Have what was recorded signed and published; *approval* is the operator's token.
+    def bring_into_force(self, approval: str, tickets: Sequence[str] = ()) -> None:
+        """Have what was recorded signed and published.
+
+        *approval* is the token of the operator who asks, *tickets* stand for others.
 
         Raises:
             SignerRefusedError: It was refused, and taken back.
         """
-        self._reconciler.enforce(self._lease, self._channel, (approval,))
+        self._reconciler.enforce(self._lease, self._channel, (approval, *tickets))
+
+    def ticket(self, wanted: Desired, rollout: RolloutId, approval: str) -> str:
+        """Return what stands for the token *approval* once others have *wanted* signed.
+
+        It is for what is wanted of *rollout* alone.
+
+        Raises:
+            SignerRefusedError: The signer gives none.
+        """
+        return self._reconciler.ticket(self._lease, wanted, rollout, approval)
 
 
 class Reconciler:
@@ -168,6 +181,21 @@ class Reconciler:
         except SignerRefusedError as refusal:
             if refusal.code in _JUDGED:
                 self._take_back(lease, channel, refusal, narrowing)
+            raise
+
+    def ticket(self, lease: Lease, wanted: Desired, rollout: RolloutId, approval: str) -> str:
+        """Have the signer note one operator's token; see ``Widening.ticket``."""
+        with self._database.reading() as stores:
+            lease.check(stores)
+            based_on = newest_version(stores, lease.app)
+        document = render_rollout(wanted.wanted)
+        try:
+            return self._signer.ticket(
+                lease.app, wanted.channel, document, rollout, approval, based_on=based_on
+            )
+        except SignerRefusedError as refusal:
+            if refusal.code == "stale_base":
+                raise LeaseLostError(lease.app, "somebody faster") from refusal
             raise
 
     def desired(self, stores: Stores, app: str, channel: str, now: datetime) -> Desired:

@@ -20,6 +20,7 @@ from update_server.service.reconcile import Reconciler
 from update_server.service.renew import Renewer
 from update_server.service.replays import Replays
 from update_server.service.report import Report
+from update_server.service.second_person import SecondPerson
 from update_server.service.states import SignedStates
 from update_server.service.uploads import Uploads
 
@@ -37,6 +38,7 @@ class AdminServices:
     uploads: Uploads
     publisher: Publisher
     control: Control
+    second_person: SecondPerson
     holds: Holds
     report: Report
     decisions: DecisionLog
@@ -73,6 +75,7 @@ def admin_services(
         states=states,
         next_check_in_seconds=next_check_in_seconds,
     )
+    second_person = SecondPerson(database, clock, ids, signer=signer)
     return AdminServices(
         apps=AppRegistry(database, signer, clock),
         tokens=Tokens(database, clock, ids),
@@ -84,8 +87,10 @@ def admin_services(
             clock,
             ids,
             reconciler=reconciler,
+            second_person=second_person,
             settle=lambda: wait(lease_seconds + _MARGIN_SECONDS),
         ),
+        second_person=second_person,
         holds=Holds(database, clock, ids, reconciler=reconciler),
         report=Report(database, clock, next_check_in_seconds=next_check_in_seconds),
         decisions=DecisionLog(database),
