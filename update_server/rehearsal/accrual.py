@@ -13,6 +13,7 @@ from typing import TypeVar
 from update_server.evidence.guards import LOG_GUARD
 from update_server.evidence.one_sample import log_e_above, log_e_floor
 from update_server.evidence.planner import mean_until_pass, mean_until_pause
+from update_server.evidence.ratio import MARGINS
 from update_server.evidence.settings import DAY, HOUR, Metric
 from update_server.rehearsal.information import MIXTURE_NATS, chance, of_labels
 from update_server.rehearsal.scene import Limit, Scene
@@ -54,7 +55,7 @@ class Accrual:
         candidate = fleet.crashed(until, ratio) - fleet.crashed(self.days, ratio)
         unlike = installs * of_labels(candidate, control, r)
         _add(self.harm, str(Metric.CRASH), unlike if ratio > 1 else 0.0)
-        for margin in {gate.margin for gate in scene.plan.settings.gates}:
+        for margin in MARGINS:
             nats = installs * of_labels(candidate, control, r, margin) - unlike
             _add(self.gate, (str(Metric.CRASH), margin), nats)
 

@@ -16,7 +16,6 @@ from update_server.rehearsal.harm import Harm
 from update_server.rehearsal.plan import Plan
 from update_server.rehearsal.scene import Scene
 
-LONGEST_HOURS = 90 * 24
 ODDS = 0.5
 """A gate is out of reach if it is less likely than this to pass in time, with nothing wrong."""
 
@@ -27,7 +26,7 @@ class Leg:
 
     ``hours`` from its opening until its gate is passed, None if it is not. ``chances`` are, by
     metric, how likely its part of the gate is passed by the time a person would be asked;
-    ``lacks`` what is short when the course ends here.
+    ``lacks`` what is short when the course ends here. ``accrual`` is the evidence at its opening.
     """
 
     position: int
@@ -36,6 +35,7 @@ class Leg:
     hours: float | None
     patience_hours: float
     chances: dict[str, float]
+    accrual: Accrual
     lacks: tuple[str, ...] = ()
 
     @property
@@ -75,6 +75,20 @@ def expected(plan: Plan, fleet: Fleet, harm: Harm) -> Course:
     return walk.course()
 
 
+def chances_of(scene: Scene, before: Accrual) -> dict[str, float]:
+    """Return how likely each part of a gate is passed before a person is asked.
+
+    *before* is the evidence when the step opens.
+    """
+    if not scene.is_compared:
+        return {}
+    accrual = before.copy()
+    hours = int(scene.plan.patience_seconds(scene.position) / HOUR)
+    for hour in range(1, hours + 1):
+        accrual.add_hour(scene, hour)
+    return accrual.chance_to_pass(scene, hours)
+
+
 class _Walk:
     def __init__(self, plan: Plan, fleet: Fleet, harm: Harm) -> None:
         self._plan, self._fleet, self._harm = plan, fleet, harm
@@ -94,7 +108,7 @@ class _Walk:
             self._completed = float(self._hour)
             self._expose(scene.most_exposed)
             return False
-        chances, opened = self._chances(scene), float(self._hour)
+        before, opened = self._accrual.copy(), float(self._hour)
         passed, lacks = self._pass(scene)
         self._legs.append(
             Leg(
@@ -103,7 +117,8 @@ class _Walk:
                 opened_hours=opened,
                 hours=passed,
                 patience_hours=self._plan.patience_seconds(position) / HOUR,
-                chances=chances,
+                chances=chances_of(scene, before),
+                accrual=before,
                 lacks=lacks,
             )
         )
@@ -133,21 +148,12 @@ class _Walk:
             crashed=crashed,
         )
 
-    def _chances(self, scene: Scene) -> dict[str, float]:
-        if not scene.is_compared:
-            return {}
-        accrual = self._accrual.copy()
-        hours = int(self._plan.patience_seconds(scene.position) / HOUR)
-        for hour in range(1, hours + 1):
-            accrual.add_hour(scene, hour)
-        return accrual.chance_to_pass(scene, hours)
-
     def _pass(self, scene: Scene) -> tuple[float | None, tuple[str, ...]]:
         """Return the hours until the step is left, and what is lacking if it is not."""
         step = self._plan.steps[scene.position]
         before = self._exposed
         more = max(0.0, scene.most_exposed - before)
-        for hour in range(1, LONGEST_HOURS - self._hour + 1):
+        for hour in range(1, self._plan.horizon_hours - self._hour + 1):
             self._accrual.add_hour(scene, hour)
             self._expose(before + more * scene.heard(hour), self._hour + hour)
             cause = self._accrual.cause_to_stop(scene, hour)
@@ -157,8 +163,8 @@ class _Walk:
             lacks = self._accrual.lacks(scene, hour)
             if not lacks and hour >= _watched_from(scene) + step.soak_seconds / HOUR:
                 return float(hour), ()
-        self._hour = LONGEST_HOURS
-        return None, self._accrual.lacks(scene, LONGEST_HOURS)
+        self._hour = self._plan.horizon_hours
+        return None, self._accrual.lacks(scene, self._plan.horizon_hours)
 
     def _expose(self, installs: float, at: float | None = None) -> None:
         more = installs - self._exposed
@@ -172,6 +178,9 @@ def _watched_from(scene: Scene) -> int:
     if not scene.is_compared:
         return 0
     hour = 0
-    while hour < LONGEST_HOURS and scene.candidates(hour) < scene.plan.settings.minimum_installs:
+    while (
+        hour < scene.plan.horizon_hours
+        and scene.candidates(hour) < scene.plan.settings.minimum_installs
+    ):
         hour += 1
     return hour

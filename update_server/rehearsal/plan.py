@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import ceil, fsum, inf
 
 from rollout.model import FULL_EXPOSURE_BP, Step
-from update_server.evidence.settings import Gate, Settings
+from update_server.evidence.settings import DAY, HOUR, Gate, Settings
+
+_MOST_DAYS = 90
+_AFTER = 1.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +46,9 @@ class Plan:
     def patience_seconds(self, position: int) -> float:
         """Return how long the step may take before a person is asked."""
         return max(self.settings.timeout_seconds, self.steps[position].soak_seconds)
+
+    @property
+    def horizon_hours(self) -> int:
+        """How long to rehearse: until every step has had the time that it may take."""
+        patience = fsum(self.patience_seconds(position) for position in range(len(self.steps)))
+        return ceil(min(_MOST_DAYS * DAY, _AFTER * patience) / HOUR)

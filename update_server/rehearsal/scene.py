@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from update_server.evidence.fisher import SHARES
+from update_server.evidence.ratio import MARGINS
 from update_server.evidence.settings import HOUR, Metric
 from update_server.rehearsal.fleet import Fleet
 from update_server.rehearsal.harm import Harm
@@ -121,14 +123,13 @@ class Scene:
 
     @cached_property
     def gate_nats(self) -> dict[Limit, float]:
-        """Nats against the limits of this step's gate and later ones, for each known outcome."""
-        settings, found = self.plan.settings, {}
+        """Nats against each limit that a gate can have, for each known outcome."""
         sick, base, r = self.unhealthy_candidates, self.unhealthy, self.controls
-        strata = self.fleet.silence(settings)
-        gate = self.plan.gate(self.position)
-        for later in (each for each in settings.gates if each.up_to_bp >= gate.up_to_bp):
-            found[str(Metric.HEALTHY), later.margin] = of_gate(sick, base, r, later.margin)
-            found[str(Metric.SILENCE), later.silence] = of_silence_gate(
-                strata, self.bricked, later.silence, r
-            )
+        strata = self.fleet.silence(self.plan.settings)
+        found = {
+            (str(Metric.HEALTHY), margin): of_gate(sick, base, r, margin) for margin in MARGINS
+        }
+        for share in SHARES:
+            nats = of_silence_gate(strata, self.bricked, share, r)
+            found[str(Metric.SILENCE), share] = nats
         return found

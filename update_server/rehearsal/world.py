@@ -16,7 +16,7 @@ from update_server.evidence.engine import advance
 from update_server.evidence.facts import StageOpened
 from update_server.evidence.register import MemoryRegister
 from update_server.evidence.settings import DAY, HOUR, Settings
-from update_server.evidence.stages import STAGE_FACTS
+from update_server.evidence.stages import STAGE_FACTS, StageFact
 from update_server.evidence.state import MemoryLog, State
 from update_server.evidence.verdicts import Judgement, Names, NoVerdict, Verdict
 from update_server.evidence.weighing import log_e_total, platforms_of, weighted_metrics
@@ -93,6 +93,7 @@ class _World:
         self._moments: list[Moment] = []
         self._passages: list[Passage] = []
         self._samples: list[Sample] = []
+        self._must_cut = False  # something that changes the stage is waiting
         self._next_sample_at = STARTED_AT + limits.sample_seconds
         self._open(self._steering.opened(STARTED_AT))
 
@@ -141,6 +142,8 @@ class _World:
                 return
             taken = facts[: cut.facts]
             del facts[: cut.facts]
+            if taken and isinstance(taken[0], STAGE_FACTS):
+                self._must_cut = False
             self._judgement = advance(
                 state,
                 taken,
@@ -156,7 +159,7 @@ class _World:
     def _may_cut(self) -> bool:
         """Whether a tick can be over; asking costs reading all facts that wait for it."""
         state, facts = self._state, self._crowd.facts
-        if facts and isinstance(facts[-1], STAGE_FACTS):
+        if self._must_cut:
             return True
         enough = min(MOST_FACTS, cohort_size(state.stage, self._settings))
         return len(facts) >= enough or self._clock >= next_boundary(state) + SETTLING_SECONDS
@@ -175,12 +178,11 @@ class _World:
             self._obey(judgement)
 
     def _obey(self, judgement: Judgement) -> None:
-        facts = self._crowd.facts
         match judgement.verdict:
             case Verdict.PROMOTE:
                 self._promote()
             case Verdict.PAUSE:
-                facts.append(self._steering.pause(self._clock))
+                self._tell(self._steering.pause(self._clock))
                 self._paused_at = self._clock
             case Verdict.PULL:
                 self._steering.pull(self._clock)
@@ -189,7 +191,7 @@ class _World:
                 self._ending = Ending.SUSPENDED
             case _:
                 if judgement.hold is not None:
-                    facts.append(self._steering.hold(judgement.hold, self._clock))
+                    self._tell(self._steering.hold(judgement.hold, self._clock))
 
     def _promote(self) -> None:
         self._passages.append(self._passage(ended=True))
@@ -197,8 +199,12 @@ class _World:
 
     def _open(self, stage: StageOpened) -> None:
         self._opened_hours = self._hours
-        self._crowd.facts.append(stage)
+        self._tell(stage)
         self._crowd.open_stage(stage.at, groups_only=stage.exposure_bp is None)
+
+    def _tell(self, fact: StageFact) -> None:
+        self._crowd.facts.append(fact)
+        self._must_cut = True
 
     # --- what is remembered --------------------------------------------------------------
 
