@@ -106,10 +106,21 @@ class World:
 
     def caller(self, role: Role = Role.OPERATOR, app: str | None = APP) -> Caller:
         """Return somebody with a real token of this role; the same one each time."""
-        name = f"{role}-{app}"
+        return self.person(f"{role}-{app}", role, app)
+
+    def person(
+        self,
+        name: str,
+        role: Role = Role.OPERATOR,
+        app: str | None = APP,
+        *,
+        expires_in_seconds: int | None = None,
+    ) -> Caller:
+        """Return somebody of this name with a real token; the same one each time."""
         if name not in self.secrets:
             root = Caller(name="test", token_id="")
-            token, secret = self.services().tokens.issue(root, name, role, app, None)
+            tokens = self.services().tokens
+            token, secret = tokens.issue(root, name, role, app, expires_in_seconds)
             self.secrets[name] = secret
         token = self.services().tokens.authenticate(self.secrets[name])
         return Caller(name=name, token_id=token.id, app=app, secret=self.secrets[name])
