@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from client_agent.values import Ban, State, VersionFailure
+from rollout.first import rollout_behind
 from rollout.model import Failure, Policy, RolloutDocument
 
 MAX_LIFTS = 3
@@ -68,7 +69,8 @@ def _retry_at(ban: Ban, count: int, policy: Policy, rollout: RolloutDocument | N
 def _is_issued_anew(ban: Ban, rollout: RolloutDocument | None) -> bool:
     if rollout is None:
         return False
+    banned_in = rollout_behind(ban.rollout)
     return any(
-        entry.version == ban.version and entry.rollout is not None and entry.rollout != ban.rollout
+        entry.version == ban.version and rollout_behind(entry.rollout) not in {None, banned_in}
         for entry in rollout.entries
     )

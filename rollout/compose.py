@@ -8,6 +8,7 @@ from datetime import datetime
 
 from packaging.version import Version
 
+from rollout.first import FIRST_RING, first_name
 from rollout.model import (
     FULL_EXPOSURE_BP,
     Audience,
@@ -117,7 +118,12 @@ def say_the_same(one: RolloutDocument | None, other: RolloutDocument) -> bool:
 
 
 def _room(rollout: Rollout) -> int:
-    return 2 if rollout.state is RolloutState.PULLED and rollout.replacement else 1
+    is_sent_back = rollout.state is RolloutState.PULLED and rollout.replacement
+    return 2 if is_sent_back or _takes_first(rollout) else 1
+
+
+def _takes_first(rollout: Rollout) -> bool:
+    return rollout.state is RolloutState.ACTIVE and rollout.first_for is not None
 
 
 def _entries(
@@ -137,6 +143,16 @@ def _entries(
         rings=shape.rings,
         holds=() if is_pulled else tuple(p.hold for p in holds if p.rollout in {None, rollout.id}),
     )
+    if rollout.first_for is not None and _takes_first(rollout):
+        first = replace(
+            entry,
+            rollout=first_name(rollout.id),
+            exposure_bp=FULL_EXPOSURE_BP,
+            holdback_bp=0,
+            rings=(OpenRing(name=FIRST_RING, exposure_bp=FULL_EXPOSURE_BP),),
+            from_versions=frozenset({rollout.first_for}),
+        )
+        return (first, entry)
     if not is_pulled or rollout.replacement is None or rollout.replacement in pulled:
         return (entry,)
     # Before the pulled entry and in the same document: nobody is left without a way.

@@ -360,7 +360,8 @@ class Rollout:
     ``position`` indexes ``ladder``: the step reached. ``revision`` grows by one with each
     change. ``replacement`` is where a pulled release's installs are sent, if anywhere.
     ``position_reached_at`` is when the present step was opened, or opened again by a resume.
-    ``paused_by`` outlasts the pause of a rollout that was superseded.
+    ``paused_by`` outlasts the pause of a rollout that was superseded. ``first_for`` is the bad
+    version whose installs are all offered this one at once, until the rollout is paused.
     """
 
     id: RolloutId
@@ -377,6 +378,7 @@ class Rollout:
     paused_by: Actor | None = None
     reason: str = ""
     replacement: Version | None = None
+    first_for: Version | None = None
 
     @property
     def step(self) -> Step:

@@ -86,11 +86,16 @@ def promote(rollout: Rollout, now: datetime, ring: str | None = None) -> Rollout
 
 
 def pause(rollout: Rollout, now: datetime, by: Actor, reason: str) -> Rollout:
-    """Return *rollout* offered to no further install; those on it keep it."""
+    """Return *rollout* offered to no further install; those on it keep it.
+
+    What is doubted is no cure: resumed, it takes nobody in first any more.
+    """
     if rollout.state is RolloutState.PAUSED:
         return rollout
     _check(rollout, "pause")
-    return _changed(rollout, now, state=RolloutState.PAUSED, paused_by=by, reason=reason)
+    return _changed(
+        rollout, now, state=RolloutState.PAUSED, paused_by=by, reason=reason, first_for=None
+    )
 
 
 def resume(rollout: Rollout, now: datetime, reason: str = "") -> Rollout:

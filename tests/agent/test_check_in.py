@@ -171,6 +171,12 @@ def test_a_ban_lifts_when_another_rollout_issues_the_version() -> None:
     assert retry_of(a_ban(), rollout=a_rollout("ro_again")) == START
 
 
+def test_a_ban_holds_for_first_installs_of_the_same_rollout_too() -> None:
+    assert retry_of(a_ban(rollout="ro_7k2mfirst"), rollout=a_rollout("ro_7k2m")) == FOR_EVER
+    assert retry_of(a_ban(rollout="ro_7k2m"), rollout=a_rollout("ro_7k2mfirst")) == FOR_EVER
+    assert retry_of(a_ban(rollout="ro_7k2m"), rollout=a_rollout("ro_8k2mfirst")) == START
+
+
 def test_the_fourth_ban_of_the_same_bytes_is_for_good() -> None:
     third = [a_ban(rollout=f"ro_{n}xxx") for n in range(3)]
 

@@ -43,6 +43,20 @@ def test_an_own_ladder_needs_a_reason(cli: Cli) -> None:
     assert (started["ring"], started["exposure_bp"]) == ("half", 5000)
 
 
+def test_a_mended_release_is_offered_first_to_installs_on_the_bad_one(cli: Cli) -> None:
+    cli.publish("1.0.0")
+    cli.publish("1.1.0")
+    cli.start("1.0.0")
+    cli.run("rollout", "pause", "--reason", "crashes")
+    mend = ("rollout", "start", "1.1.0", "--first-for", "1.0.0")
+
+    refused = cli.run(*mend, "--json", code=1)
+    started = cli.json(*mend, "--reason", "crashes")
+
+    assert (refused.error, refused.document["field"]) == ("bad_value", "reason")
+    assert (started["first_for"], started["ring"]) == ("1.0.0", "internal")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "place"),
     [

@@ -105,7 +105,7 @@ class FakeTelemetry:
         last = self._state.contacts.get(key)
         if last is None or last.at <= contact.at:
             self._state.contacts[key] = contact
-        if contact.rollout is None or contact.arm is None:
+        if contact.rollout is None:
             return
         steps = {"contacts"}
         rollout = self._state.rollouts.get(contact.rollout)
@@ -147,7 +147,7 @@ class FakeTelemetry:
         if isinstance(record, Contact) and (
             arm is None or (arm is Arm.CONTROL and record.arm is not Arm.CONTROL)
         ):
-            ring, arm = record.ring, record.arm
+            ring, arm = record.ring, record.arm or Arm.INTERNAL
         self._state.progress[key] = replace(
             old, ring=ring, arm=arm, steps=old.steps | steps, last_at=max(old.last_at, at)
         )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.version import Version
 
 from rollout.compose import MAX_ENTRIES, PlacedHold, document_for, kept_and_dropped
 from rollout.documents import check_against_policy, parse_rollout, render_rollout
 from rollout.errors import IllegalTransitionError
+from rollout.first import rollout_behind
 from rollout.model import Actor, Policy, Rollout, RolloutState, Step
 from rollout.transitions import (
     complete,
@@ -106,6 +109,9 @@ def channels(draw: st.DrawFn) -> tuple[Policy, list[Rollout], list[PlacedHold]]:
         older = own.OLDER[rollout.version]
         if rollout.state is RolloutState.PULLED and older and draw(st.booleans()):
             rollouts[index] = pull(rollout, NOW, "why", draw(st.sampled_from(older)))
+        if older and draw(st.booleans()):
+            bad: Version = draw(st.sampled_from(older))
+            rollouts[index] = replace(rollouts[index], first_for=bad)
     holds = [PlacedHold(hold=draw(own.holds()))] if draw(st.booleans()) else []
     return draw(own.policies()), rollouts, holds
 
@@ -139,4 +145,5 @@ def test_a_document_has_room_for_whatever_is_not_pulled(
 
     assert len(document.entries) <= MAX_ENTRIES
     assert all(rollout.state is RolloutState.PULLED for rollout in dropped)
-    assert {entry.rollout for entry in document.entries if entry.rollout} == {r.id for r in kept}
+    named = {rollout_behind(entry.rollout) for entry in document.entries if entry.rollout}
+    assert named == {rollout.id for rollout in kept}

@@ -363,3 +363,26 @@ def test_a_faster_clock_stretches_instants_ages_and_gaps() -> None:
     assert seen.crashes == 1  # the 14 days are 1.4 of ours
     assert crash.at - crash.happened_at == 3_000
     assert stretch.back(seen.at) == NOW
+
+
+# --- installs that are taken first -------------------------------------------------------
+
+
+def test_an_install_that_was_offered_it_first_enters_no_arm_later() -> None:
+    known: dict[bytes, History] = {}
+    first = a_contact(ring="first", arm=None, bucket=None)
+    later = a_contact(version="2.1.0", at=NOW + timedelta(hours=1))
+
+    for contact in (first, later):
+        (told,) = Attribution([a_study()], known).facts([contact])
+        assert isinstance(told[1], Session)
+
+    assert known[KEY].taken_first == ROLLOUT
+
+
+def test_in_the_next_rollout_it_is_an_install_like_any_other() -> None:
+    known = {KEY: History(first_at=T - 30 * DAY, check_ins=9, taken_first="ro_older")}
+
+    (told,) = Attribution([a_study()], known).facts([a_contact()])
+
+    assert isinstance(told[1], Seen)

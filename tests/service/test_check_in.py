@@ -7,10 +7,12 @@ from uuid import UUID
 import pytest
 from packaging.version import Version
 
+from rollout.first import FIRST_RING, first_name
 from rollout.model import (
     Action,
     Arm,
     Audience,
+    Entry,
     Hold,
     InstallId,
     MustReach,
@@ -412,3 +414,65 @@ def test_a_contact_says_that_a_hold_keeps_the_install(world: World) -> None:
 
     [contact] = world.contacts
     assert (contact.held, contact.rollout, contact.bucket) == (True, None, None)
+
+
+class TestInstallsThatAreTakenFirst:
+    """2.1.0 mends 2.0.5: whoever runs that is offered it, and compared with nobody."""
+
+    BAD = Version("2.0.5")
+
+    @pytest.fixture
+    def world(self) -> World:
+        world = a_world()
+        world.put_release(self.BAD, data=b"bad")
+        world.put_rollout(*self.entries())
+        world.refresh()
+        return world
+
+    def entries(self, **fields: object) -> tuple[Entry, ...]:
+        entry = replace(an_entry(), **fields)  # type: ignore[arg-type]
+        first = replace(
+            entry,
+            rollout=first_name(ROLLOUT),
+            exposure_bp=10_000,
+            rings=(OpenRing(name=FIRST_RING, exposure_bp=10_000),),
+            from_versions=frozenset({self.BAD}),
+        )
+        return first, entry, a_completed_entry()
+
+    def test_they_are_offered_it_whatever_their_bucket(self, world: World) -> None:
+        told = world.check_in(HIGH_BUCKET, version=self.BAD).assignment
+
+        assert (told.action, told.reason) == (Action.UPDATE, Reason.IN_RING)
+        assert (told.version, told.ring, told.rollout) == (V2, FIRST_RING, ROLLOUT)
+
+    def test_they_are_in_neither_arm(self, world: World) -> None:
+        for install in (HIGH_BUCKET, LOW_BUCKET):
+            world.check_in(install, version=self.BAD)
+
+        for contact in world.contacts:
+            assert (contact.rollout, contact.ring) == (ROLLOUT, FIRST_RING)
+            assert (contact.arm, contact.bucket, contact.held) == (None, None, False)
+
+    def test_the_token_names_the_rollout(self, world: World) -> None:
+        token = world.check_in(HIGH_BUCKET, version=self.BAD).token
+
+        secrets = world.tables.secrets
+        key = install_key(secrets.pepper, APP, HIGH_BUCKET)
+        read = check(secrets.tokens, token, app=APP, install_key=key, now=NOW)
+        assert read.rollout == rollout_number(ROLLOUT)
+
+    def test_others_are_in_the_arms_as_ever(self, world: World) -> None:
+        for install in (LOW_BUCKET, HIGH_BUCKET):
+            world.check_in(install)
+
+        assert [contact.arm for contact in world.contacts] == [Arm.CANDIDATE, Arm.CONTROL]
+        assert {contact.rollout for contact in world.contacts} == {ROLLOUT}
+
+    def test_a_hold_keeps_them(self, world: World) -> None:
+        hold = Hold(id="h1", title="t", link="https://status.example.org/h1", audience=Audience())
+        world.put_rollout(*self.entries(holds=(hold,)))
+        world.refresh()
+
+        assert world.check_in(HIGH_BUCKET, version=self.BAD).assignment.reason is Reason.HELD
+        assert world.contacts[-1].held

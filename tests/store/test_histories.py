@@ -15,6 +15,7 @@ FULL = History(
     early=tuple(1_764_566_400.1 + pi * n for n in range(10)),
     seen=tuple(1_764_999_999.9 + pi * n for n in range(11)),
     crashes=tuple(1_765_000_000.0 + n / 3 for n in range(10)),
+    taken_first="ro_7k2m",
 )
 
 

@@ -19,6 +19,7 @@ FULL = a_rollout(
     paused_by=Actor.AUTOMATIC,
     reason="crashes",
     replacement=Version("2.0.0"),
+    first_for=Version("2.0.5"),
 )
 
 

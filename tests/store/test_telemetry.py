@@ -371,3 +371,17 @@ def test_a_checkpoint_is_kept_until_it_is_forgotten(database: Database) -> None:
         stores.telemetry.forget_checkpoint("one-000001")
 
         assert stores.telemetry.checkpoint("one-000001") == 0
+
+
+def test_an_install_that_was_offered_it_first_counts_in_neither_arm(live: Database) -> None:
+    first = a_contact("1", ring="first", arm=None)
+    later = a_control("1", version="2.1.0", at=LATER)
+
+    absorb(live, first)
+    absorb(live, later, an_event("1", phase=Phase.HEALTHY))
+
+    assert funnel(live) == {
+        ("first", "internal", "contacts"): 1,
+        ("first", "internal", "offered"): 1,
+        ("first", "internal", "healthy"): 1,
+    }

@@ -50,6 +50,7 @@ rollout.add_command(replay_file)
     "--ladder", type=click.Path(path_type=Path, exists=True), help="TOML file: steps and rules."
 )
 @option("--ring", help="Open this ring at once instead of the first.")
+@option("--first-for", metavar="BAD", help="Offer it to all installs on this version at once.")
 @option("--reason", default="", help="Why; goes to the audit log.")
 @remote
 def start(
@@ -59,6 +60,7 @@ def start(
     channel: str | None,
     ladder: Path | None,
     ring: str | None,
+    first_for: str | None,
     reason: str,
 ) -> int:
     """Open a rollout of VERSION at the first ring of its ladder.
@@ -67,6 +69,9 @@ def start(
     outside it and needs a reason. The file says what else the release is judged by than the
     published rules, and has a table [[step]] for each step of an own ladder: docs/ladder.md.
 
+    With --first-for all installs on BAD, which was paused, or pulled without a replacement, are
+    offered it at once, until a pause. That goes outside the signed ramp too.
+
     Example: serinus rollout start 2.1.0 --app notes
     """
     request: dict[str, Any] = {"version": version, "channel": session.channel(channel)}
@@ -74,6 +79,8 @@ def start(
         request |= _read_ladder(ladder)
     if ring is not None:
         request["start_ring"] = ring
+    if first_for is not None:
+        request["first_for"] = first_for
     if reason:
         request["reason"] = reason
     started = session.api.post(app_path(session.app, "rollouts"), request)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -120,7 +120,10 @@ class Attribution:
         else:
             for study in studies:
                 yield study.rollout, _sign_of_life(study, contact, known)
-        self._remember(contact.install_key, with_check_in(known, contact.at.timestamp()))
+        seen = with_check_in(known, contact.at.timestamp())
+        if contact.rollout is not None and contact.arm is None:  # offered to it first
+            seen = replace(seen, taken_first=contact.rollout)
+        self._remember(contact.install_key, seen)
 
     # --- events --------------------------------------------------------------------------
 
@@ -225,7 +228,8 @@ def _sign_of_life(study: Watched, contact: Contact, known: History | None) -> Fa
     at = study.stretch.instant(contact.at)
     install = contact.install_key
     eligible = contact.rollout == study.rollout and contact.reason != Reason.STALE_SERVER
-    if not eligible or contact.arm is None or contact.bucket is None:
+    taken_first = known is not None and known.taken_first == study.rollout
+    if not eligible or taken_first or contact.arm is None or contact.bucket is None:
         return Session(at=at, install=install, on_release=contact.version == study.version)
     settings = study.settings
     return Seen(

@@ -17,6 +17,7 @@ from rollout.audience import slice_holds
 from rollout.bucket import bucket_of
 from rollout.decide import arm_of, decide
 from rollout.eligibility import why_not_allowed
+from rollout.first import FIRST_RING, is_first, rollout_behind
 from rollout.model import (
     Action,
     Arm,
@@ -76,7 +77,8 @@ class Answer:
 class Exposure:
     """The live rollout that concerns an install, and the arm that it is in there.
 
-    ``held``: it would be in one, if a hold did not keep it where it is.
+    ``held``: it would be in one, if a hold did not keep it where it is. An install that the
+    rollout is offered to first is in none: it has a ring, and no arm.
     """
 
     rollout: RolloutId | None = None
@@ -130,7 +132,9 @@ class CheckIns:
         if not self._tables.is_live(held):
             assignment = Assignment(action=Action.STAY, reason=Reason.STALE_SERVER)
         else:
-            assignment = self._at_its_rate(channel, assign(channel, install, now), check_in)
+            given = self._at_its_rate(channel, assign(channel, install, now), check_in)
+            # Installs need not know of entries: what they are told names the rollout itself.
+            assignment = replace(given, rollout=rollout_behind(given.rollout))
             exposure = exposure_of(channel, install)
         network = network_hash(secrets.pepper, app, address) if address else b""
         self._note(app, key, check_in, now, assignment, exposure, network)
@@ -264,6 +268,8 @@ def exposure_of(channel: ChannelTable | None, install: Install) -> Exposure:
             continue
         if install.version is not None and install.version > entry.version:
             continue
+        if entry.from_versions and install.version not in entry.from_versions:
+            continue
         if entry.state is RolloutState.PAUSED:
             return NOT_EXPOSED
         release = documents.releases.get(entry.version)
@@ -272,6 +278,8 @@ def exposure_of(channel: ChannelTable | None, install: Install) -> Exposure:
         if why_not_allowed(entry.version, documents, install) is not None:
             return NOT_EXPOSED
         ring, arm = arm_of(entry, release, install)
+        if arm is not None and is_first(entry):  # not at random, so compared with nothing
+            return Exposure(rollout=rollout_behind(entry.rollout), ring=FIRST_RING)
         if arm is None:
             is_held = any(slice_holds(hold.audience, install) for hold in entry.holds)
             return HELD if is_held else NOT_EXPOSED

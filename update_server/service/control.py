@@ -84,12 +84,15 @@ class Control:
         ring: str | None = None,
         reason: str = "",
         terms: Settings | None = None,
+        first_for: Version | None = None,
     ) -> Rollout:
         """Start a rollout, at the first step of the policy's ramp.
 
         A *ladder* of one's own, or a later *ring* to begin at, is an override in itself. The
         channel's first release begins at the last step of that ring.
         *terms* are what the rollout is judged by; None: as published.
+        *first_for* is a bad version whose installs are all offered this one at once; that is
+        an override too. It must be paused, or pulled without a replacement.
         Rollouts of older versions that are still on their way are superseded; one that
         offers its release to everybody is completed.
 
@@ -101,7 +104,7 @@ class Control:
             SignerRefusedError: The signer said no; nothing was started.
         """
         believed = self._channel(app, channel)
-        said = _said(channel, version, ladder, ring, terms)
+        said = _said(channel, version, ladder, ring, terms, first_for)
         rollout_id = self._second.reserved(app, "start", said) or self._ids.rollout_id()
         with (
             self._reconciler.widening(app, channel) as widening,
@@ -112,13 +115,16 @@ class Control:
                 before = widening.desired(stores, now)
                 _check_unchanged(believed, before.rollouts)
                 _check_startable(stores, before, version)
+                if first_for is not None:
+                    _check_bad(before.rollouts, first_for)
                 rollout = _started(rollout_id, before, version, ladder, ring, reason, now)
+                rollout = _taking_first(rollout, first_for)
                 for older in before.rollouts:
                     if older.state in _LIVE:
                         _make_way(stores, older, rollout, caller)
                 record_start(stores, rollout, caller.name, terms)
                 after = widening.desired(stores, now)
-                override = ladder is not None or ring is not None
+                override = any(own is not None for own in (ladder, ring, first_for))
                 asking.check(stores, rollout, before, after, now, override=override)
             widening.bring_into_force(caller.secret, asking.tickets)
         return self._as_asked(rollout)
@@ -393,12 +399,29 @@ def _check_startable(stores: Stores, before: Desired, version: Version) -> None:
             raise NotNewerError(version, rollout)
 
 
+def _check_bad(rollouts: Iterable[Rollout], version: Version) -> None:
+    """Return if the installs on *version* are on a bad release, and have no way back from it."""
+    for rollout in rollouts:
+        is_stuck = rollout.state is RolloutState.PULLED and rollout.replacement is None
+        if rollout.version == version and (rollout.state is RolloutState.PAUSED or is_stuck):
+            return
+    why = f"{version} is neither paused, nor pulled without a replacement"
+    raise BadValueError("first_for", why)
+
+
+def _taking_first(rollout: Rollout, first_for: Version | None) -> Rollout:
+    if first_for is not None and first_for >= rollout.version:
+        raise BadValueError("first_for", f"{first_for} is not older than {rollout.version}")
+    return replace(rollout, first_for=first_for)
+
+
 def _said(
     channel: str,
     version: Version,
     ladder: tuple[Step, ...] | None,
     ring: str | None,
     terms: Settings | None,
+    first_for: Version | None,
 ) -> str:
     """Return the digest of what a start asks for."""
     return digest_of_terms(
@@ -407,7 +430,8 @@ def _said(
             "version": str(version),
             "ladder": None if ladder is None else render_ladder(ladder),
             "ring": ring,
-            "terms": None if terms is None else encode_settings(terms).decode(),
+            "terms": None if terms is None else encode_settings(terms).hex(),
+            "first_for": None if first_for is None else str(first_for),
         }
     )
 

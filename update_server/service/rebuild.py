@@ -18,6 +18,7 @@ from packaging.version import Version
 from rollout.audience import is_general
 from rollout.compose import shape_at
 from rollout.documents import parse_policy, parse_rollout
+from rollout.first import is_first, rollout_behind
 from rollout.model import (
     Actor,
     Entry,
@@ -85,7 +86,9 @@ def _rebuild(database: Database, blobs: Blobs, app: str, now: datetime) -> None:
         for policy, document in _channels(contents):
             # Oldest first: the order of adding is the order of age.
             for entry in reversed(document.entries):
-                if entry.rollout is not None and entry.rollout not in known:
+                if entry.rollout is None or is_first(entry):
+                    continue
+                if entry.rollout not in known:
                     stores.rollouts.add(rollout_from(entry, document, policy))
             _ensure_holds(stores, document, now)
         stores.apps.bump(app)
@@ -116,6 +119,7 @@ def rollout_from(entry: Entry, document: RolloutDocument, policy: Policy) -> Rol
         paused_by=Actor.PERSON if entry.state is RolloutState.PAUSED else None,
         reason=_REASON,
         replacement=_replacement(entry, document),
+        first_for=_first_for(entry, document),
     )
 
 
@@ -144,6 +148,13 @@ def _replacement(entry: Entry, document: RolloutDocument) -> Version | None:
     for other in document.entries:
         if other.rollback and entry.version in other.from_versions:
             return other.version
+    return None
+
+
+def _first_for(entry: Entry, document: RolloutDocument) -> Version | None:
+    for other in document.entries:
+        if is_first(other) and rollout_behind(other.rollout) == entry.rollout:
+            return min(other.from_versions)
     return None
 
 
@@ -195,4 +206,5 @@ def _ensure_holds(stores: Stores, document: RolloutDocument, now: datetime) -> N
 
 
 def _takes_holds(entry: Entry) -> bool:
-    return not entry.rollback and entry.state is not RolloutState.PULLED
+    is_own = not entry.rollback and not is_first(entry)
+    return is_own and entry.state is not RolloutState.PULLED

@@ -107,7 +107,8 @@ class History:
     """What is known of an install before a study: for its age, stratum and usual gap.
 
     All are the server's instants, in Unix seconds and in order. ``early`` are the first ten
-    check-ins, ``seen`` the last eleven, ``crashes`` the last ten crashes.
+    check-ins, ``seen`` the last eleven, ``crashes`` the last ten crashes. ``taken_first`` is the
+    newest rollout that was offered to it first, and so not at random.
     """
 
     first_at: float
@@ -115,6 +116,7 @@ class History:
     early: tuple[float, ...] = ()
     seen: tuple[float, ...] = ()
     crashes: tuple[float, ...] = ()
+    taken_first: str | None = None
 
 
 # --- stores ------------------------------------------------------------------------------

@@ -105,11 +105,12 @@ def fold(
     """Return what *contacts* and *events* tell of each (rollout, install)."""
     folded: dict[tuple[RolloutId, bytes], Progress] = {}
     for contact in contacts:
-        if contact.rollout is None or contact.arm is None:
+        if contact.rollout is None:
             continue  # under a hold, or no rollout concerns it
         progress = _progress(folded, contact.rollout, contact, contact.at)
-        if progress.arm in {None, Arm.CONTROL} and progress.arm is not contact.arm:
-            progress.ring, progress.arm = contact.ring, contact.arm
+        arm = _counted_arm(contact)
+        if progress.arm in {None, Arm.CONTROL} and progress.arm is not arm:
+            progress.ring, progress.arm = contact.ring, arm
         progress.steps |= STEP_BITS["contacts"]
         if contact.action == Action.UPDATE and known.is_of(contact.rollout, contact.offered):
             progress.steps |= STEP_BITS[Phase.OFFERED]
@@ -121,6 +122,11 @@ def fold(
             progress = _progress(folded, rollout, event, event.received_at)
             progress.steps |= STEP_BITS[event.phase]
     return folded
+
+
+def _counted_arm(contact: Contact) -> Arm:
+    """Return where an install is counted: in neither arm, if it was offered the release first."""
+    return Arm.INTERNAL if contact.arm is None else contact.arm
 
 
 def _progress(

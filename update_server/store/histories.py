@@ -38,6 +38,7 @@ class SqlHistories:
                     early=_unpacked(row.early),
                     seen=_unpacked(row.seen),
                     crashes=_unpacked(row.crashes),
+                    taken_first=row.taken_first,
                 )
         return found
 
@@ -61,6 +62,7 @@ class SqlHistories:
                     "early": _packed(one.early),
                     "seen": _packed(one.seen),
                     "crashes": _packed(one.crashes),
+                    "taken_first": one.taken_first,
                 }
                 for key, one in changed.items()
             ],

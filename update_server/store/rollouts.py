@@ -119,6 +119,7 @@ def _columns(rollout: Rollout) -> dict[str, Any]:
         "paused_by": rollout.paused_by,
         "reason": rollout.reason,
         "replacement": None if rollout.replacement is None else str(rollout.replacement),
+        "first_for": None if rollout.first_for is None else str(rollout.first_for),
     }
 
 
@@ -138,6 +139,7 @@ def _rollout(row: Row[Any]) -> Rollout:
         paused_by=None if row.paused_by is None else Actor(row.paused_by),
         reason=row.reason,
         replacement=None if row.replacement is None else Version(row.replacement),
+        first_for=None if row.first_for is None else Version(row.first_for),
     )
 
 

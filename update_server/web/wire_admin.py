@@ -75,6 +75,7 @@ class StartRollout(msgspec.Struct, frozen=True, kw_only=True):
     """``POST …/rollouts``. ``ladder`` None: the one that the policy signs.
 
     ``terms``: what the rollout is judged by (``evidence.terms``); None: as published.
+    ``first_for``: a bad version whose installs are offered this one first, all of them.
     """
 
     version: Word
@@ -84,6 +85,7 @@ class StartRollout(msgspec.Struct, frozen=True, kw_only=True):
     )
     terms: dict[str, Any] | None = None
     start_ring: Line | None = None
+    first_for: Word | None = None
     reason: Reason = ""
 
 

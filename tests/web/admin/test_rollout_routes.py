@@ -148,6 +148,21 @@ def test_a_pulled_rollout_tells_what_becomes_of_its_installs(
     }
 
 
+def test_a_mended_release_is_offered_first_to_installs_on_the_bad_one(
+    ask: Ask, started: str, world: World
+) -> None:
+    world.publish("2.2.0")
+    ask("POST", f"{started}/pause", json={"reason": "crashes"})
+
+    wrong = start(ask, "2.2.0", first_for="2.0.0", reason="mends it")
+    odd = start(ask, "2.2.0", first_for="two", reason="mends it")
+    done = start(ask, "2.2.0", first_for="2.1.0", reason="mends it")
+
+    assert [response.status_code for response in (wrong, odd, done)] == [422, 400, 201]
+    assert {body_of(wrong)["field"], body_of(odd)["field"]} == {"first_for"}
+    assert body_of(done)["first_for"] == "2.1.0"
+
+
 def test_an_illegal_verb_is_told_the_legal_ones(ask: Ask, started: str) -> None:
     response = ask("POST", f"{started}/resume")
     assert response.status_code == 200  # it is active already

@@ -119,6 +119,7 @@ def rollout(value: RolloutView) -> JsonObject:
         "paused_by": None if it.paused_by is None else it.paused_by.value,
         "reason": it.reason,
         "replacement": None if it.replacement is None else str(it.replacement),
+        "first_for": None if it.first_for is None else str(it.first_for),
         "published": value.published,
         "legal": list(value.legal),
         "funnel": funnel(value.cells),

@@ -82,6 +82,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
                 ring=body.start_ring,
                 reason=body.reason,
                 terms=terms,
+                first_for=wire_admin.optional_version(body.first_for, "first_for"),
             )
             return shown(started, 201)
 
