@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,117 +9,23 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from rollout.model import Release
 from tests.cli import demo_builders as builders
-from tests.fakes import FakeClock
-from update_server.cli.console import Console
+from tests.cli.demo_stage import (
+    BAD,
+    NEWER,
+    OLDER,
+    EmptyStage,
+    a_cast,
+    a_program,
+    a_stage,
+    after_each_command,
+    put,
+)
 from update_server.cli.demo import ladder
-from update_server.cli.demo.cast import Cast
 from update_server.cli.demo.fleet import InstallFolder, Launch
-from update_server.cli.demo.programs import Program, run
-from update_server.cli.demo.roads import Observer, Outsider, Publisher
-from update_server.cli.demo.screen import Screen
 from update_server.cli.demo.stage import Settings, Stage
 from update_server.cli.demo.story import Story
 from update_server.cli.errors import CliError
-
-OLDER, NEWER, BAD = "1.0.0", "1.1.0", "1.1.1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScriptedPublisher(Publisher):
-    """Notes commands instead of running them, and does something to the installs after each."""
-
-    ran: list[tuple[str, ...]] = field(default_factory=list)
-    then: Callable[[tuple[str, ...]], None] = lambda _: None
-
-    def run(self, *arguments: str) -> dict[str, Any]:
-        self.ran.append(arguments)
-        self.then(arguments)
-        return {"id": "ro_7k2m"}
-
-
-class ScriptedOutsider(Outsider):
-    def __init__(self, offers: str | None) -> None:
-        super().__init__("http://127.0.0.1:1", "demo")
-        self._offers = offers
-
-    def check_in(self, request: Mapping[str, Any]) -> str | None:
-        assert request["install_id"]
-        return self._offers
-
-
-class ScriptedObserver(Observer):
-    def __init__(self, counts: Iterator[int]) -> None:
-        super().__init__("http://127.0.0.1:1", "srn_x", "demo")
-        self._counts = counts
-
-    def reached(self, rollout_id: str, phase: str) -> int:
-        assert (rollout_id, phase) == ("ro_7k2m", "offered")
-        return next(self._counts)
-
-
-class EmptyStage(Stage):
-    """A stage without processes, whose installs a test moves itself."""
-
-    offers: str | None = None
-    counts: Iterator[int] = iter(())
-
-    def signed(self, versions: Iterable[Version]) -> Mapping[Version, Release]:
-        found = builders.signed(OLDER, NEWER, BAD)
-        return {version: found[version] for version in versions if version in found}
-
-    def outsider(self) -> Outsider:
-        return ScriptedOutsider(self.offers)
-
-    def observer(self) -> Observer:
-        return ScriptedObserver(self.counts)
-
-
-def a_stage(tmp_path: Path, *, installs: int = 12) -> EmptyStage:
-    clock = FakeClock()
-    settings = Settings(folder=tmp_path, installs=installs, speed=100)
-    stage = EmptyStage(settings, Screen(Console(), clock.monotonic), clock)
-    stage.installs = tuple(
-        builders.an_install(tmp_path / "installs", number=number, internal=number == 1)
-        for number in range(1, installs + 1)
-    )
-    for install in stage.installs:
-        install_id = f"2f1c9a54-7b0e-4d3c-9a61-{install.number:012x}"
-        (install.root / "identity.json").write_text(f'{{"install_id": "{install_id}"}}')
-        put(install, OLDER)
-    return stage
-
-
-def put(install: InstallFolder, version: str, **state: Any) -> None:
-    if not list((install.root / "versions").glob(f"{version}-*")):
-        builders.put_version(install, version)
-    builders.put_state(install, current=version, **state)
-
-
-def after_each_command(stage: Stage, then: Callable[[tuple[str, ...]], None]) -> list[Any]:
-    publisher = ScriptedPublisher(
-        workspace=stage.publisher.workspace,
-        passphrase=stage.publisher.passphrase,
-        scratch=stage.publisher.scratch,
-        idle=stage.glance,
-        then=then,
-    )
-    stage.publisher = publisher
-    return publisher.ran
-
-
-def a_program(folder: Path, version: str) -> Program:
-    path = folder / version / "tool"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(builders.an_edition(version)[0]["bin/tool"][1])
-    path.chmod(0o755)
-    return Program(version=Version(version), path=path, says=run(path, "--version").output)
-
-
-def a_cast(tmp_path: Path) -> Cast:
-    older, newer, bad = (a_program(tmp_path / "programs", text) for text in (OLDER, NEWER, BAD))
-    return Cast(older=older, newer=newer, bad=bad, dies_by="SIGILL")
 
 
 def ring_of(stage: Stage, install: InstallFolder) -> str:
@@ -201,7 +105,7 @@ def test_a_pull_waits_for_the_reports_of_all_offers(tmp_path: Path) -> None:
     ran = after_each_command(stage, lambda _: None)
     stage.counts = iter([0, 0, 1])
     story = Story(stage, None)
-    story._start(a_cast(tmp_path).bad)
+    story._rollouts.start(a_cast(tmp_path).bad)
 
     story._pull(a_cast(tmp_path))
 
@@ -214,7 +118,7 @@ def after_pull(stage: EmptyStage, tmp_path: Path) -> Story:
         builders.put_status(install, stage.clock.now() + timedelta(seconds=1))
     after_each_command(stage, lambda _: None)
     story = Story(stage, None)
-    story._start(a_cast(tmp_path).bad)
+    story._rollouts.start(a_cast(tmp_path).bad)
     return story
 
 

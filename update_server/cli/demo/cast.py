@@ -1,4 +1,4 @@
-"""Who plays in the story: two published versions of a program, and one that is damaged."""
+"""Who plays in the story: two published versions of a program, and two that are broken."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from pathlib import Path
 from packaging.version import Version
 
 from update_server.cli.demo import programs
-from update_server.cli.demo.damage import write_damaged
+from update_server.cli.demo.damage import write_damaged, write_silent
 from update_server.cli.demo.programs import Program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """The program's versions. ``bad`` really crashes; ``dies_by`` is the signal's name."""
+    """The program's versions. ``bad`` really crashes; ``dies_by`` is the signal's name.
+
+    ``silent`` takes its agent down with it before anybody can be told.
+    """
 
     older: Program
     newer: Program
     bad: Program
     dies_by: str
+    silent: Program
 
     @property
     def versions(self) -> tuple[Version, ...]:
         """All versions, in order."""
-        return (self.older.version, self.newer.version, self.bad.version)
+        return tuple(p.version for p in (self.older, self.newer, self.bad, self.silent))
 
 
 def find_cast(folder: Path | None, into: Path) -> Cast:
@@ -37,9 +41,15 @@ def find_cast(folder: Path | None, into: Path) -> Cast:
         older, newer = programs.from_index(into)
     else:
         older, newer = programs.from_folder(folder.absolute())
-    third = programs.next_version(newer.version)
-    path = into / str(third) / newer.name
+    bad = _broken(newer, newer.version, into)
+    dies_by = write_damaged(newer.path, bad.path)
+    silent = _broken(newer, bad.version, into)
+    write_silent(silent.path)
+    return Cast(older=older, newer=newer, bad=bad, dies_by=dies_by, silent=silent)
+
+
+def _broken(newer: Program, after: Version, into: Path) -> Program:
+    version = programs.next_version(after)
+    path = into / str(version) / newer.name
     path.parent.mkdir(parents=True)
-    dies_by = write_damaged(newer.path, path)
-    bad = Program(version=third, path=path, says="")
-    return Cast(older=older, newer=newer, bad=bad, dies_by=dies_by)
+    return Program(version=version, path=path, says="")

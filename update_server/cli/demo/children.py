@@ -7,6 +7,7 @@ nothing behind. Start children from the main thread: the kernel means the thread
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -93,6 +94,12 @@ class Children:
                 status = child.process.returncode
                 words = child.last_words() or "it said nothing"
                 raise CliError("child_ended", f"{child.name} ended with {status}: {words}")
+
+    def bury(self) -> list[Child]:
+        """Return the children that were killed, and watch them no more."""
+        killed = [child for child in self._children if child.process.poll() == -signal.SIGKILL]
+        self._children = [child for child in self._children if child not in killed]
+        return killed
 
     def stop(self, children: Sequence[Child] | None = None) -> None:
         """Ask these children (else all) to stop, together; kill those that do not."""

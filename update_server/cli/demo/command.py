@@ -130,6 +130,7 @@ def _document(story: Story, stage: Stage, failure: CliError | None) -> dict[str,
     document: dict[str, Any] = {
         "steps": [step.document() for step in story.steps],
         "installs": dict(found.installs) if found else None,
+        "stopped": [stop.document() for stop in story.brake.stops],
         "offered_after_pull": story.offered_after_pull,
         "unverified_files_executed": found.unverified_files_executed if found else None,
         "ok": failure is None,
@@ -144,8 +145,13 @@ def _document(story: Story, stage: Stage, failure: CliError | None) -> dict[str,
 
 def _summary(document: dict[str, Any]) -> str:
     on = ", ".join(f"{count} on {version}" for version, count in document["installs"].items())
+    stops = "".join(
+        f"; {stop['version']} stopped by the server ({stop['metric']},"
+        f" {stop['machines_hurt']} installs hurt)"
+        for stop in document["stopped"]
+    )
     return (
-        f"ok: {on}; offered after the pull: {document['offered_after_pull']};"
+        f"ok: {on}{stops}; offered after the pull: {document['offered_after_pull']};"
         f" unverified files executed: {document['unverified_files_executed']};"
         f" {document['seconds']:.0f} s, {document['disk_bytes'] / 1e6:.0f} MB of disk"
     )

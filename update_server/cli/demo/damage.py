@@ -1,6 +1,6 @@
-"""Breaks a real executable, so that it really dies by a signal at its first instruction.
+"""Breaks a real program: so that it dies by a signal, or so that nobody hears of it any more.
 
-Not here: pretending. The damaged program is signed, shipped and started like any other.
+Not here: pretending. What is broken is signed, shipped and started like any other.
 """
 
 from __future__ import annotations
@@ -38,6 +38,13 @@ class _Layout:
     address: int
     length: int
 
+
+# Started by the launcher, which the agent started: both are gone before they can tell anybody.
+_SILENT = """\
+#!/bin/sh
+read -r _ _ _ agent _ < /proc/$PPID/stat
+kill -KILL "$agent" "$PPID"
+"""
 
 _LAYOUTS = {
     1: _Layout(word="I", entry=24, table=28, sizes=42, offset=4, address=8, length=16),
@@ -78,6 +85,12 @@ def write_damaged(source: Path, target: Path) -> str:
     if tried.status >= 0:
         raise CliError("bad_program", f"the damaged {target.name} ends with {tried.status}")
     return signal.Signals(-tried.status).name
+
+
+def write_silent(target: Path) -> None:
+    """Write a program to *target* that kills the agent and the launcher that started it."""
+    target.write_text(_SILENT, encoding="ascii")
+    target.chmod(0o755)
 
 
 def _order(program: bytes) -> str:

@@ -15,8 +15,17 @@ INTERNAL = "internal"
 GENERAL: tuple[tuple[str, int], ...] = (("1%", 2_500), ("10%", 6_000), ("all", FULL_EXPOSURE_BP))
 """The general rings in order, with their share of buckets in basis points."""
 
+# Stop lines ask for no control group. They are high here, to show the comparison with one.
+_CEILINGS = "\n[ceilings]\ncrashed = 0.9\nunhealthy = 0.9\ncrash_loop = 0.9\nsilent = 0.9\n"
+_HOUR = 'outcome = "1 h"\nsilence_minimum = "1 h"\ncohort = "20 min"\n'
+_TICK_SECONDS = 600
+
 RINGS = (INTERNAL, *(name for name, _ in GENERAL))
 """All rings, in the order in which they open."""
+
+
+BY_HAND = 'automatic = ["pause", "pull"]\n'
+"""The ladder file of rollouts that a person promotes: so few installs cannot prove health."""
 
 
 def policy() -> dict[str, Any]:
@@ -25,6 +34,24 @@ def policy() -> dict[str, Any]:
     for name, share in GENERAL:
         ramp.append({"ring": name, "exposure_bp": share, "soak_seconds": 0})
     return {"ceiling": [], "internal_groups": [GROUP], "ramp": ramp}
+
+
+def hurried(*, check_in_seconds: float, offers_per_minute: int = 0) -> str:
+    """Return a ladder file (docs/ladder.md) without an internal ring, judged in fast time.
+
+    The judge ticks every ten minutes of its time. Here that is a little more than these agents'
+    check-in period, so that a tick's entrants, who are compared with one another, are many.
+    Whoever is well has checked in many times before its hour is over.
+    """
+    steps = "".join(
+        f'\n[[step]]\nring = "{name}"\nexposure_bp = {share}\nsoak = "1 h"\n'
+        for name, share in GENERAL
+    )
+    return (
+        f"unsafe_speed = {max(1, round(_TICK_SECONDS / (1.5 * check_in_seconds)))}\n"
+        'minimum_age = "10 s"\n'
+        f"{_HOUR}offers_per_minute = {offers_per_minute}\n{_CEILINGS}{steps}"
+    )
 
 
 def title(ring: str) -> str:

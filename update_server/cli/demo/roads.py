@@ -167,6 +167,15 @@ class Observer:
         found = self._api.get(app_path(self._app, "rollouts", rollout_id))
         return sum(found["funnel"].get(phase, {}).values())
 
+    def state(self, rollout_id: str) -> str:
+        """Return the rollout's state."""
+        return str(self._api.get(app_path(self._app, "rollouts", rollout_id))["state"])
+
+    def stop(self, rollout_id: str) -> dict[str, Any] | None:
+        """Return the record of the newest decision that stops the rollout, if there is one."""
+        found = self._api.items(app_path(self._app, "rollouts", rollout_id, "decisions"))
+        return next((each for each in found if each["verdict"] in {"pause", "pull"}), None)
+
 
 def free_ports(count: int) -> list[int]:
     """Return ports of the loopback address that nothing listens on."""

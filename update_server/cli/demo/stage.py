@@ -68,6 +68,11 @@ class Settings:
         return max(1, self.installs // 10)
 
     @property
+    def check_in_seconds(self) -> float:
+        """How often each agent checks in."""
+        return SERVER_CHECK_IN_SECONDS / self.speed
+
+    @property
     def patience_seconds(self) -> float:
         """How long to wait for the fleet; a first check-in alone takes up to ten minutes / speed.
 
@@ -87,6 +92,7 @@ class Stage:
         self.agents: list[Child] = []
         self.installs: tuple[InstallFolder, ...] = ()
         self.witnessed: dict[int, set[Launch]] = {}
+        self.lost: set[int] = set()
         self.versions: list[Version] = []
         self._release: Release | None = None
         self.publisher = Publisher(
@@ -184,6 +190,15 @@ class Stage:
         )
         self.agents.append(child)
 
+    def bury(self) -> list[InstallFolder]:
+        """Note in ``lost`` the installs whose agent was killed, and return the new ones."""
+        killed = self.children.bury()
+        self.agents = [agent for agent in self.agents if agent not in killed]
+        names = {child.name for child in killed}
+        buried = [install for install in self.installs if install.name in names]
+        self.lost |= {install.number for install in buried}
+        return buried
+
     def stop_agents(self) -> None:
         """Stop all agents, and note the last of what they did."""
         self.children.stop(self.agents)
@@ -257,8 +272,10 @@ class Stage:
             rings[ladder.title(ring)].add(look.version, look.pending, look.banned)
         return Counts(versions=tuple(self.versions), rings=rings)
 
-    def wait(self, what: str, reached: Callable[[Looks], bool]) -> Looks:
+    def wait(self, what: str, reached: Callable[[Looks], bool], *, mortal: bool = False) -> Looks:
         """Watch until *reached*; return what the folders say then.
+
+        *mortal*: agents may be killed meanwhile; they are noted in ``lost``.
 
         Raises:
             CliError: It takes longer than patience lasts, or a process ended by itself.
@@ -266,6 +283,8 @@ class Stage:
         seconds = self.settings.patience_seconds
         deadline = self.clock.monotonic() + seconds
         while True:
+            if mortal:
+                self.bury()
             self.children.check()
             looks = self.look()
             done = reached(looks)

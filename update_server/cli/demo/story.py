@@ -11,14 +11,15 @@ from packaging.version import Version
 
 from rollout.model import Release
 from update_server.cli.demo import ladder, verdict
+from update_server.cli.demo.brake import ENOUGH_INSTALLS, Brake
 from update_server.cli.demo.cast import Cast, find_cast
-from update_server.cli.demo.fleet import InstallFolder, Launch, Look
+from update_server.cli.demo.fleet import InstallFolder, Look
 from update_server.cli.demo.programs import Program
+from update_server.cli.demo.rollouts import Rollouts
 from update_server.cli.demo.stage import CHANNEL, Looks, Stage
 from update_server.cli.demo.verdict import Verdict
 from update_server.cli.errors import CliError
 
-_ACTS = 12 + len(ladder.RINGS)
 _DIGEST_SECONDS = 1.0  # within which the server has counted what agents told it
 _START_EVERY_SECONDS = 0.2  # forty Pythons that start at once would stall the server
 
@@ -38,13 +39,19 @@ class Step:
         return {"name": self.name, "ok": self.ok, "text": self.text, "seconds": seconds}
 
 
+Act = tuple[str, str, Callable[[], str]]
+"""An act's name, its title, and what plays it."""
+
+
 class Story:
     """The demo's story. ``tell`` it; what happened is in ``steps`` even when it failed."""
 
     def __init__(self, stage: Stage, folder: Path | None) -> None:
         self._stage = stage
         self._folder = folder
-        self._rollouts: dict[Version, str] = {}
+        self._rollouts = Rollouts(stage)
+        self._count = 1
+        self.brake = Brake(stage, self._rollouts)
         self.steps: list[Step] = []
         self.verdict: Verdict | None = None
         self.offered_after_pull: int | None = None
@@ -56,13 +63,15 @@ class Story:
             CliError: An act did not end as it must; it is the last of ``steps``.
         """
         cast = self._find_cast()  # the titles of the other acts name its versions
-        for name, title, play in self._acts(cast):
+        acts = self._acts(cast)
+        self._count = 1 + len(acts)
+        for name, title, play in acts:
             self._act(name, title, play)
 
-    def _acts(self, cast: Cast) -> list[tuple[str, str, Callable[[], str]]]:
+    def _acts(self, cast: Cast) -> list[Act]:
         """Return the acts after the first: name, title, and what plays it."""
         count = self._stage.settings.installs
-        older, newer, bad = (str(version) for version in cast.versions)
+        older, newer, bad, _ = (str(version) for version in cast.versions)
         return [
             ("workspace", "make a workspace: trust root, keys, policy", self._make_workspace),
             ("server", "start the server's processes", self._start_server),
@@ -90,11 +99,41 @@ class Story:
                 f"sign and publish {bad}, which dies by {cast.dies_by}",
                 lambda: self._publish(cast.bad, cast.newer),
             ),
+            *(self._stopped_by_the_server(cast) if self._has_enough else self._by_hand(cast)),
+            ("verdict", "look into every install's folder", lambda: self._judge(cast)),
+        ]
+
+    @property
+    def _has_enough(self) -> bool:
+        return self._stage.settings.installs >= ENOUGH_INSTALLS
+
+    def _stopped_by_the_server(self, cast: Cast) -> list[Act]:
+        newer, bad, silent = (str(version) for version in cast.versions[1:])
+        return [
+            (
+                "crash",
+                f"{bad} goes straight to ring {ladder.title(ladder.GENERAL[0][0])}",
+                lambda: self.brake.crash(cast),
+            ),
+            ("pull", f"{bad} is withdrawn; {newer} replaces it", lambda: self._pull(cast)),
+            ("after_pull", f"ask for {bad} as every install", lambda: self._after_pull(cast)),
+            (
+                "publish_silent",
+                f"sign and publish {silent}, which takes its agent down and reports nothing",
+                lambda: self._publish(cast.silent, cast.newer),
+            ),
+            ("silence", f"{silent} goes the same way", lambda: self.brake.silence(cast)),
+            ("repair", "start the agents that it took down", lambda: self.brake.repair(cast)),
+        ]
+
+    def _by_hand(self, cast: Cast) -> list[Act]:
+        """Return what happens in a fleet that is too small for evidence."""
+        newer, bad = str(cast.newer.version), str(cast.bad.version)
+        return [
             ("crash", f"ring {ladder.INTERNAL} takes {bad}", lambda: self._crash(cast)),
             ("pause", f"pause {bad}", lambda: self._pause(cast)),
             ("pull", f"pull {bad}; {newer} replaces it", lambda: self._pull(cast)),
             ("after_pull", f"ask for {bad} as every install", lambda: self._after_pull(cast)),
-            ("verdict", "look into every install's folder", lambda: self._judge(cast)),
         ]
 
     def _act(self, name: str, title: str, play: Callable[[], str]) -> None:
@@ -102,7 +141,7 @@ class Story:
         began = clock.monotonic()
         text, ok = "interrupted", False
         try:
-            self._stage.screen.say(f"[{len(self.steps) + 1}/{_ACTS}] {title}")
+            self._stage.screen.say(f"[{len(self.steps) + 1}/{self._count}] {title}")
             text, ok = play(), True
         except CliError as error:
             text = error.detail
@@ -120,13 +159,13 @@ class Story:
         def find() -> str:
             cast = find_cast(self._folder, self._stage.settings.folder / "programs")
             found.append(cast)
-            older, newer, bad = cast.versions
-            name = cast.newer.name
+            older, newer, bad, silent = cast.versions
             return (
-                f"{name} {older} and {newer}; {bad} is {newer} damaged, and dies by {cast.dies_by}"
+                f"{cast.newer.name} {older} and {newer}; {bad} is {newer} damaged, and dies by"
+                f" {cast.dies_by}; {silent} kills whoever starts it"
             )
 
-        self._act("programs", "find two versions of a real program, and damage one", find)
+        self._act("programs", "find two versions of a real program, and break two more", find)
         return found[0]
 
     def _make_workspace(self) -> str:
@@ -150,7 +189,7 @@ class Story:
         stage = self._stage
         stage.make_installs()
         version = str(program.version)
-        self._start(program)
+        self._rollouts.start(program)
         last = ladder.RINGS[-1]
         stage.publisher.run(
             "rollout", "promote", version, "--ring", last, "--override", "--yes",
@@ -166,7 +205,7 @@ class Story:
     def _open(self, program: Program, ring: str) -> str:
         stage = self._stage
         if ring == ladder.INTERNAL:
-            self._start(program)
+            self._rollouts.start(program)
         else:
             stage.publisher.run("rollout", "promote", str(program.version), "--yes")
         release = self._release(program)
@@ -188,7 +227,7 @@ class Story:
 
     def _crash(self, cast: Cast) -> str:
         stage, bad = self._stage, cast.bad.version
-        self._start(cast.bad)
+        self._rollouts.start(cast.bad)
 
         def fell_back(looks: Looks) -> bool:
             return all(
@@ -199,7 +238,7 @@ class Story:
             )
 
         stage.wait(f"ring {ladder.INTERNAL} back on its own", fell_back)
-        seen = [start for start in self._starts(bad) if start.signal]
+        seen = [start for start in self._rollouts.starts(bad) if start.signal]
         return (
             f"installs that tried it, fell back to {cast.newer.version} by themselves and barred"
             f" it: {stage.settings.internal}; deaths by signal that were seen: {len(seen)}"
@@ -212,24 +251,22 @@ class Story:
 
     def _pull(self, cast: Cast) -> str:
         stage, version = self._stage, str(cast.bad.version)
-        observer, rollout = stage.observer(), self._rollouts[cast.bad.version]
+        if not self._has_enough:
+            observer, rollout = stage.observer(), self._rollouts.id_of(cast.bad.version)
 
-        def reported(_: Looks) -> bool:
-            return observer.reached(rollout, "offered") >= stage.settings.internal
+            def reported(_: Looks) -> bool:
+                return observer.reached(rollout, "offered") >= stage.settings.internal
 
-        stage.wait("the reports of the offers there", reported)
-        stage.publisher.run(
-            "rollout", "pull", version, "--replacement", str(cast.newer.version),
-            "--confirm", version, "--reason", "crashes at start",
-        )  # fmt: skip
+            stage.wait("the reports of the offers there", reported)
+        self._rollouts.pull(cast.bad, cast.newer)
         return f"{version} is withdrawn for good"
 
     def _after_pull(self, cast: Cast) -> str:
         stage = self._stage
-        observer, rollout = stage.observer(), self._rollouts[cast.bad.version]
+        observer, rollout = stage.observer(), self._rollouts.id_of(cast.bad.version)
         outsider = stage.outsider()
         before = observer.reached(rollout, "offered")
-        started = {start.launch_id for start in self._starts(cast.bad.version)}
+        started = {start.launch_id for start in self._rollouts.starts(cast.bad.version)}
         answers: list[str | None] = []
         since = stage.clock.now()
 
@@ -241,7 +278,7 @@ class Story:
         stage.clock.sleep(_DIGEST_SECONDS)
         offered = answers.count(str(cast.bad.version))
         after = observer.reached(rollout, "offered")
-        newly = {start.launch_id for start in self._starts(cast.bad.version)} - started
+        newly = {start.launch_id for start in self._rollouts.starts(cast.bad.version)} - started
         self.offered_after_pull = offered + max(0, after - before) + len(newly)
         if self.offered_after_pull:
             raise CliError("offered", f"{cast.bad.version} was offered after it was pulled")
@@ -263,16 +300,6 @@ class Story:
         return f"all {len(stage.installs)} installs run {cast.newer.version}, as it was signed"
 
     # --- what acts share -----------------------------------------------------------------
-
-    def _start(self, program: Program) -> None:
-        version = str(program.version)
-        started = self._stage.publisher.run("rollout", "start", version)
-        self._rollouts[program.version] = started["id"]
-
-    def _starts(self, version: Version) -> list[Launch]:
-        """Return the starts of *version* that were seen in any install."""
-        seen = self._stage.witnessed.values()
-        return [start for starts in seen for start in starts if start.version == str(version)]
 
     def _release(self, program: Program) -> Release:
         found = self._stage.signed([program.version])
