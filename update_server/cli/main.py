@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "app": ("update_server.cli.app", "app"),
     "key": ("update_server.cli.key", "key"),
     "release": ("update_server.cli.release", "release"),
+    "rehearse": ("update_server.cli.rehearse", "rehearse"),
     "rollout": ("update_server.cli.rollout", "rollout"),
     "group": ("update_server.cli.access", "group"),
     "enrolment": ("update_server.cli.access", "enrolment"),

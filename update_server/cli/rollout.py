@@ -11,8 +11,9 @@ import click
 from rollout.documents import render_ladder
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, option, remote
-from update_server.cli.errors import NOTHING_TO_DO, ProblemError, UsageError
+from update_server.cli.errors import NOTHING_TO_DO, ProblemError
 from update_server.cli.evidence import decisions, replay_file
+from update_server.cli.ladder_file import read_terms
 from update_server.cli.standing import (
     find,
     next_step,
@@ -23,12 +24,7 @@ from update_server.cli.standing import (
     where_to,
 )
 from update_server.cli.watch import watch
-from update_server.evidence.ladder import (
-    LadderError,
-    parse_json_terms,
-    parse_terms,
-    settings_to_json,
-)
+from update_server.evidence.ladder import settings_to_json
 
 
 @click.group(cls=Group)
@@ -303,20 +299,7 @@ def _row(item: Mapping[str, Any]) -> Sequence[object]:
 
 
 def _read_ladder(path: Path) -> Mapping[str, Any]:
-    """Return what a ladder file says, as the server takes it.
-
-    Raises:
-        UsageError: It breaks a rule; the text names file, line, setting and rule.
-    """
-    parse = parse_json_terms if path.suffix == ".json" else parse_terms
-    try:
-        terms = parse(path.read_text(encoding="utf-8"))
-    except LadderError as error:
-        place = f"{path}:{error.line}" if error.line is not None else str(path)
-        told = f"{error.path}: {error.problem}" if error.path else error.problem
-        data = {"line": error.line, "field": error.path}
-        raise UsageError("bad_ladder", f"{place}: {told}", data=data) from error
-    except ValueError as error:
-        raise UsageError("bad_ladder", f"{path}: {error}") from error
+    """Return what a ladder file says, as the server takes it."""
+    terms = read_terms(path)
     steps = {} if terms.steps is None else {"ladder": render_ladder(terms.steps)}
     return steps | {"terms": settings_to_json(terms.settings)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rollout.model import FULL_EXPOSURE_BP
 from update_server.evidence.fisher import SHARES
 from update_server.evidence.ratio import MARGINS
-from update_server.evidence.settings import HOUR, Gate
+from update_server.evidence.settings import DAY, Gate
 from update_server.rehearsal.course import ODDS, Course, Leg, chances_of
 from update_server.rehearsal.fleet import Fleet
 from update_server.rehearsal.harm import NOTHING_WRONG
@@ -17,6 +17,7 @@ from update_server.rehearsal.scene import Scene
 # Exposures that people write into ladders.
 _EXPOSURES_BP = (100, 200, 500, 1_000, 2_000, 3_000, 5_000)
 _WIDEST_SHARE = 0.1
+_DAYS = (7, 10, 14, 21, 28, 42, 60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,11 @@ def out_of_reach(plan: Plan, fleet: Fleet, course: Course) -> tuple[OutOfReach, 
 
 def _changes(plan: Plan, fleet: Fleet, leg: Leg) -> tuple[str, ...]:
     found = (_wider(plan, fleet, leg), _longer(plan, fleet, leg), _milder(plan, fleet, leg))
-    return tuple(change for change in found if change is not None)
+    changes = tuple(change for change in found if change is not None)
+    if changes:
+        return changes
+    several = _several(plan, fleet, leg)
+    return () if several is None else (several,)
 
 
 def _wider(plan: Plan, fleet: Fleet, leg: Leg) -> str | None:
@@ -84,8 +89,8 @@ def _ceiling(plan: Plan, position: int) -> int:
 
 
 def _longer(plan: Plan, fleet: Fleet, leg: Leg) -> str | None:
-    for days in (10, 14, 21, 28, 42, 60):
-        seconds = days * 24 * HOUR
+    for days in _DAYS:
+        seconds = days * DAY
         if seconds > plan.patience_seconds(leg.position):
             changed = replace(plan, settings=replace(plan.settings, timeout_seconds=seconds))
             if _is_in_reach(changed, fleet, leg):
@@ -103,6 +108,29 @@ def _milder(plan: Plan, fleet: Fleet, leg: Leg) -> str | None:
                 margins = f"margin = {margin:g}" if margin != gate.margin else ""
                 shares = f"silence = {share:g}" if share != gate.silence else ""
                 return ", ".join(each for each in (margins, shares) if each)
+    return None
+
+
+def _several(plan: Plan, fleet: Fleet, leg: Leg) -> str | None:
+    """Return changes that together would do: the narrowest exposure, then the least time."""
+    mildest = Gate(up_to_bp=FULL_EXPOSURE_BP, margin=MARGINS[-1], silence=_WIDEST_SHARE)
+    step = plan.steps[leg.position]
+    for exposure_bp in _EXPOSURES_BP:
+        for days in _DAYS:
+            if not (step.exposure_bp or 0) <= exposure_bp <= FULL_EXPOSURE_BP // 2:
+                continue
+            steps = list(plan.steps)
+            steps[leg.position] = replace(step, exposure_bp=exposure_bp)
+            settings = replace(plan.settings, gates=(mildest,), timeout_seconds=days * DAY)
+            changed = Plan(steps=tuple(steps), settings=settings)
+            if _is_in_reach(changed, fleet, leg):
+                told = (
+                    f"exposure_bp = {exposure_bp}",
+                    f"margin = {mildest.margin:g}",
+                    f"silence = {mildest.silence:g}",
+                    f'timeout = "{days} d"',
+                )
+                return ", ".join(told)
     return None
 
 

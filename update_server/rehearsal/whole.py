@@ -19,7 +19,7 @@ from update_server.rehearsal.power import Row, power_table
 from update_server.rehearsal.trials import Trials, try_out
 from update_server.rehearsal.world import Limits, run
 
-TRIAL_INSTALLS = 20_000
+TRIAL_INSTALLS = 10_000
 """Trials take no more installs than this: then a handful of them fits into a minute."""
 STORY_INSTALLS = 100_000
 """The one rollout that is told takes no more installs than this."""
@@ -50,7 +50,13 @@ class Rehearsal:
 
 
 def rehearse(
-    plan: Plan, fleet: Fleet, make_draws: MakeDraws, *, runs: int, ratios: Sequence[float] = ()
+    plan: Plan,
+    fleet: Fleet,
+    make_draws: MakeDraws,
+    *,
+    runs: int,
+    trial_installs: int = TRIAL_INSTALLS,
+    ratios: Sequence[float] = (),
 ) -> Rehearsal:
     """Return the rehearsal of *plan* on *fleet*: *runs* trials of each harm, and one story.
 
@@ -58,7 +64,7 @@ def rehearse(
     """
     rehearsed = harms(ratios)
     course = expected(plan, fleet, NOTHING_WRONG)
-    small = _cut(fleet, TRIAL_INSTALLS)
+    small = _cut(fleet, trial_installs)
     trials = tuple(
         try_out(plan, small, harm, _each(make_draws, f"trial {number}"), runs)
         for number, harm in enumerate(rehearsed if runs else ())
