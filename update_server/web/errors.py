@@ -184,6 +184,12 @@ TABLE: Final[tuple[Row, ...]] = (
         code="approvals_missing",
         data={"needed": "needed", "why": "why", "hint": "hint"},
     ),
+    Row(
+        error=service.TooManyPendingError,
+        status=409,
+        code="too_many_pending",
+        data={"limit": "limit"},
+    ),
     Row(error=service.NeverAllowedError, status=409, code="never", data={"why": "why"}),
     Row(error=service.InexpressibleError, status=409, code="inexpressible", data=_WHERE),
     Row(
@@ -257,6 +263,7 @@ _LISTED_BY: Final = {
     "app": "serinus app list",
     "group": "serinus group list",
     "hold": "serinus hold list",
+    "pending verb": "serinus rollout pending",
     "release": "serinus release list",
     "rollout": "serinus rollout list",
 }

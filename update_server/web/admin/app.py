@@ -7,7 +7,7 @@ from dataclasses import replace
 from flask import Flask, Response
 from werkzeug.routing import BaseConverter
 
-from update_server.service.errors import RolloutRefusedError
+from update_server.service.errors import PendingError, RolloutRefusedError
 from update_server.web.admin import (
     answers,
     apps,
@@ -20,6 +20,7 @@ from update_server.web.admin import (
     holds,
     metrics,
     openapi,
+    pending,
     policy,
     releases,
     rollouts,
@@ -53,6 +54,7 @@ _WITH_SERVICES = (
     explain,
     groups,
     holds,
+    pending,
     policy,
     releases,
     rollouts,
@@ -81,4 +83,5 @@ def create_app(services: AdminServices) -> Flask:
         return to_response(replace(problem, data=data))
 
     app.register_error_handler(RolloutRefusedError, refused)
+    app.register_error_handler(PendingError, pending.waits)
     return app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -24,7 +24,10 @@ _UPLOAD: Final = ("Upload-Offset", "Upload-Length")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method of one path. ``status`` is that of what was done; ``query`` names parameters."""
+    """One method of one path. ``status`` is that of what was done; ``query`` names parameters.
+
+    ``waits``: it may need a second person, and is then accepted and not done.
+    """
 
     path: str
     method: str = "get"
@@ -34,6 +37,7 @@ class Operation:
     status: HTTPStatus = HTTPStatus.OK
     query: tuple[str, ...] = ()
     answers: str | None = JSON
+    waits: bool = False
 
 
 def _get(path: str, does: str, *query: str, role: Role = Role.VIEWER) -> Operation:
@@ -50,6 +54,10 @@ def _post(
 
 def _verb(verb: str, does: str) -> Operation:
     return _post(f"{_R}/{verb}", does, wire_admin.Verb, status=200)
+
+
+def _waits(operation: Operation) -> Operation:
+    return replace(operation, waits=True)
 
 
 def _delete(path: str, does: str, *query: str, role: Role = Role.OPERATOR) -> Operation:
@@ -108,14 +116,16 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _get(f"{_A}/releases/{{version}}", "Show a release", "channel"),
     _get("/v1/admin/rollouts", "List the live rollouts", *_PAGED),
     _get(f"{_A}/rollouts", "List the rollouts", *_PAGED),
-    _post(f"{_A}/rollouts", "Start a rollout", wire_admin.StartRollout),
+    _waits(_post(f"{_A}/rollouts", "Start a rollout", wire_admin.StartRollout)),
     _get(_R, "Show a rollout"),
     _get(f"{_R}/decisions", "List what was decided, and why", *_PAGED),
     _get(f"{_R}/evidence", "Show the evidence of one metric, with its log", "metric"),
-    _verb("promote", "Open the next step"),
+    _waits(_verb("promote", "Open the next step")),
     _verb("pause", "Offer to no further install"),
-    _verb("resume", "End a pause"),
+    _waits(_verb("resume", "End a pause")),
     _verb("pull", "Withdraw for good"),
+    _get(f"{_A}/pending", "List what waits for a second person", *_PAGED),
+    _delete(f"{_A}/pending/{{pending}}", "Withdraw what waits"),
     _get(f"{_A}/holds", "List the holds in force", *_PAGED),
     _post(f"{_A}/holds", "Place a hold", wire_admin.AddHold),
     _delete(f"{_A}/holds/{{hold}}", "Lift a hold", "reason"),
@@ -135,6 +145,31 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _delete("/v1/admin/tokens/{token}", "Revoke a token", role=Role.ADMIN),
     Operation(path="/metrics", does="Count things", role=Role.VIEWER, answers="text/plain"),
 )
+
+
+class PendingOut(msgspec.Struct):
+    """A verb that waits for so many people in all, and who they are so far."""
+
+    id: str
+    verb: str
+    rollout: str
+    version: str
+    channel: str
+    ring: str
+    reason: str
+    asked_by: str
+    people: list[str]
+    needs: int
+    has: int
+    asked_at: str
+    expires_at: str
+
+
+class WaitsOut(msgspec.Struct):
+    """What is answered instead of what was not done yet. ``why`` says what it goes beyond."""
+
+    pending: PendingOut
+    why: list[str]
 
 
 class ProblemOut(msgspec.Struct):
@@ -161,7 +196,7 @@ def blueprint() -> Blueprint:
 def document() -> dict[str, Any]:
     """Return the description, OpenAPI 3.1."""
     bodies = {each.body for each in OPERATIONS if each.body is not None}
-    structs = (*sorted(bodies, key=lambda body: body.__name__), ProblemOut)
+    structs = (*sorted(bodies, key=lambda body: body.__name__), ProblemOut, WaitsOut)
     _, schemas = msgspec.json.schema_components(structs, ref_template=_REF)
     paths: dict[str, Any] = {"/v1/admin/openapi.json": {"get": _itself()}}
     for each in OPERATIONS:
@@ -189,6 +224,12 @@ def _call(operation: Operation) -> dict[str, Any]:
         "parameters": _parameters(operation),
         "responses": {str(operation.status.value): done, "default": _problem()},
     }
+    if operation.waits:
+        schema = {"$ref": _REF.format(name=WaitsOut.__name__)}
+        call["responses"][str(HTTPStatus.ACCEPTED.value)] = {
+            "description": "Waits for somebody else who asks for the same",
+            "content": {JSON: {"schema": schema}},
+        }
     body = operation.body
     if body is not None:
         content = {JSON: {"schema": {"$ref": _REF.format(name=body.__name__)}}}

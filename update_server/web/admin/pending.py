@@ -1,0 +1,61 @@
+"""``…/pending``: verbs that wait for a second person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from update_server.service.errors import PendingError
+from update_server.service.pending_ports import PendingVerb
+from update_server.service.ports import Role
+from update_server.web.admin.replies import Reply, nothing, page
+from update_server.web.admin.services import AdminServices
+from update_server.web.auth import Guard
+from update_server.web.wire import render_time
+
+
+def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
+    """Return the endpoints."""
+    bp = Blueprint("pending", __name__)
+
+    @bp.get("/v1/admin/apps/<name:app>/pending")
+    def get_pending(app: str) -> Response:
+        guard.require(Role.VIEWER, app)
+        return page(services.second_person.all(app), render)
+
+    @bp.delete("/v1/admin/apps/<name:app>/pending/<name:pending>")
+    def delete_pending(app: str, pending: str) -> Response:
+        caller = guard.require(Role.OPERATOR, app)
+        services.second_person.withdraw(caller, app, pending)
+        return nothing()
+
+    return bp
+
+
+def waits(error: PendingError) -> Response:
+    """Answer a verb that waits for others: nothing was done, and it was noted.
+
+    Nor is the answer remembered for its ``Idempotency-Key``: it may be another one soon.
+    """
+    return Reply(body={"pending": render(error.pending), "why": error.why}, status=202).response()
+
+
+def render(value: PendingVerb) -> dict[str, Any]:
+    """Return what waits. Tickets are nobody's business but the signer's."""
+    people = [each.by for each in value.approvals]
+    return {
+        "id": value.id,
+        "verb": value.verb,
+        "rollout": value.rollout,
+        "version": str(value.version),
+        "channel": value.channel,
+        "ring": value.ring,
+        "reason": value.reason,
+        "asked_by": people[0],
+        "people": people,
+        "needs": value.needs,
+        "has": len(people),
+        "asked_at": render_time(value.asked_at),
+        "expires_at": render_time(value.expires_at),
+    }
