@@ -40,11 +40,11 @@ _SAYS = {
 _COMPARED = (Metric.CRASH, Metric.CRASH_LOOP, Metric.HEALTHY, Metric.SILENCE)
 
 
-def decisions(release: Release, seed: int) -> list[dict[str, Any]]:
-    """Return the records of one run of 72 hours, in order."""
+def decisions(release: Release, seed: int, hours: float = HOURS) -> list[dict[str, Any]]:
+    """Return the records of one run, in order."""
     world = World()
-    facts = facts_of(np.random.default_rng(seed), release, hours=HOURS)
-    world.run([opened(), *facts], HOURS * HOUR, then=pause)
+    facts = facts_of(np.random.default_rng(seed), release, hours=hours)
+    world.run([opened(), *facts], hours * HOUR, then=pause)
     return world.records
 
 
