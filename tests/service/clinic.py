@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from rollout.model import Arm, Rollout, RolloutState, Step
 from tests.admin_world import APP, STABLE, World
 from tests.fakes.spool import FakeSpoolReader
-from update_server.evidence.settings import Settings
+from update_server.evidence.settings import May, Settings
 from update_server.service.carry_out import Executor
 from update_server.service.digest import Digest
 from update_server.service.judge import Judge
@@ -29,6 +29,14 @@ HALF = (
 )
 OPEN = Settings(minimum_age_seconds=0, minimum_check_ins=0, network_cap=0)
 """The published terms, for a fleet that nobody knew before."""
+PAUSES = replace(OPEN, automatic=frozenset({May.PAUSE, May.PROMOTE}))
+HOLDS = replace(OPEN, automatic=frozenset({May.PAUSE, May.HOLD}))
+WITH_STAFF = (
+    Step(ring="internal", soak_seconds=60),
+    Step(ring="half", exposure_bp=5_000, soak_seconds=60),
+    Step(ring="all", exposure_bp=10_000, approvals=1),
+)
+FLEET = range(400)
 
 
 @dataclass(kw_only=True)
@@ -178,3 +186,46 @@ def a_clinic(
     world.change_policy(ramp=ladder, **policy)
     rollout = world.start("2.1.0", terms=terms)
     return Clinic(world=world, rollout=rollout)
+
+
+def staffed(
+    world: World, *, terms: Settings = OPEN, ladder: tuple[Step, ...] = WITH_STAFF
+) -> Clinic:
+    """Return a clinic whose rollout begins in a ring of groups."""
+    return a_clinic(world, terms=terms, ladder=ladder)
+
+
+def ill_on_windows(world: World, **policy: Any) -> Clinic:
+    """Return a clinic whose release crashes on one platform, and may be held back there."""
+    clinic = a_clinic(world, terms=HOLDS, **policy)
+    clinic.check_in(range(400))
+    clinic.check_in(range(400, 800), platform="windows-x86_64")
+    clinic.world.advance(60)
+    clinic.crash(clinic.candidates(range(400, 800))[:60])
+    clinic.crash([*clinic.controls(range(800))[:10], *clinic.candidates(range(400))[:5]])
+    clinic.world.advance(700)
+    return clinic
+
+
+def sicken(clinic: Clinic) -> None:
+    """Let many of the candidates crash, and hardly any control."""
+    clinic.check_in(FLEET)
+    clinic.world.advance(60)
+    clinic.crash(clinic.candidates(FLEET)[:60])
+    clinic.crash(clinic.controls(FLEET)[:3])
+    clinic.world.advance(700)
+
+
+def quiet(clinic: Clinic, rounds: int = 6) -> None:
+    """Let the installs of the ring of groups check in again and again, and do well."""
+    for _ in range(rounds):
+        clinic.check_in(range(30), arm=Arm.INTERNAL, bucket=0)
+        clinic.world.advance(700)
+        clinic.round()
+
+
+def settle(clinic: Clinic, rounds: int = 4) -> None:
+    """Let rounds pass until nothing moves any more."""
+    for _ in range(rounds):
+        clinic.world.advance(700)
+        clinic.round()

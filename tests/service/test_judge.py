@@ -2,28 +2,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rollout.model import Actor, Approvals, Arm, Automatic, RolloutState, Step
+from rollout.model import Actor, Approvals, Automatic, RolloutState
 from tests.admin_world import APP, World
-from tests.kill_switch import KilledError, KillSwitch
-from tests.service.clinic import OPEN, Clinic, a_clinic, work
-from update_server.evidence.settings import May, Settings
+from tests.kill_switch import KillSwitch
+from tests.service.clinic import (
+    FLEET,
+    OPEN,
+    PAUSES,
+    WITH_STAFF,
+    Clinic,
+    a_clinic,
+    ill_on_windows,
+    quiet,
+    settle,
+    sicken,
+    staffed,
+    work,
+)
+from update_server.evidence.settings import May
 from update_server.service.digest import Digest
-from update_server.service.leases import LEASE_SECONDS
-
-FLEET = range(400)
-Ladder = tuple[Step, ...]
 
 PAUSES_ONLY = replace(OPEN, automatic=frozenset({May.PAUSE}))
-PAUSES = replace(OPEN, automatic=frozenset({May.PAUSE, May.PROMOTE}))
-WITH_STAFF = (
-    Step(ring="internal", soak_seconds=60),
-    Step(ring="half", exposure_bp=5_000, soak_seconds=60),
-    Step(ring="all", exposure_bp=10_000, approvals=1),
-)
 
 
 @pytest.fixture(scope="session")
@@ -39,41 +41,12 @@ def sick(sick_clinic: Clinic, tmp_path: Path) -> Clinic:
     return sick_clinic.fork(tmp_path / "sick")
 
 
-def sicken(clinic: Clinic) -> None:
-    """Let many of the candidates crash, and hardly any control."""
-    clinic.check_in(FLEET)
-    clinic.world.advance(60)
-    clinic.crash(clinic.candidates(FLEET)[:60])
-    clinic.crash(clinic.controls(FLEET)[:3])
-    clinic.world.advance(700)
-
-
 def decide(clinic: Clinic) -> None:
     """Make ticks, and be killed before anything is carried out."""
     judge, began_at = clinic.judge(), clinic.world.clock.now()
     Digest(clinic.world.database, clinic.spools).run()
     for study in judge.studies():
         judge.judge(study, began_at)
-
-
-def staffed(world: World, *, terms: Settings = OPEN, ladder: Ladder = WITH_STAFF) -> Clinic:
-    """Return a clinic whose rollout begins in a ring of groups."""
-    return a_clinic(world, terms=terms, ladder=ladder)
-
-
-def quiet(clinic: Clinic, rounds: int = 6) -> None:
-    """Let the installs of the ring of groups check in again and again, and do well."""
-    for _ in range(rounds):
-        clinic.check_in(range(30), arm=Arm.INTERNAL, bucket=0)
-        clinic.world.advance(700)
-        clinic.round()
-
-
-def settle(clinic: Clinic, rounds: int = 4) -> None:
-    """Let rounds pass until nothing moves any more."""
-    for _ in range(rounds):
-        clinic.world.advance(700)
-        clinic.round()
 
 
 class TestDecisions:
@@ -262,20 +235,8 @@ class TestOvertaken:
 
 
 class TestHolds:
-    TERMS = replace(OPEN, automatic=frozenset({May.PAUSE, May.HOLD}))
-
-    def ill_on_windows(self, released: World, **policy: Any) -> Clinic:
-        clinic = a_clinic(released, terms=self.TERMS, **policy)
-        clinic.check_in(range(400))
-        clinic.check_in(range(400, 800), platform="windows-x86_64")
-        clinic.world.advance(60)
-        clinic.crash(clinic.candidates(range(400, 800))[:60])
-        clinic.crash([*clinic.controls(range(800))[:10], *clinic.candidates(range(400))[:5]])
-        clinic.world.advance(700)
-        return clinic
-
     def test_the_platform_that_carries_it_is_held_back(self, released: World) -> None:
-        clinic = self.ill_on_windows(released)
+        clinic = ill_on_windows(released)
 
         clinic.round()
         settle(clinic)
@@ -289,7 +250,7 @@ class TestHolds:
         assert clinic.decisions[-1].record["held"] == ["windows-x86_64"]
 
     def test_it_is_paused_where_no_hold_can_say_where_to_read_more(self, released: World) -> None:
-        clinic = self.ill_on_windows(released, link_hosts=())
+        clinic = ill_on_windows(released, link_hosts=())
 
         clinic.round()
 
@@ -306,36 +267,6 @@ def told(clinic: Clinic) -> list[tuple[object, ...]]:
 def versions(clinic: Clinic) -> list[int]:
     with clinic.world.database.reading() as stores:
         return [head.version for head in stores.studies.live()]
-
-
-def test_a_kill_between_any_two_steps_changes_no_decision(sick: Clinic, tmp_path: Path) -> None:
-    whole = sick.fork(tmp_path / "whole")
-    whole.round()
-    settle(whole)
-    at = 0
-    while True:
-        clinic = sick.fork(tmp_path / f"killed-{at}")
-        switch = KillSwitch(at)
-        database = switch.database(clinic.world.database)
-        judge = clinic.judge(
-            database=database,
-            blobs=switch.blobs(clinic.world.blobs),
-            signer=switch.signer(clinic.world.signer),
-        )
-        try:
-            clinic.round(judge, database=database)
-        except KilledError:
-            clinic.world.advance(LEASE_SECONDS + 1)
-            clinic.round()
-            settle(clinic)
-        else:
-            break
-        assert told(clinic) == told(whole), at
-        assert clinic.decisions[-1].outcome == "paused", at
-        assert clinic.now.paused_by is Actor.AUTOMATIC, at
-        assert clinic.world.services().report.rollout(APP, clinic.rollout.id).published, at
-        at += 1
-    assert at > 10
 
 
 def test_of_two_that_believe_to_lead_one_makes_each_tick(sick: Clinic) -> None:

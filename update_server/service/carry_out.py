@@ -24,6 +24,7 @@ AGAIN_SECONDS: Final = 60.0
 
 _LIVE: Final = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
 _TITLE_CHARACTERS: Final = 200
+_LOOKED_AT: Final = 100
 
 
 class Executor:
@@ -123,7 +124,7 @@ class Executor:
             return f"overtaken: the rollout is {rollout.state}"
         record, step = decision.record, rollout.step
         if (step.ring, step.exposure_bp) != (record["ring"], record["exposure_bp"]):
-            return f"overtaken: it is at ring {step.ring}"
+            return "promoted" if self._promoted(decision) else f"overtaken: it is at {step.ring}"
         if not is_newest:
             return "overtaken: something else was found since"
         if rollout.state is RolloutState.PAUSED:
@@ -137,6 +138,13 @@ class Executor:
         )
         return "promoted"
 
+    def _promoted(self, decision: StoredDecision) -> bool:
+        """Whether it was this decision that opened the next step, before a kill."""
+        with self._database.reading() as stores:
+            records = stores.audit.page(app=decision.app, before_seq=None, limit=_LOOKED_AT)
+        done = (AUTOMATIC.name, "rollout.promote", decision.rollout, _sentence(decision))
+        return any((each.actor, each.action, each.subject, each.reason) == done for each in records)
+
     def _hold(
         self, decision: StoredDecision, rollout: Rollout, policy: Policy, platform: str
     ) -> str:
@@ -148,7 +156,8 @@ class Executor:
                 if (each.rollout, each.hold.title) == (rollout.id, title)
             ]
         if known:
-            return "held"  # it comes into force by itself: holds narrow
+            self._holds.enforce(AUTOMATIC, rollout.app, rollout.channel)
+            return "held"
         if not policy.link_hosts:
             # A hold must say where to read more. Without it everybody has to wait.
             return self._pause(decision, rollout, policy)

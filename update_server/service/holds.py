@@ -94,6 +94,10 @@ class Holds:
         self._reconciler.narrow(app, channel, caller.secret)
         return stored
 
+    def enforce(self, caller: Caller, app: str, channel: str) -> None:
+        """Return once all holds that were placed are in force; raises as ``add`` does."""
+        self._reconciler.narrow(app, channel, caller.secret)
+
     def lift(self, caller: Caller, app: str, hold_id: str, *, reason: str = "") -> None:
         """End a hold. It may be one that has ended already.
 
