@@ -27,7 +27,7 @@ hints and bars go to stderr. Bars and colours appear only on a terminal, and nev
 
 | exit code | |
 | --- | --- |
-| 0 | done |
+| 0 | done; or asked for, where a second person is needed: then the document has `pending` |
 | 1 | refused or failed; the message, and `type` of the document, say why ([errors](errors.md)) |
 | 2 | the command line, or the workspace, does not say what is needed |
 | 3 | there was nothing to do |

@@ -14,6 +14,7 @@ from update_server.cli.command import Group, Session, option, remote
 from update_server.cli.errors import NOTHING_TO_DO, ProblemError
 from update_server.cli.evidence import decisions, replay_file
 from update_server.cli.ladder_file import read_terms
+from update_server.cli.pending import options, pending, told_to_wait, withdraw
 from update_server.cli.standing import (
     find,
     next_step,
@@ -37,6 +38,8 @@ def rollout() -> None:
 
 rollout.add_command(decisions)
 rollout.add_command(replay_file)
+rollout.add_command(pending)
+rollout.add_command(withdraw)
 
 
 @rollout.command("start")
@@ -80,6 +83,16 @@ def start(
     if reason:
         request["reason"] = reason
     started = session.api.post(app_path(session.app, "rollouts"), request)
+    again = options(
+        app=session.app,
+        channel=request["channel"],
+        ladder=ladder,
+        ring=ring,
+        first_for=first_for,
+        reason=reason,
+    )
+    if told_to_wait(session, started, "start", version, *again):
+        return 0
     return tell_next(session, started)
 
 
@@ -144,6 +157,9 @@ def promote(
     session: Session, which: str | None, *, ring: str | None, override: bool, reason: str
 ) -> int:
     """Open the next step of the ladder.
+
+    Where the signed policy wants more people it waits for them, for an hour, and changes nothing
+    until somebody else gives the same command.
 
     Example: serinus rollout promote 2.1.0 --yes
     """
@@ -235,6 +251,9 @@ def _act(
     headers = {"If-Match": f'"{found["revision"]}"'} if verb in _SEEN else {}
     path = app_path(session.app, "rollouts", found["id"], verb)
     changed = session.api.post(path, request, headers)
+    again = options(app=session.app, **fields, reason=reason)
+    if told_to_wait(session, changed, verb, found["version"], *again):
+        return 0
     if changed["revision"] == found["revision"]:
         if verb == "resume" and found["verdict"] == "suspend":
             session.console.say(f"{found['version']} is judged again")
