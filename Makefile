@@ -5,6 +5,7 @@
 #   make lock    choose newer dependencies             make clean   remove what these targets made
 #   make docs    write docs/cli.md from the help texts
 #   make bench   measure what is promised (benchmarks/README.md)
+#   make judge-e2e   2,000 virtual installs against a real server and judge
 #
 # ARGS passes arguments on: make demo ARGS="--headless --json", make test ARGS="-k pull -x".
 
@@ -23,7 +24,7 @@ EXACT := rollout/*,signing/*,client_agent/machine/*,update_server/crashes/*,upda
 # Settings of the caller's own Python and pip must not reach this project's.
 unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_PREFIX PIP_TARGET PIP_USER
 
-.PHONY: demo serve test check docs bench bench-evidence lock clean postgres
+.PHONY: demo serve test check docs bench bench-evidence judge-e2e lock clean postgres
 
 demo: $(STAMP)
 	@$(BIN)/serinus demo $(ARGS)
@@ -50,6 +51,10 @@ bench: bench-evidence
 
 bench-evidence: $(STAMP)
 	@$(BIN)/python -m benchmarks.evidence $(ARGS)
+
+# The full size of tests/judging, where time is real: nothing else should run meanwhile.
+judge-e2e: $(STAMP)
+	@$(BIN)/pytest -q tests/judging/full_size.py $(ARGS)
 
 # The copy of the help texts; `check` compares it.
 docs: $(STAMP)

@@ -22,7 +22,7 @@ from typing import Any
 APP = "notes"
 LINUX = "linux-x86_64"
 PASSPHRASE = "correct horse battery staple"
-_READY_SECONDS = 40.0
+_READY_SECONDS = 90.0
 
 POLICY = """
 ceiling = []
@@ -122,7 +122,7 @@ class Server:
     def kill(self) -> None:
         """End every process of the server at once, as a power cut does."""
         assert self.process is not None
-        for pid in (self.process.pid, *_offspring(self.process.pid)):
+        for pid in (self.process.pid, *offspring(self.process.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
@@ -223,12 +223,12 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _offspring(pid: int) -> Iterator[int]:
+def offspring(pid: int) -> Iterator[int]:
     """Yield the processes that *pid* started, and those that these did."""
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in children.read_text().split():
             yield int(child)
-            yield from _offspring(int(child))
+            yield from offspring(int(child))
 
 
 def an_id() -> str:
