@@ -22,6 +22,7 @@ from packaging.version import Version
 from rollout.compose import Shape, shape_at
 from rollout.documents import check_against_policy
 from rollout.errors import DocumentError
+from rollout.first import rollout_behind
 from rollout.history import History
 from rollout.model import (
     FULL_EXPOSURE_BP,
@@ -68,7 +69,7 @@ class Change:
     """A whole change: as grave as its gravest part.
 
     ``approvals_needed`` counts distinct operators, the one who asks included; ``needed_by``
-    says it of each rollout (None: all that are of none) whose entry needs any. ``acts`` has
+    says it of each rollout (None: all that are of none) whose entries need any. ``acts`` has
     one item for each pause, pull and rollback.
     """
 
@@ -108,7 +109,8 @@ def judge_change(
             found = judge.started(entry)
         parts += found
         if needed := max((part.approvals_needed for part in found), default=0):
-            needed_by[entry.rollout] = max(needed, needed_by.get(entry.rollout, 0))
+            rollout = rollout_behind(entry.rollout)
+            needed_by[rollout] = max(needed, needed_by.get(rollout, 0))
     parts += [_narrowing(entry, "leaves the document") for entry in before.values()]
     return replace(_whole(parts), needed_by=MappingProxyType(needed_by))
 

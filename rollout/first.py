@@ -14,6 +14,7 @@ FIRST_RING: Final = "first"
 """The one ring of such an entry."""
 
 _SUFFIX: Final = "first"  # no hexadecimal digits, which the names of rollouts end in
+_SHORTEST: Final = len("ro_") + 4  # a rollout may be called ro_first
 
 
 def first_name(rollout: RolloutId) -> RolloutId:
@@ -23,10 +24,13 @@ def first_name(rollout: RolloutId) -> RolloutId:
 
 def rollout_behind(name: str | None) -> RolloutId | None:
     """Return the rollout that an entry's *name* is about."""
-    return None if name is None else RolloutId(name.removesuffix(_SUFFIX))
+    if name is None:
+        return None
+    rest = name.removesuffix(_SUFFIX)
+    return RolloutId(name if len(rest) < _SHORTEST else rest)
 
 
 def is_first(entry: Entry) -> bool:
     """Whether *entry* is for a rollout's first installs."""
-    named = entry.rollout is not None and entry.rollout.endswith(_SUFFIX)
+    named = entry.rollout != rollout_behind(entry.rollout)
     return named and bool(entry.from_versions) and not entry.rollback

@@ -17,12 +17,19 @@ from rollout.documents.paths import (
 )
 from rollout.documents.policies import parse_ladder, parse_policy, render_ladder, render_policy
 from rollout.documents.releases import parse_release, render_release
-from rollout.documents.rollouts import check_hold, digest_of, parse_rollout, render_rollout
+from rollout.documents.rollouts import (
+    check_hold,
+    digest_of,
+    digests_of,
+    parse_rollout,
+    render_rollout,
+)
 
 __all__ = [
     "check_against_policy",
     "check_hold",
     "digest_of",
+    "digests_of",
     "parse_audience",
     "parse_ladder",
     "parse_policy",

@@ -13,7 +13,8 @@ from typing import Any
 from rollout.documents.audiences import read_audience, render_audience
 from rollout.documents.fields import Fields, check_schema, check_unique, render_time
 from rollout.documents.policies import check_ring
-from rollout.model import Entry, Hold, OpenRing, RolloutDocument, RolloutState
+from rollout.first import rollout_behind
+from rollout.model import Entry, Hold, OpenRing, RolloutDocument, RolloutId, RolloutState
 from rollout.names import check_app, check_channel, check_rollout_id
 from rollout.strict_json import parse_strict, render_canonical
 from rollout.versions import parse_canonical_version, render_version
@@ -63,9 +64,20 @@ def render_rollout(document: RolloutDocument) -> bytes:
     )
 
 
-def digest_of(entry: Entry) -> str:
-    """Return the SHA-256 of *entry*, in hex: equal of what a document says in the same words."""
-    return hashlib.sha256(render_canonical(_render_entry(entry))).hexdigest()
+def digest_of(*entries: Entry) -> str:
+    """Return the SHA-256 of *entries*, in hex: equal of what a document says in the same words."""
+    said = b"".join(render_canonical(_render_entry(entry)) for entry in entries)
+    return hashlib.sha256(said).hexdigest()
+
+
+def digests_of(document: RolloutDocument | None) -> dict[RolloutId, str]:
+    """Return the digest of all that *document* says of each rollout, its first installs too."""
+    said: dict[RolloutId, list[Entry]] = {}
+    for entry in document.entries if document else ():
+        rollout = rollout_behind(entry.rollout)
+        if rollout is not None:
+            said.setdefault(rollout, []).append(entry)
+    return {rollout: digest_of(*entries) for rollout, entries in said.items()}
 
 
 def check_hold(hold: Hold) -> Hold:

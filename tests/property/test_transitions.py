@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.version import Version
 
 from rollout.compose import MAX_ENTRIES, PlacedHold, document_for, kept_and_dropped
 from rollout.documents import check_against_policy, parse_rollout, render_rollout
@@ -109,8 +108,8 @@ def channels(draw: st.DrawFn) -> tuple[Policy, list[Rollout], list[PlacedHold]]:
         older = own.OLDER[rollout.version]
         if rollout.state is RolloutState.PULLED and older and draw(st.booleans()):
             rollouts[index] = pull(rollout, NOW, "why", draw(st.sampled_from(older)))
-        if older and draw(st.booleans()):
-            bad: Version = draw(st.sampled_from(older))
+        if draw(st.booleans()) and older:
+            bad = draw(st.sampled_from(older))
             rollouts[index] = replace(rollouts[index], first_for=bad)
     holds = [PlacedHold(hold=draw(own.holds()))] if draw(st.booleans()) else []
     return draw(own.policies()), rollouts, holds

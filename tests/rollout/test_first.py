@@ -6,6 +6,7 @@ import pytest
 from rollout.changes import ChangeKind, judge_change
 from rollout.compose import PlacedHold, document_for, kept_and_dropped
 from rollout.decide import decide
+from rollout.documents import digests_of
 from rollout.first import FIRST_RING, first_name, is_first, rollout_behind
 from rollout.model import (
     Action,
@@ -62,6 +63,7 @@ def test_its_name_is_a_rollout_of_its_own_and_leads_back() -> None:
     assert check_rollout_id(name) == name != ROLLOUT_ID
     assert rollout_behind(name) == rollout_behind(ROLLOUT_ID) == ROLLOUT_ID
     assert rollout_behind(None) is None
+    assert rollout_behind("ro_first") == "ro_first"
 
 
 @pytest.mark.parametrize(
@@ -160,6 +162,20 @@ def test_another_bad_version_is_another_escalation() -> None:
     change = judge_change(composed(MENDING), later, POLICY, RELEASES, NOW)
 
     assert change.kind is ChangeKind.ESCALATION
+
+
+def test_what_is_said_of_a_rollout_includes_its_first_installs() -> None:
+    with_first, without = digests_of(composed(MENDING)), digests_of(composed(a_rollout(position=1)))
+
+    assert with_first.keys() == without.keys() == {ROLLOUT_ID}
+    assert with_first != without
+    assert digests_of(None) == {}
+
+
+def test_the_people_are_needed_by_the_rollout_itself() -> None:
+    change = judge_change(None, composed(MENDING), POLICY, RELEASES, NOW)
+
+    assert change.needed_by == {ROLLOUT_ID: 2}
 
 
 @pytest.mark.parametrize("state", [RolloutState.PAUSED, RolloutState.PULLED])

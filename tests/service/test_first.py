@@ -10,12 +10,13 @@ from packaging.version import Version
 
 from rollout.documents import parse_rollout
 from rollout.first import FIRST_RING, first_name, is_first
-from rollout.model import Approvals, Entry, Rollout, RolloutState
+from rollout.model import Approvals, Entry, Rollout, RolloutState, Step
 from tests.admin_world import APP, STABLE, World, a_registered_world
+from update_server.service.caller import Caller
 from update_server.service.errors import (
-    ApprovalsMissingError,
     BadValueError,
     NeverAllowedError,
+    PendingError,
 )
 from update_server.service.rebuild import rollout_from
 
@@ -103,10 +104,36 @@ def test_what_mends_is_newer(world: World) -> None:
 def test_it_needs_as_many_people_as_what_leaves_the_ramp(tmp_path: Path) -> None:
     world = paused(a_registered_world(tmp_path / "signer", approvals=Approvals(outside_ramp=2)))
 
-    with pytest.raises(ApprovalsMissingError) as missing:
-        start(world)
+    control = world.services().control
 
-    assert missing.value.needed == 2
+    def start(who: Caller, bad: Version | None = BAD) -> Rollout:
+        return control.start(who, APP, STABLE, FIX, first_for=bad, reason="crashes")
+
+    with pytest.raises(PendingError) as waits:
+        start(world.person("ann"))
+    assert not any(is_first(entry) for entry in entries(world))
+    fix = start(world.person("ben"))
+
+    assert (fix.id, fix.first_for) == (waits.value.pending.rollout, BAD)
+    assert [is_first(entry) for entry in entries(world)[:2]] == [True, False]
+
+
+def test_who_wants_the_ordinary_start_has_not_approved_it(tmp_path: Path) -> None:
+    ramp = (Step(ring="1%", exposure_bp=100, approvals=2), Step(ring="all", exposure_bp=10_000))
+    world = a_registered_world(tmp_path / "signer", ramp=ramp, approvals=Approvals(outside_ramp=2))
+    world.publish("2.1.0")
+    world.publish("2.2.0")
+    control = world.services().control
+    with pytest.raises(PendingError):
+        control.start(world.person("ann"), APP, STABLE, BAD, reason="first")
+    bad = control.start(world.person("ben"), APP, STABLE, BAD, reason="first")
+    control.pause(world.caller(), APP, bad.id, reason="crashes")
+    with pytest.raises(PendingError):
+        control.start(world.person("ann"), APP, STABLE, FIX, reason="crashes")
+
+    with pytest.raises(PendingError):
+        control.start(world.person("ben"), APP, STABLE, FIX, first_for=BAD, reason="crashes")
+
     assert not any(is_first(entry) for entry in entries(world))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from rollout.documents import digest_of
+from rollout.documents import digests_of
 from rollout.model import Rollout, RolloutId
 from update_server.service.approval import check_approved
 from update_server.service.asks import NOTHING_MORE, Ask, living, split, waits
@@ -28,7 +28,6 @@ from update_server.service.errors import (
 from update_server.service.pending_ports import Approval, PendingVerb
 from update_server.service.ports import Clock, Database, Ids, Signer, Stores
 from update_server.service.reconcile import Widening
-from update_server.service.take_back import entry_of
 
 MAX_WAITING: Final = 100
 """Asks that may wait in one app."""
@@ -62,8 +61,8 @@ class Asking:
         """
         change = after.judge(before, now)
         known, others = None, tuple[Approval, ...]()
-        entry = entry_of(rollout, after.wanted)
-        if entry is not None and self.caller.secret:
+        said = digests_of(after.wanted).get(rollout.id)
+        if said is not None and self.caller.secret:
             self.ask = Ask(
                 caller=self.caller,
                 verb=self.verb,
@@ -71,7 +70,7 @@ class Asking:
                 terms=self.terms,
                 rollout=rollout,
                 wanted=after,
-                entry=digest_of(entry),
+                entry=said,
             )
             known = self.ask.matching(stores, now)
             _, others = split(stores, known, self.caller, now)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from rollout.changes import Change, ChangeKind
-from rollout.documents import digest_of
+from rollout.documents import digests_of
 from rollout.model import RolloutDocument
 from update_server.service.access import may_approve, person_of
 from update_server.service.pending_ports import LIFE
@@ -37,9 +37,9 @@ class Approvals:
         if not self.people:
             return self.people
         said = {
-            (entry.rollout, digest_of(entry), mark_of(marks, entry.rollout))
-            for entry in document.entries
-            if entry.rollout is not None and entry.rollout == rollout
+            (each, digest, mark_of(marks, each))
+            for each, digest in digests_of(document).items()
+            if each == rollout
         }
         return self.people | {
             person

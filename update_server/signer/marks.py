@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout.documents import digest_of
+from rollout.documents import digests_of
 from rollout.model import RolloutDocument, RolloutId
 from update_server.service.pending_ports import LIFE
 
@@ -35,7 +35,7 @@ def marks_after(
 
     Of rollouts that left, a mark is kept for as long as a ticket from before may live.
     """
-    before, after = _digests(old), _digests(new)
+    before, after = digests_of(old), digests_of(new)
     changed = {rollout for rollout, _ in before.items() ^ after.items()}
     kept = {
         rollout: mark
@@ -49,8 +49,3 @@ def mark_of(marks: Marks, rollout: RolloutId) -> int:
     """Return the version of the state that changed *rollout* last; 0 if none is remembered."""
     mark = marks.get(rollout)
     return NEVER_CHANGED if mark is None else mark.version
-
-
-def _digests(document: RolloutDocument | None) -> dict[RolloutId, str]:
-    entries = document.entries if document else ()
-    return {entry.rollout: digest_of(entry) for entry in entries if entry.rollout is not None}

@@ -31,7 +31,7 @@ from typing import Any
 from securesystemslib.signer import Signer as KeySigner
 
 from rollout.changes import Act, judge_change
-from rollout.documents import digest_of
+from rollout.documents import digests_of
 from rollout.errors import BadNameError
 from rollout.history import History, history_after
 from rollout.model import Actor, RolloutId
@@ -233,7 +233,7 @@ class OnlineSigner:
                 app=app,
                 channel=channel,
                 rollout=rollout,
-                entry=next(digest_of(each) for each in wanted.entries if each.rollout == rollout),
+                entry=digests_of(wanted)[rollout],
                 mark=mark_of(memory.marks.get(channel, {}), rollout),
                 token_id=token.id,
                 expires_at=now.replace(microsecond=0) + LIFE,
