@@ -240,6 +240,10 @@ class FakeHistories:
         held = self._state.histories
         return {install: held[app, install] for install in installs if (app, install) in held}
 
+    def sample(self, app: str, limit: int) -> Sequence[History]:
+        held = sorted((key, one) for (of, key), one in self._state.histories.items() if of == app)
+        return [one for _, one in held[:limit]]
+
     def put(self, app: str, histories: Mapping[bytes, History]) -> None:
         self._state.write()
         self._state.histories.update(((app, key), one) for key, one in histories.items())

@@ -47,6 +47,17 @@ def test_a_history_that_is_put_again_is_the_new_one(database: Database) -> None:
         assert stores.histories.get("demo", [A]) == {A: a_history()}
 
 
+def test_a_sample_is_of_the_lowest_keys_of_the_app(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.histories.put("demo", {B: a_history(check_ins=1), A: FULL})
+        stores.histories.put("other", {A: a_history(check_ins=2)})
+
+    with database.reading() as stores:
+        assert list(stores.histories.sample("demo", 1)) == [FULL]
+        assert list(stores.histories.sample("demo", 9)) == [FULL, a_history(check_ins=1)]
+        assert list(stores.histories.sample("third", 9)) == []
+
+
 def test_a_forgotten_install_has_no_history_with_the_app(database: Database) -> None:
     with database.transaction() as stores:
         for app in ("demo", "other"):

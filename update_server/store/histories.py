@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Row, delete, select
 
 from update_server.service.study_ports import History
 from update_server.store.rows import chunks, upsert
@@ -32,15 +33,18 @@ class SqlHistories:
                 select(histories).where(histories.c.app == app, histories.c.install_key.in_(some))
             )
             for row in rows:
-                found[bytes(row.install_key)] = History(
-                    first_at=row.first_at,
-                    check_ins=row.check_ins,
-                    early=_unpacked(row.early),
-                    seen=_unpacked(row.seen),
-                    crashes=_unpacked(row.crashes),
-                    taken_first=row.taken_first,
-                )
+                found[bytes(row.install_key)] = _history(row)
         return found
+
+    def sample(self, app: str, limit: int) -> Sequence[History]:
+        """Return what is known of the installs with the lowest keys, at most *limit*."""
+        rows = self._connection.execute(
+            select(histories)
+            .where(histories.c.app == app)
+            .order_by(histories.c.install_key)
+            .limit(limit)
+        )
+        return [_history(row) for row in rows]
 
     def put(self, app: str, changed: Mapping[bytes, History]) -> None:
         """Store what is known of installs, new ones and others."""
@@ -76,6 +80,17 @@ class SqlHistories:
     def expire(self, *, heard_before: float) -> None:
         """Delete the histories of installs of which nothing was heard since."""
         self._connection.execute(delete(histories).where(histories.c.last_at < heard_before))
+
+
+def _history(row: Row[Any]) -> History:
+    return History(
+        first_at=row.first_at,
+        check_ins=row.check_ins,
+        early=_unpacked(row.early),
+        seen=_unpacked(row.seen),
+        crashes=_unpacked(row.crashes),
+        taken_first=row.taken_first,
+    )
 
 
 def _packed(instants: Sequence[float]) -> bytes:

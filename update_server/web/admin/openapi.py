@@ -137,6 +137,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _delete(f"{_A}/enrolments/{{code}}", "Revoke a code"),
     _get(f"{_A}/explain", "Say what an install would get, and why", *_INSTALL),
     _get(f"{_A}/versions", "Count what runs", *_PAGED),
+    _get(f"{_A}/fleet", "Look at the installs as a whole"),
     _get(f"{_A}/policy", "Show a channel's policy", "channel"),
     _get(f"{_A}/audit", "Read the app's audit log", *_PAGED),
     _get("/v1/admin/audit", "Read the audit log", *_PAGED),

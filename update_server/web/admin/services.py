@@ -12,6 +12,7 @@ from update_server.service.audit import AuditLog
 from update_server.service.control import Control
 from update_server.service.decisions import DecisionLog
 from update_server.service.explain import Explain
+from update_server.service.fleet import Fleets
 from update_server.service.holds import Holds
 from update_server.service.leases import Leases
 from update_server.service.ports import Blobs, Clock, Database, Ids, Signer
@@ -42,6 +43,7 @@ class AdminServices:
     holds: Holds
     report: Report
     decisions: DecisionLog
+    fleets: Fleets
     explain: Explain
     audit: AuditLog
     replays: Replays
@@ -94,6 +96,7 @@ def admin_services(
         holds=Holds(database, clock, ids, reconciler=reconciler),
         report=Report(database, clock, next_check_in_seconds=next_check_in_seconds),
         decisions=DecisionLog(database),
+        fleets=Fleets(database, clock),
         explain=Explain(database, clock),
         audit=AuditLog(database),
         replays=Replays(database, clock),
