@@ -7,11 +7,12 @@ from math import floor
 from rollout.model import Step
 from update_server.cli.console import Console
 from update_server.evidence.settings import HOUR
+from update_server.rehearsal.accrual import STOP_LINE
 from update_server.rehearsal.advice import OutOfReach
 from update_server.rehearsal.course import Course, Leg
 from update_server.rehearsal.fleet import Fleet
 from update_server.rehearsal.harm import Harm
-from update_server.rehearsal.outcome import Outcome
+from update_server.rehearsal.outcome import Ending, Outcome
 from update_server.rehearsal.power import POWER, Power
 from update_server.rehearsal.trials import Trials, quantile
 from update_server.rehearsal.whole import Rehearsal
@@ -87,10 +88,13 @@ def _tell_gates(console: Console, rehearsal: Rehearsal) -> None:
     console.print("\nWhen each ring opens the next, with nothing wrong")
     legs = rehearsal.course.legs
     rows = [_gate(rehearsal.plan.steps[leg.position], leg) for leg in legs]
-    console.table(("ring", "opens after", "takes", "in time", "least likely"), rows)
+    console.table(("ring", "opens after", "takes", "may take", "in time", "least likely"), rows)
     done = rehearsal.course.completed_hours
-    reached = "not to be expected" if done is None else f"expected after {_span(done)}"
-    console.print(f"everybody: {reached}")
+    asked = rehearsal.course.asked_hours
+    if done is not None:
+        console.print(f"everybody has it after {_span(done)}")
+    elif asked is not None:
+        console.print(f"a person is asked after {_span(asked)}")
     for each in rehearsal.out_of_reach:
         console.print(_out_of_reach(rehearsal.plan.steps[each.position], each))
 
@@ -101,6 +105,7 @@ def _gate(step: Step, leg: Leg) -> tuple[str, ...]:
         ring_name(step),
         _span(leg.opened_hours),
         _NEVER if leg.hours is None else _span(leg.hours),
+        _span(leg.patience_hours),
         _percent(floor(leg.chance * 100) / 100),
         least,
     )
@@ -122,13 +127,19 @@ def _tell_costs(console: Console, rehearsal: Rehearsal) -> None:
 def _cost(harm: Harm, course: Course) -> tuple[str, ...]:
     return (
         harm_name(harm),
-        _NEVER if course.stopped_hours is None else _span(course.stopped_hours),
+        _end(course),
         course.stopped_in or _NEVER,
-        (course.cause or _NEVER).replace("_", " "),
+        (course.cause or _NEVER).removeprefix(STOP_LINE).replace("_", " "),
         _count(course.exposed),
         _count(course.crashed),
         _NEVER if course.completed_hours is None else _span(course.completed_hours),
     )
+
+
+def _end(course: Course) -> str:
+    if course.stopped_hours is not None:
+        return _span(course.stopped_hours)
+    return _NEVER if course.asked_hours is None else f"(asked, {_span(course.asked_hours)})"
 
 
 def _tell_trials(console: Console, trials: tuple[Trials, ...], seed: int) -> None:
@@ -179,7 +190,7 @@ def _tell_story(console: Console, rehearsal: Rehearsal, story: Outcome) -> None:
             f"{_span(moment.hours):>7}  {moment.verdict:<8} {_count(moment.exposed)} installs on "
             f"it, {_count(moment.crashed)} crashed. {moment.sentence}"
         )
-    waits = " ".join(story.waits_for) if story.ending == "waiting" else ""
+    waits = " ".join(story.waits_for) if story.ending is Ending.WAITING else ""
     console.print(f"{_span(story.hours):>7}  {story.ending}. {waits}".rstrip())
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import log
 from typing import TypeVar
 
+from update_server.evidence.gates import WEAK_INSTALLS
 from update_server.evidence.guards import LOG_GUARD
 from update_server.evidence.one_sample import log_e_above, log_e_floor
 from update_server.evidence.planner import mean_until_pass, mean_until_pause
@@ -20,6 +21,8 @@ from update_server.rehearsal.scene import Limit, Scene
 
 _AN_HOUR = HOUR / DAY
 _Key = TypeVar("_Key")
+
+_LOG_WEAK = log(3)
 
 STOP_LINE = "stop_line:"
 """What the name of a stop line begins with, where a metric's could stand."""
@@ -105,6 +108,16 @@ class Accrual:
         if str(Metric.CRASH) in short and _floor(scene, hour) >= needed:
             short.remove(str(Metric.CRASH))
         return tuple(short)
+
+    def passes_weakly(self, scene: Scene, hour: int, lacks: tuple[str, ...]) -> bool:
+        """Whether the gate opens by time alone, where the ladder says so."""
+        settings = scene.plan.settings
+        return (
+            settings.timeout_promotes
+            and not {str(Metric.SILENCE), "minimum_installs"} & set(lacks)
+            and scene.known(hour, settings.outcome_seconds) >= WEAK_INSTALLS
+            and self.harm.get(str(Metric.CRASH), 0.0) < _LOG_WEAK
+        )
 
     def chance_to_pass(self, scene: Scene, hour: int) -> dict[str, float]:
         """Return, by metric, how likely its part of the gate is passed by then."""

@@ -7,6 +7,7 @@ engine needs beyond the bounds was measured with it (``evidence.planner``).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from math import ceil
 
 from update_server.evidence.settings import DAY, HOUR
@@ -53,14 +54,16 @@ class Leg:
 class Course:
     """What is to be expected of one release.
 
-    ``stopped_hours`` and ``completed_hours`` are since the start, None where it does not happen;
-    ``exposed`` and ``crashed`` are installs, until the course ends.
+    ``stopped_hours``, ``asked_hours`` (a person is asked, since a gate stays closed) and
+    ``completed_hours`` are since the start, None where it does not happen. ``exposed`` and
+    ``crashed`` are installs, until the course ends.
     """
 
     legs: tuple[Leg, ...]
     stopped_hours: float | None
     stopped_in: str | None
     cause: str | None
+    asked_hours: float | None
     completed_hours: float | None
     exposed: float
     crashed: float
@@ -143,6 +146,7 @@ class _Walk:
             stopped_hours=self._stopped[0] if self._stopped else None,
             stopped_in=self._stopped[1] if self._stopped else None,
             cause=self._stopped[2] if self._stopped else None,
+            asked_hours=None if self._stopped or self._completed is not None else float(self._hour),
             completed_hours=self._completed,
             exposed=self._exposed,
             crashed=crashed,
@@ -153,7 +157,9 @@ class _Walk:
         step = self._plan.steps[scene.position]
         before = self._exposed
         more = max(0.0, scene.most_exposed - before)
-        for hour in range(1, self._plan.horizon_hours - self._hour + 1):
+        patience = ceil(self._plan.patience_seconds(scene.position) / HOUR)
+        soaked = _watched_from(scene) + step.soak_seconds / HOUR
+        for hour in count(1):
             self._accrual.add_hour(scene, hour)
             self._expose(before + more * scene.heard(hour), self._hour + hour)
             cause = self._accrual.cause_to_stop(scene, hour)
@@ -161,10 +167,14 @@ class _Walk:
                 self._stopped = (float(self._hour + hour), step.ring, cause)
                 return None, ()
             lacks = self._accrual.lacks(scene, hour)
-            if not lacks and hour >= _watched_from(scene) + step.soak_seconds / HOUR:
+            if not lacks and hour >= soaked:
                 return float(hour), ()
-        self._hour = self._plan.horizon_hours
-        return None, self._accrual.lacks(scene, self._plan.horizon_hours)
+            if hour >= patience and lacks:
+                if self._accrual.passes_weakly(scene, hour, lacks):
+                    return float(hour), ()
+                break
+        self._hour += hour
+        return None, lacks
 
     def _expose(self, installs: float, at: float | None = None) -> None:
         more = installs - self._exposed
@@ -177,10 +187,6 @@ def _watched_from(scene: Scene) -> int:
     """Return the first hour with a verdict, from which on soak counts."""
     if not scene.is_compared:
         return 0
-    hour = 0
-    while (
-        hour < scene.plan.horizon_hours
-        and scene.candidates(hour) < scene.plan.settings.minimum_installs
-    ):
-        hour += 1
-    return hour
+    least = scene.plan.settings.minimum_installs
+    hours = range(scene.plan.horizon_hours)
+    return next((hour for hour in hours if scene.candidates(hour) >= least), hours.stop)

@@ -101,6 +101,7 @@ def _course(course: Course) -> dict[str, Any]:
         "stopped_hours": course.stopped_hours,
         "stopped_in": course.stopped_in,
         "cause": course.cause,
+        "asked_hours": course.asked_hours,
         "completed_hours": course.completed_hours,
         "exposed": course.exposed,
         "crashed": course.crashed,

@@ -13,7 +13,7 @@ class Ending(StrEnum):
     PAUSED = "paused"
     PULLED = "pulled"
     SUSPENDED = "suspended"
-    WAITING = "waiting"  # the time that was rehearsed is over, and a gate is still closed
+    WAITING = "waiting"  # a gate is closed, and a person is asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

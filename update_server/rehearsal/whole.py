@@ -19,7 +19,7 @@ from update_server.rehearsal.power import Row, power_table
 from update_server.rehearsal.trials import Trials, try_out
 from update_server.rehearsal.world import Limits, run
 
-TRIAL_INSTALLS = 10_000
+TRIAL_INSTALLS = 20_000
 """Trials take no more installs than this: then a handful of them fits into a minute."""
 STORY_INSTALLS = 100_000
 """The one rollout that is told takes no more installs than this."""

@@ -2,7 +2,8 @@
 
 Virtual time goes on a minute at a time. The judge gets the facts at its own ticks; its verdicts
 change a real rollout, from which the next documents are composed, and these decide for the
-installs that check in later. People are supposed to agree at once where a step needs them.
+installs that check in later. People are supposed to agree at once where a step needs them; where
+they are asked because the evidence does not come, the rehearsal is over.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ _SALT_BYTES = 32
 # What a person who is asked for it answers at once.
 _PEOPLE = frozenset({"approval", "person"})
 _END = "end_of_ladder"
+_LATE = "timeout"
+_SOAK = "soak"
 _NAMES = Names(
     app=APP,
     channel=CHANNEL,
@@ -174,6 +177,8 @@ class _World:
             self._ending = Ending.COMPLETED
         elif waits and waits <= _PEOPLE:
             self._promote()
+        elif _LATE in waits and _SOAK not in waits:
+            self._ending = Ending.WAITING
         elif judgement.carry_out:
             self._obey(judgement)
 
