@@ -18,9 +18,11 @@ from update_server.cli.errors import DONE, REFUSED, UsageError
 from update_server.cli.ladder_file import read_terms
 from update_server.cli.live_fleet import live_fleet
 from update_server.cli.policy import STANDARD as STANDARD_POLICY
+from update_server.cli.rehearsal_past import replay_rollout
+from update_server.cli.rehearsal_plots import draw
 from update_server.cli.rehearsal_report import tell
 from update_server.evidence.ladder import Terms
-from update_server.evidence.settings import HOUR
+from update_server.evidence.settings import HOUR, Settings
 from update_server.evidence.settings import STANDARD as STANDARD_SETTINGS
 from update_server.rehearsal.document import render_rehearsal
 from update_server.rehearsal.draws import Draws
@@ -64,6 +66,10 @@ _INTERNAL = 20
     show_default=True,
     help="Installs in a trial, at most.",
 )
+@option(
+    "--plots", type=click.Path(path_type=Path, file_okay=False), help="Folder for plots, as SVG."
+)
+@option("--past", metavar="VERSION|ID", help="What --plan would have said of this rollout instead.")
 @option("--seed", type=int, default=1, show_default=True, help="Where chance begins.")
 @remote
 def rehearse(session: Session, *, installs: int | None, runs: int, seed: int, **given: Any) -> int:
@@ -73,8 +79,12 @@ def rehearse(session: Session, *, installs: int | None, runs: int, seed: int, **
     --fleet on an imagined one, which needs no server. Formulas come first; then trials with the
     real judge over virtual installs. The exit code is 1 if a gate is out of reach.
 
+    With --past the reports of a rollout that was judged are judged anew, by the rules of --plan.
+
     Example: serinus rehearse --fleet 50000 --plan ladder.toml
     """
+    if given["past"] is not None:
+        return replay_rollout(session, given["past"], _settings(given["plan"]))
     plan = _plan(session, given["plan"], given["channel"], imagined=installs is not None)
     fleet = _fleet(session, installs, given)
     rehearsal = rehearse_plan(
@@ -85,6 +95,8 @@ def rehearse(session: Session, *, installs: int | None, runs: int, seed: int, **
         trial_installs=given["trial_fleet"],
         ratios=given["ratios"],
     )
+    if given["plots"] is not None:
+        draw(session.console, rehearsal, given["plots"])
     session.console.document(render_rehearsal(rehearsal, seed))
     tell(session.console, rehearsal, seed)
     return REFUSED if rehearsal.out_of_reach else DONE
@@ -103,6 +115,12 @@ def _plan(session: Session, path: Path | None, channel: str | None, *, imagined:
     if not steps:
         raise UsageError("bad_ladder", "there is no step", hint="--plan FILE with [[step]]")
     return Plan(steps=steps, settings=terms.settings)
+
+
+def _settings(path: Path | None) -> Settings:
+    if path is None:
+        raise UsageError("no_plan", "the past is judged anew by a plan", hint="--plan FILE")
+    return read_terms(path).settings
 
 
 def _standard_ramp() -> tuple[Step, ...]:
