@@ -224,7 +224,9 @@ def test_what_two_want_to_waive_must_be_the_same(released: World) -> None:
 
     def resume(who: Caller, *waived: str) -> Rollout:
         for_a_day = timedelta(days=1)
-        return control.resume(who, APP, rollout.id, waived=waived, waived_for=for_a_day)
+        return control.resume(
+            who, APP, rollout.id, reason="known", waived=waived, waived_for=for_a_day
+        )
 
     waiting(lambda who: resume(who, "aa"), released.person("ann"))
     waiting(resume, released.person("ben"))
@@ -356,6 +358,32 @@ def test_a_revision_that_was_not_seen_completes_nothing(world: World, rollout: R
         promoting(world, rollout, expected_revision=7)(world.person("ben"))
 
     assert len(listed(world)) == 1
+
+
+class _Killed(BaseException):
+    """The end of a process."""
+
+
+def test_who_is_killed_before_the_signature_changes_nothing_and_both_ask_again(
+    world: World, rollout: Rollout
+) -> None:
+    class Deadly(_Down):
+        def sign_rollout(self, *_: object, **__: object) -> object:
+            raise _Killed
+
+    promote = promoting(world, rollout)
+    waiting(promote, world.person("ann"))
+    dying = world.services(signer=Deadly(world)).control  # type: ignore[arg-type]
+
+    with pytest.raises(_Killed):
+        dying.promote(world.person("ben"), APP, rollout.id)
+    with pytest.raises(SignerRefusedError):
+        world.services().reconciler.reconcile(APP)
+
+    assert (world.rollout(rollout).position, entries(world)[0].exposure_bp) == (0, 100)
+    assert listed(world) == []
+    waiting(promote, world.person("ben"))
+    assert promote(world.person("ann")).position == 1
 
 
 # --- withdrawing -------------------------------------------------------------------------

@@ -12,11 +12,13 @@ import pytest
 
 from rollout.documents import render_rollout
 from tests.fakes import FakeClock
-from tests.signer.signer_world import SignerWorld, a_document, a_world, an_entry
+from tests.signer.signer_world import ROLLOUT, SignerWorld, a_document, a_world, an_entry
 from tests.signing.world import APP
 from update_server.service.ports import SignerRefusedError, UnavailableError
 from update_server.signer import link
 from update_server.signer.link import SocketSigner
+from update_server.signer.memory import recall
+from update_server.signer.tickets import key_in, read
 
 
 @pytest.fixture
@@ -50,8 +52,13 @@ def test_everything_that_can_be_asked_goes_through_the_socket(
     newest = remote.status(APP).timestamp_version
     document = render_rollout(a_document(an_entry()))
     signed = remote.sign_rollout(APP, "stable", document, [ann], based_on=newest, automatic=False)
+    wider = render_rollout(a_document(an_entry(2)))
+    ticket = remote.ticket(APP, "stable", wider, ROLLOUT, ann, based_on=signed.timestamp_version)
+    remote.withdraw(APP, ticket)
     refreshed = remote.refresh(APP)
 
+    assert read(key_in(world.folder / APP), ticket)
+    assert len(recall(world.folder / APP, APP).withdrawn) == 1
     assert keys == remote.online_keys(APP) == world.signer.new_app(APP)
     assert refreshed.timestamp_version == signed.timestamp_version + 1
     assert remote.status(APP) == world.signer.status(APP) == refreshed
