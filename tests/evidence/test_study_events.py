@@ -330,6 +330,44 @@ def test_crashes_that_are_no_first_events_do_not_use_up_the_cap() -> None:
     assert world.state.stage.capped_networks == 0
 
 
+def test_one_install_alone_does_not_use_up_the_cap_of_its_neighbours() -> None:
+    world = in_one_network(World())
+
+    entries = world.tick(
+        *(crash(0, 10 + i, signature="a", new=True) for i in range(3)),
+        *(crash(1, 20 + i, signature=f"s{i}", new=True) for i in range(9)),
+    )
+
+    assert {e.metric for e in entries} == {"crash", "crash_loop", "signature:a", "signature:s0"}
+    assert world.state.stage.capped_networks == 0
+
+
+def test_an_install_counts_in_its_network_anew_in_each_stage() -> None:
+    world = in_one_network(World())
+    world.tick(crash(0, 10))
+    world.tick(stage_opened(at=20))
+    world.tick(*(seen(i, 21, network=NETWORK) for i in range(5)))
+
+    # What is no first event does not count; a new signature does.
+    world.tick(crash(0, 30), crash(0, 31, signature="a", new=True))
+    world.tick(*(crash(i, 40 + i) for i in range(1, 4)))
+
+    assert world.state.stage.capped_networks == 1
+
+
+def test_an_install_is_the_first_with_one_new_signature_only() -> None:
+    world = World()
+    world.enter(3, 5)
+
+    world.tick(*(crash(0, 10 + i, signature=f"junk{i}", new=True) for i in range(50)))
+    world.tick(crash(1, 70, signature="real", new=True), crash(2, 71, signature="junk0", new=True))
+    world.tick(crash(0, 80, signature="real", new=True))
+
+    assert world.state.signatures == ["junk0", "real"]
+    assert len(world.labels("signature:real")) == 2
+    assert len(world.labels("signature:junk0")) == 2
+
+
 def test_the_cap_can_be_lifted() -> None:
     world = in_one_network(World(replace(STANDARD, network_cap=0)))
 

@@ -132,7 +132,7 @@ def _enter(tick: Tick, fact: Seen, member: Member, *, internal: bool) -> None:
     member.platform = fact.platform
     member.network = fact.network
     member.healthy = member.returned = member.crashed = False
-    member.launched = member.failed_start = False
+    member.launched = member.failed_start = member.believed = False
     member.crash_times = []
     member.scores = {}
     member.gap_stratum, member.window_seconds = silence_window(fact.gap_seconds, tick.settings)

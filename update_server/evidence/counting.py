@@ -86,17 +86,31 @@ def _first_of(state: State, fact: Crash, member: Member, happened_at: float) -> 
     if third and Metric.CRASH_LOOP not in member.had:
         metrics.append(str(Metric.CRASH_LOOP))
     signature = f"signature:{fact.signature}"
-    is_followed = fact.signature in state.signatures or len(state.signatures) < SIGNATURES_FOLLOWED
+    is_followed = fact.signature in state.signatures or _may_name_one(state, member)
     if fact.new and fact.signature and is_followed and signature not in member.had:
         metrics.append(signature)
     return metrics
 
 
+def _may_name_one(state: State, member: Member) -> bool:
+    """Whether *member* may be the first with a new signature: each install once.
+
+    Else one install could use up the places, and with them the weights, of all real ones.
+    """
+    has_one = any(metric.startswith("signature:") for metric in member.had)
+    return not has_one and len(state.signatures) < SIGNATURES_FOLLOWED
+
+
 def _believed(tick: Tick, member: Member, register: Register) -> bool:
-    """Count an event of the member's network; at one too many all of it leaves the stage."""
+    """Count an install with events in its network; at one too many all of it leaves the stage.
+
+    An install counts once, however many metrics its crashes are the first event of: else one
+    alone could take all of its neighbours out of both arms.
+    """
     cap = tick.settings.network_cap
-    if not cap or not member.network:
+    if not cap or not member.network or member.believed:
         return True
+    member.believed = True
     events = tick.stage.network_events
     name = member.network.hex()
     events[name] = events.get(name, 0) + 1

@@ -22,7 +22,8 @@ class Member:
     ``awaits`` are the bits of the outcomes that are still open (``maturing``), and ``due_at`` is
     when the next of them is known, None when none is awaited. ``scores`` are the first values of
     measured metrics in this stage, until they are known too. ``healthy``, ``returned``,
-    ``crashed``, ``launched`` (on the release itself) and ``failed_start`` are of this stage.
+    ``crashed``, ``launched`` (on the release itself), ``failed_start`` and ``believed`` (it counts
+    in its network's cap) are of this stage.
     """
 
     stage: int = -1
@@ -40,6 +41,7 @@ class Member:
     crashed: bool = False
     launched: bool = False
     failed_start: bool = False
+    believed: bool = False
     awaits: int = 0
     crash_times: list[float] = field(default_factory=list)  # within a day of entry, at most 3
     scores: dict[str, float] = field(default_factory=dict)

@@ -95,8 +95,8 @@ class Settings:
 
     ``alpha`` is the chance of ever pausing a harmless release in one epoch; ``weights`` split
     it over the metrics. ``budget`` candidate events may be forged without a pause while the
-    exposure is at most ``budget_up_to_bp``. ``network_cap`` events of one network and stage
-    are believed; 0 means any number. ``minimum_age`` is asked by whoever makes the facts.
+    exposure is at most ``budget_up_to_bp``. The events of ``network_cap`` installs of one network
+    and stage are believed; 0 means any number. ``minimum_age`` is asked by whoever makes the facts.
     ``minimum_installs`` candidates a stage needs before anything but harm is said of it.
     ``timeout_promotes``: past ``timeout_seconds`` weaker evidence opens the next step.
     ``offers_per_minute`` bounds how fast installs are taken in; 0 is no bound.
