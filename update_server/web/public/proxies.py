@@ -42,7 +42,14 @@ class Proxies:
             return address or None
         hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
         for hop in reversed([hop for hop in hops if hop]):
-            address = hop.strip("[]")
+            address = _without_port(hop)
             if not self._is_trusted(address):
                 return address
         return address
+
+
+def _without_port(hop: str) -> str:
+    """Return the address in *hop*: some proxies write down the client's port, too."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
