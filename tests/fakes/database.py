@@ -13,6 +13,7 @@ from tests.fakes.signatures import FakeSignatures
 from tests.fakes.state import State
 from tests.fakes.stores import FakeApps, FakeJournal, FakeReleases, FakeRollouts
 from tests.fakes.studies import FakeDecisions, FakeHistories, FakeRegisters, FakeStudies
+from tests.fakes.waivers import FakeWaivers
 from update_server.service.ports import UnavailableError
 
 
@@ -33,6 +34,7 @@ class FakeStores:
         self.histories = FakeHistories(state)
         self.signatures = FakeSignatures(state)
         self.pending = FakePendingVerbs(state)
+        self.waivers = FakeWaivers(state)
 
 
 class FakeDatabase:

@@ -34,6 +34,7 @@ from update_server.service.study_ports import (
     StoredMember,
     StoredStudy,
 )
+from update_server.service.waiver_ports import Waiver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,7 @@ class State:
     histories: dict[tuple[str, bytes], History] = field(default_factory=dict)
     sightings: dict[int, tuple[str, Sighting]] = field(default_factory=dict)
     pending: dict[str, PendingVerb] = field(default_factory=dict)
+    waivers: dict[str, Waiver] = field(default_factory=dict)
 
     def copy(self, *, writable: bool) -> State:
         """Return a state that can change without changing this one."""

@@ -136,7 +136,14 @@ def test_an_operator_waives_signatures_for_some_time(released: World) -> None:
     control.pause(released.caller(), APP, rollout.id)
     at = released.clock.now()
 
-    control.resume(released.caller(), APP, rollout.id, waived=["abc"], waived_for=timedelta(days=1))
+    control.resume(
+        released.caller(),
+        APP,
+        rollout.id,
+        reason="known",
+        waived=["abc"],
+        waived_for=timedelta(days=1),
+    )
 
     resumed = facts(released, rollout)[-1]
     assert isinstance(resumed, Resumed)

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "group": ("update_server.cli.access", "group"),
     "enrolment": ("update_server.cli.access", "enrolment"),
     "hold": ("update_server.cli.access", "hold"),
+    "waiver": ("update_server.cli.waiver", "waiver"),
     "token": ("update_server.cli.access", "token"),
     "doctor": ("update_server.cli.doctor", "doctor"),
     "fsck": ("update_server.cli.fsck", "fsck"),

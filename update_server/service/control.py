@@ -46,6 +46,8 @@ from update_server.service.rollout_changes import (
 )
 from update_server.service.second_person import SecondPerson
 from update_server.service.study_codec import encode_settings
+from update_server.service.waiver_ports import Waiver
+from update_server.service.waivers import live_waivers, store, waivers_of
 
 VERBS = ("promote", "pause", "resume", "pull")
 
@@ -180,20 +182,34 @@ class Control:
     ) -> Rollout:
         """End a pause; where there is none, the judge's suspension.
 
-        *waived* are crash signatures that are known and accepted for so long.
-        Raises as ``promote`` does.
+        *waived* are crash signatures that are known and accepted for so long: they get waivers.
+        After an automatic pause the study is told of all waivers of the version.
+
+        Raises:
+            BadValueError: Waiving and ending a suspension take a reason.
+            and what ``promote`` raises.
         """
-        now, waived = self._clock.now(), tuple(waived)
+        waived = tuple(waived)
 
         def resumed(rollout: Rollout, now: datetime) -> Rollout:
             return transitions.resume(rollout, now, reason)
 
         believed = self._expected(app, rollout_id, expected_revision)
         if believed.state is RolloutState.ACTIVE:
-            with self._database.transaction() as stores:
-                if end_suspension(stores, believed, now):
-                    record_unsuspended(stores, believed, now, caller.name, reason)
-            return believed
+            return self._unsuspend(caller, believed, reason)
+        now = self._clock.now()
+        with self._database.reading() as stores:
+            is_automatic = believed.paused_by is Actor.AUTOMATIC
+            known = live_waivers(stores, believed, now) if is_automatic else NO_WAIVERS
+        made = waivers_of(
+            believed,
+            waived,
+            self._ids,
+            created_by=caller.name,
+            reason=reason,
+            now=now,
+            life=waived_for,
+        )
         return self._widen(
             caller,
             believed,
@@ -201,9 +217,22 @@ class Control:
             resumed,
             override=False,
             reason=reason,
-            waived=dict.fromkeys(waived, now + waived_for),
-            terms=_said_of_waivers(waived, waived_for),
+            waived={**known, **{each.signature: each.expires_at for each in made}},
+            new_waivers=made,
+            terms=_said_of_waivers(waived, waived_for, known),
         )
+
+    def _unsuspend(self, caller: Caller, believed: Rollout, reason: str) -> Rollout:
+        now = self._clock.now()
+        with self._database.transaction() as stores:
+            rollout = stores.rollouts.get(believed.app, believed.id)
+            if rollout.revision != believed.revision:
+                raise ConflictError(rollout)
+            if end_suspension(stores, rollout, now):
+                if not reason.strip():
+                    raise BadValueError("reason", "ending a suspension needs a reason")
+                record_unsuspended(stores, rollout, now, caller.name, reason)
+        return rollout
 
     def pause(
         self,
@@ -272,6 +301,7 @@ class Control:
         override: bool,
         reason: str,
         waived: Waivers = NO_WAIVERS,
+        new_waivers: Iterable[Waiver] = (),
         terms: str = NOTHING_MORE,
     ) -> Rollout:
         app, channel = believed.app, believed.channel
@@ -290,6 +320,8 @@ class Control:
                     # What is resumed is offered first; it is completed by the next reconcile.
                     if verb == "promote" and is_soaked(new, now):
                         new = _completed(new, now)
+                    for waiver in new_waivers:
+                        store(stores, waiver)
                     record_change(
                         stores,
                         rollout,
@@ -436,10 +468,17 @@ def _said(
     )
 
 
-def _said_of_waivers(waived: tuple[str, ...], waived_for: timedelta) -> str:
-    if not waived:
+def _said_of_waivers(waived: tuple[str, ...], waived_for: timedelta, known: Waivers) -> str:
+    """Return the digest of what a resume waives: what is asked for, and what is known already."""
+    if not waived and not known:
         return NOTHING_MORE
-    return digest_of_terms({"waived": sorted(waived), "seconds": int(waived_for.total_seconds())})
+    return digest_of_terms(
+        {
+            "waived": sorted(waived),
+            "seconds": int(waived_for.total_seconds()),
+            "known": {signature: end.isoformat() for signature, end in known.items()},
+        }
+    )
 
 
 def _started(

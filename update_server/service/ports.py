@@ -20,6 +20,7 @@ from update_server.service.pending_ports import PendingVerbs
 from update_server.service.pull_plan import PullCounts
 from update_server.service.signature_ports import Signatures
 from update_server.service.study_ports import Decisions, Histories, Registers, Studies
+from update_server.service.waiver_ports import WaiverStore
 
 # --- errors ------------------------------------------------------------------------------
 
@@ -503,6 +504,8 @@ class Stores(Protocol):
     def signatures(self) -> Signatures: ...
     @property
     def pending(self) -> PendingVerbs: ...
+    @property
+    def waivers(self) -> WaiverStore: ...
 
 
 class Database(Protocol):

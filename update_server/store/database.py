@@ -22,6 +22,7 @@ from update_server.store.rollouts import SqlRollouts
 from update_server.store.signatures import SqlSignatures
 from update_server.store.studies import SqlStudies
 from update_server.store.telemetry import SqlTelemetry
+from update_server.store.waivers import SqlWaivers
 
 
 class SqlStores:
@@ -41,6 +42,7 @@ class SqlStores:
         self.histories = SqlHistories(connection)
         self.signatures = SqlSignatures(connection)
         self.pending = SqlPendingVerbs(connection)
+        self.waivers = SqlWaivers(connection)
 
 
 class SqlDatabase:

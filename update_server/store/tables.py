@@ -160,6 +160,20 @@ pending_verbs = Table(
     Column("approvals", Json, nullable=False),
 )
 
+waivers = Table(
+    "waivers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("app", Text, ForeignKey("apps.name"), nullable=False, index=True),
+    Column("channel", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", Text, nullable=False),
+)
+
 journal = Table(
     "journal",
     metadata,

@@ -10,6 +10,7 @@ Not here: answers (``web.admin.answers``), and whether what was asked is possibl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeVar
 
@@ -41,6 +42,7 @@ Line = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_LINE)]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=_LINE)]
 Reason = Annotated[str, msgspec.Meta(max_length=500, pattern=_PARAGRAPH)]
 Words = Annotated[list[Word], msgspec.Meta(min_length=1, max_length=64)]
+Signature = Annotated[str, msgspec.Meta(max_length=16, pattern=r"^[0-9a-f]{16}$(?!\n)")]
 BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=_TEN_YEARS_SECONDS)]
 LifeSeconds = Annotated[int, msgspec.Meta(ge=1, le=_TEN_YEARS_SECONDS)]
@@ -99,7 +101,7 @@ class Verb(msgspec.Struct, frozen=True, kw_only=True):
     ring: Line | None = None
     replacement: Word | None = None
     override: bool = False
-    waive: Annotated[list[Word], msgspec.Meta(max_length=64)] = []
+    waive: Annotated[list[Signature], msgspec.Meta(max_length=64)] = []
     waive_seconds: Annotated[int, msgspec.Meta(ge=1, le=_LONGEST_WAIVER)] = _LONGEST_WAIVER
 
 
@@ -123,6 +125,16 @@ class AddHold(msgspec.Struct, frozen=True, kw_only=True):
     audience: HoldAudience
     reason: Reason = ""
     rollout: Word | None = None
+
+
+class AddWaiver(msgspec.Struct, frozen=True, kw_only=True):
+    """``POST …/waivers``: a crash signature that is known and accepted for some time."""
+
+    channel: Word
+    version: Word
+    signature: Signature
+    expires_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    reason: Reason
 
 
 class AddGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +169,7 @@ _DECODERS: Final[Mapping[type[Any], msgspec.json.Decoder[Any]]] = MappingProxyTy
             StartRollout,
             Verb,
             AddHold,
+            AddWaiver,
             AddGroup,
             AddEnrolment,
             AddToken,
@@ -212,6 +225,14 @@ def version_of(text: str, field: str = "version") -> Version:
         return parse_version(text)
     except InvalidVersionError as error:
         raise BadFieldError(field, error.rule) from error
+
+
+def utc(at: datetime) -> datetime:
+    """Return the same instant in UTC; raise BadFieldError if there it has no date."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise BadFieldError("expires_at", "a date that every time zone has") from error
 
 
 def optional_version(text: str | None, field: str) -> Version | None:

@@ -28,6 +28,7 @@ from update_server.web.admin import (
     signing,
     tokens,
     versions,
+    waivers,
 )
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
@@ -63,6 +64,7 @@ _WITH_SERVICES = (
     signing,
     tokens,
     versions,
+    waivers,
 )
 
 

@@ -24,6 +24,7 @@ from update_server.service.report import Report
 from update_server.service.second_person import SecondPerson
 from update_server.service.states import SignedStates
 from update_server.service.uploads import Uploads
+from update_server.service.waivers import Waivers
 
 # An answer that a web process began within its lease is on its way for some time.
 _MARGIN_SECONDS: Final = 0.25
@@ -41,6 +42,7 @@ class AdminServices:
     control: Control
     second_person: SecondPerson
     holds: Holds
+    waivers: Waivers
     report: Report
     decisions: DecisionLog
     fleets: Fleets
@@ -94,6 +96,7 @@ def admin_services(
         ),
         second_person=second_person,
         holds=Holds(database, clock, ids, reconciler=reconciler),
+        waivers=Waivers(database, clock, ids),
         report=Report(database, clock, next_check_in_seconds=next_check_in_seconds),
         decisions=DecisionLog(database),
         fleets=Fleets(database, clock),
