@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from benchmarks.evidence.line import Job, Line, at_most
-from benchmarks.evidence.world import EXPOSURE_BP, Release, Told, World, facts_of, opened
+from benchmarks.evidence.world import EXPOSURE_BP, INSTALLS, Release, Told, World, facts_of, opened
 from update_server.evidence.facts import Crash, Fact, Outage, Seen, Stepped
 from update_server.evidence.settings import DAY, HOUR, Settings
 from update_server.evidence.verdicts import Verdict
@@ -20,6 +20,9 @@ SEED = 15
 _DAYS = 10
 _STOPS_AT = 12 * HOUR
 _QUIET = 6 * HOUR  # a quarter of the silence window: from then on it is a gap
+# What one arm alone may have without the sample ratio being off.
+_FEW_CANDIDATES = 5
+_FEW_CONTROLS = 50
 _OUTAGE = (2 * HOUR, 32 * HOUR)
 # With the weakest gates and no soak anything that opens a step too easily shows.
 _EAGER = Settings(timeout_promotes=True, timeout_seconds=DAY, minimum_installs=1)
@@ -44,10 +47,15 @@ def promotions(world: World) -> int:
     return sum(judgement.verdict is Verdict.PROMOTE for _, judgement in world.judgements)
 
 
-def _contacts(seed: int, hours: float, *, keep: Callable[[int], bool]) -> list[Told]:
-    """Return the facts of a harmless fleet whose installs have a bucket to *keep*."""
+def _contacts(
+    seed: int, hours: float, *, keep: Callable[[int], bool], most: int = INSTALLS
+) -> list[Told]:
+    """Return the facts of at most *most* harmless installs whose bucket is one to *keep*."""
     facts = facts_of(np.random.default_rng(seed), Release(), hours=hours)
-    kept = {fact.install for fact in facts if isinstance(fact, Seen) and keep(fact.bucket)}
+    chosen = {fact.install for fact in facts if isinstance(fact, Seen) and keep(fact.bucket)}
+    kept = set(sorted(chosen)[:most])
+    if not kept:
+        raise ValueError("a scenario about installs has none")
     return [fact for fact in facts if not isinstance(fact, Stepped) and fact.install in kept]
 
 
@@ -69,11 +77,12 @@ def one_arm_empty() -> list[Line]:
     With more of one arm alone the sample ratio would suspend, which is a verdict.
     """
     lines = []
-    for arm, keep in (
-        ("controls", lambda bucket: bucket < EXPOSURE_BP // 200),
-        ("candidates", lambda bucket: EXPOSURE_BP <= bucket < EXPOSURE_BP + 200),
+    for arm, most, keep in (
+        ("controls", _FEW_CANDIDATES, lambda bucket: bucket < EXPOSURE_BP),
+        ("candidates", _FEW_CONTROLS, lambda bucket: bucket >= EXPOSURE_BP),
     ):
-        world = judged(_contacts(SEED * 1_000 + 2, 24.0 * _DAYS, keep=keep))
+        facts = _contacts(SEED * 1_000 + 2, 24.0 * _DAYS, keep=keep, most=most)
+        world = judged(facts)
         lines += _lines(f"no {arm}", world, with_verdict(world))
     return lines
 

@@ -186,7 +186,7 @@ def test_decisions_recompute_to_the_bit() -> None:
 
 
 def test_without_data_there_is_no_verdict() -> None:
-    assert_all_ok(no_data.lines((no_data.empty_log, no_data.outage)))
+    assert_all_ok(no_data.lines((no_data.empty_log, no_data.one_arm_empty, no_data.outage)))
 
 
 def test_bad_releases_are_stopped_with_the_sentence_that_says_why() -> None:
