@@ -15,7 +15,7 @@ from rollout.model import Approvals, RolloutDocument, RolloutId, RolloutState
 from tests.signer.signer_world import SignerWorld, a_document, a_world, an_entry
 from tests.signing.world import APP
 from update_server.service.pending_ports import LIFE
-from update_server.service.ports import SignerRefusedError
+from update_server.service.ports import ApiToken, SignerRefusedError
 from update_server.signer import approvals, online, tickets
 from update_server.signer.memory import Memory, recall
 from update_server.signer.tickets import Ticket
@@ -123,12 +123,12 @@ def _without_expiry(patch: pytest.MonkeyPatch, world: SignerWorld) -> None:
 
 def _with_dead_tokens(patch: pytest.MonkeyPatch, world: SignerWorld) -> None:
     del world
-    patch.setattr(approvals, "may_approve", lambda *_: True)
+    patch.setattr(ApiToken, "may_approve", lambda *_: True)
 
 
 def _by_token(patch: pytest.MonkeyPatch, world: SignerWorld) -> None:
     del world
-    patch.setattr(approvals, "person_of", lambda token: token.id)
+    patch.setattr(ApiToken, "person", property(lambda token: token.id))
 
 
 def _without_entries(patch: pytest.MonkeyPatch, world: SignerWorld) -> None:

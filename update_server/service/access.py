@@ -7,7 +7,6 @@ request (``web.auth``).
 from __future__ import annotations
 
 import hmac
-import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -58,7 +57,7 @@ class Tokens:
             raise BadApiTokenError from error
         # The look-up compares hashes, whose timing tells nothing of the secret; this guards
         # against a look-up that folds case or matches a prefix.
-        if not hmac.compare_digest(token.sha256, sha256) or not is_live(token, self._clock.now()):
+        if not hmac.compare_digest(token.sha256, sha256) or not token.is_live(self._clock.now()):
             raise BadApiTokenError
         return token
 
@@ -118,25 +117,6 @@ class Tokens:
                 subject=token_id,
                 before={"name": token.name, "role": token.role.value},
             )
-
-
-def is_live(token: ApiToken, now: datetime) -> bool:
-    """Whether *token* is neither revoked nor expired."""
-    return token.revoked_at is None and (token.expires_at is None or now < token.expires_at)
-
-
-def may_approve(token: ApiToken, app: str, now: datetime) -> bool:
-    """Whether *token* approves changes of *app* now."""
-    is_operator = allows(token.role, Role.OPERATOR) and token.app in {None, app}
-    return is_operator and is_live(token, now)
-
-
-def person_of(token: ApiToken) -> str:
-    """Return who is behind *token*: tokens of one name are one person's.
-
-    Spellings that look alike are one name, so that nobody is two by a space or a capital.
-    """
-    return " ".join(unicodedata.normalize("NFKC", token.name).casefold().split())
 
 
 class Groups:

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from rollout.model import Rollout
 from rollout.strict_json import render_canonical
-from update_server.service.access import may_approve, person_of
 from update_server.service.caller import Caller
 from update_server.service.desired import Desired
 from update_server.service.pending_ports import LIFE, Approval, PendingVerb
@@ -99,8 +98,8 @@ def living(stores: Stores, pending: PendingVerb, now: datetime) -> dict[str, App
     found: dict[str, Approval] = {}
     for each in pending.approvals:
         token = tokens.get(each.token_id)
-        if token is not None and may_approve(token, pending.app, now):
-            found.setdefault(person_of(token), each)
+        if token is not None and token.may_approve(pending.app, now):
+            found.setdefault(token.person, each)
     return found
 
 
@@ -109,7 +108,7 @@ def split(
 ) -> tuple[Approval | None, tuple[Approval, ...]]:
     """Return the valid approval of *caller*, if there is one, and those of other people."""
     person = next(
-        (person_of(token) for token in stores.access.tokens() if token.id == caller.token_id), None
+        (token.person for token in stores.access.tokens() if token.id == caller.token_id), None
     )
     if pending is None or person is None:
         return None, ()

@@ -6,6 +6,7 @@ block ends without an error. Getters never write. Errors that a port may raise s
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -201,6 +202,23 @@ class ApiToken:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+
+    @property
+    def person(self) -> str:
+        """Who is behind it: tokens of one name are one person's.
+
+        Spellings that look alike are one name: nobody is two by a space or a capital.
+        """
+        return " ".join(unicodedata.normalize("NFKC", self.name).casefold().split())
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether it is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def may_approve(self, app: str, now: datetime) -> bool:
+        """Whether it approves changes of *app* now."""
+        is_operator = self.role in {Role.OPERATOR, Role.ADMIN}
+        return is_operator and self.app in {None, app} and self.is_live(now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ from typing import Final
 from rollout.changes import Change, ChangeKind
 from rollout.documents import digests_of
 from rollout.model import RolloutDocument
-from update_server.service.access import may_approve, person_of
 from update_server.service.pending_ports import LIFE
 from update_server.service.ports import ApiToken, NotFoundError, SignerRefusedError, Stores
 from update_server.signer.marks import Marks, mark_of
@@ -68,7 +67,7 @@ class Shown:
             raise SignerRefusedError("too_many", f"at most {MAX_SHOWN} approvals")
         tickets = tuple(text for text in self.approvals if text.startswith(PREFIX))
         people = {
-            person_of(token)
+            token.person
             for text in self.approvals
             if text not in tickets and (token := operator_behind(stores, text, self.app, now))
         }
@@ -95,8 +94,8 @@ class Shown:
             # The upper bound is for a clock that was put back.
             if token is None or not now < ticket.expires_at <= now + LIFE:
                 continue
-            if may_approve(token, self.app, now):
-                yield person_of(token), ticket
+            if token.may_approve(self.app, now):
+                yield token.person, ticket
 
 
 def operator_behind(stores: Stores, secret: str, app: str, now: datetime) -> ApiToken | None:
@@ -105,7 +104,7 @@ def operator_behind(stores: Stores, secret: str, app: str, now: datetime) -> Api
         token = stores.access.token_by_hash(hashlib.sha256(secret.encode()).hexdigest())
     except NotFoundError:
         return None
-    return token if may_approve(token, app, now) else None
+    return token if token.may_approve(app, now) else None
 
 
 def check_kind(change: Change) -> None:
