@@ -81,6 +81,32 @@ def test_a_stop_line_never_pulls() -> None:
     assert world.judge().verdict is Verdict.PAUSE
 
 
+@pytest.mark.parametrize(
+    ("controls", "pauses"),
+    [
+        (OneArm(failed=120, known=1_000), False),  # they are switched off as often
+        (OneArm(failed=20, known=1_000), True),
+        (OneArm(failed=19, known=19), True),  # too few to say so
+    ],
+)
+def test_a_stop_line_is_above_what_the_installs_held_back_show(
+    controls: OneArm, *, pauses: bool
+) -> None:
+    world = a_world()
+    world.state.stage.guards["unhealthy"] = OneArm(failed=48, known=400)
+    world.state.stage.guards["control:unhealthy"] = controls
+
+    assert (world.judge().verdict is Verdict.PAUSE) is pauses
+
+
+def test_where_all_controls_fail_there_is_no_line() -> None:
+    world = a_world()
+    world.state.stage.guards["silent"] = OneArm(failed=400, known=400)
+    world.state.stage.guards["control:silent"] = OneArm(failed=400, known=400)
+
+    assert world.judge().verdict is not Verdict.PAUSE
+
+
 def test_a_stop_line_does_not_pause_twice() -> None:
     world = a_world()
     world.state.stage.guards["crashed"] = OneArm(failed=900, known=1_000)

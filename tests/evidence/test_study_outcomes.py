@@ -351,7 +351,7 @@ def test_installs_of_a_held_platform_have_no_outcome() -> None:
     assert world.member(0).awaits == 0
 
 
-def test_candidates_and_internal_installs_are_guarded_and_controls_are_not() -> None:
+def test_candidates_and_internal_installs_are_guarded_and_controls_counted_beside() -> None:
     world = World()
     world.tick(seen(1), seen(2), seen(3, internal=True), seen(4, candidate=False))
     world.tick(*(crash(i, at) for i in (1, 3, 4) for at in (10, 20, 30)), healthy(2))
@@ -363,6 +363,10 @@ def test_candidates_and_internal_installs_are_guarded_and_controls_are_not() -> 
         "unhealthy": OneArm(failed=2, known=3),
         "crash_loop": OneArm(failed=2, known=3),
         "silent": OneArm(failed=3, known=3),
+        "control:crashed": OneArm(failed=1, known=1),
+        "control:unhealthy": OneArm(failed=1, known=1),
+        "control:crash_loop": OneArm(failed=1, known=1),
+        "control:silent": OneArm(failed=1, known=1),
     }
     assert world.state.stage.pools["silence/0/linux-x86_64"].total.total == 3
 

@@ -1,6 +1,8 @@
-"""Stop lines: failures above a stated ceiling, whatever control does. They pause, never pull.
+"""Stop lines: failures above a stated ceiling. They pause, never pull.
 
-They are all there is in a ring of groups, and go on while the judge is suspended. The steps of an
+They are all there is in a ring of groups, and go on while the judge is suspended. Where the
+installs held back fail nearly as often the ceiling is above them: many an install is switched
+off for two days after a check-in, whatever it was offered. The steps of an
 update are tested the same way, but as a metric with a weight: control takes no such steps.
 """
 
@@ -12,7 +14,7 @@ from math import inf, log
 
 from update_server.evidence.one_sample import log_e_above
 from update_server.evidence.settings import Metric, Settings
-from update_server.evidence.state import OneArm, State
+from update_server.evidence.state import CONTROL_PREFIX, OneArm, State
 from update_server.evidence.tamper import margin_of_failures
 
 LOG_GUARD = log(1_000)
@@ -21,6 +23,10 @@ LOG_GUARD = log(1_000)
 FAILED_STARTS = "failed_starts"
 FUNNEL_STEPS = ("download", "verify", "apply")
 FUNNEL_PREFIX = f"{Metric.FUNNEL}:"
+ABOVE_CONTROL = 1.5
+"""A stop line is at least so many times the share of controls that crossed it."""
+FEW_CONTROLS = 20
+_HIGHEST = 0.9  # above it a test has nothing left to bet on
 _SHARES = ("crashed", "unhealthy", "crash_loop", "silent", *FUNNEL_STEPS)
 
 
@@ -85,11 +91,22 @@ def _near(state: State, settings: Settings) -> list[Reached]:
 
 def _shares(state: State, settings: Settings, *, only_above: bool) -> list[Reached]:
     return [
-        _line(name, Line.SHARE, counts, getattr(settings.ceilings, name), LOG_GUARD)
+        _line(name, Line.SHARE, counts, ceiling, LOG_GUARD)
         for name in _SHARES
         if (counts := state.stage.guards.get(name)) is not None
-        and _counts(counts, getattr(settings.ceilings, name), only_above=only_above)
+        and (ceiling := _ceiling(state, settings, name)) < 1
+        and _counts(counts, ceiling, only_above=only_above)
     ]
+
+
+def _ceiling(state: State, settings: Settings, name: str) -> float:
+    """Return the ceiling of a share, raised above what control shows of it; 1 is no line."""
+    stated: float = getattr(settings.ceilings, name)
+    controls = state.stage.guards.get(CONTROL_PREFIX + name)
+    if controls is None or controls.known < FEW_CONTROLS:
+        return stated
+    raised = ABOVE_CONTROL * controls.failed / controls.known
+    return 1.0 if raised > _HIGHEST else max(stated, raised)
 
 
 def _failed_starts(state: State, settings: Settings) -> list[Reached]:

@@ -12,7 +12,7 @@ from update_server.evidence.design import cohort_size
 from update_server.evidence.register import Member, Register
 from update_server.evidence.scores import calibrates, score_values
 from update_server.evidence.settings import Metric
-from update_server.evidence.state import Arms, OneArm, Pool, Process, Scored
+from update_server.evidence.state import CONTROL_PREFIX, Arms, OneArm, Pool, Process, Scored
 from update_server.evidence.tick import Tick
 from update_server.evidence.waiting import (
     DAY_OUTCOME,
@@ -69,10 +69,9 @@ def _resolve(tick: Tick, install: bytes, member: Member, horizon: float) -> None
 
 def _take_day(tick: Tick, install: bytes, member: Member) -> None:
     crashed = bool(member.crash_times)
-    if member.candidate or member.internal:
-        _guard(tick, "crashed", failed=crashed)
-        _guard(tick, "unhealthy", failed=not member.healthy)
-        _guard(tick, "crash_loop", failed=len(member.crash_times) >= _LOOP)
+    _guard(tick, "crashed", member, failed=crashed)
+    _guard(tick, "unhealthy", member, failed=not member.healthy)
+    _guard(tick, "crash_loop", member, failed=len(member.crash_times) >= _LOOP)
     if member.candidate and member.launched:
         # Dead telemetry is not health: only what ran on the release counts for the floor.
         tick.stage.floor.known += 1
@@ -86,14 +85,14 @@ def _take_day(tick: Tick, install: bytes, member: Member) -> None:
 
 
 def _take_return(tick: Tick, member: Member) -> None:
-    if member.candidate or member.internal:
-        _guard(tick, "silent", failed=not member.returned)
+    _guard(tick, "silent", member, failed=not member.returned)
     if not member.internal:
         _pool(tick, Metric.SILENCE, member.gap_stratum, member, bad=not member.returned)
 
 
-def _guard(tick: Tick, name: str, *, failed: bool) -> None:
-    outcomes = tick.stage.guards.setdefault(name, OneArm())
+def _guard(tick: Tick, name: str, member: Member, *, failed: bool) -> None:
+    is_control = not (member.candidate or member.internal)
+    outcomes = tick.stage.guards.setdefault(CONTROL_PREFIX * is_control + name, OneArm())
     outcomes.known += 1
     outcomes.failed += failed
 

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+CONTROL_PREFIX = "control:"
+"""Before the name of a guard: the same outcome of the installs held back."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Arms:
@@ -96,8 +99,9 @@ class Stage:
     ``risk_sets`` maps a key (cohort, stratum and platform; see ``study``) to the installs
     that entered and did not leave; ``gone`` maps a metric to those of them that had its first
     event. ``srm`` is the vector of the sample-ratio test. ``soaked_seconds`` grows while the
-    verdict is neither null nor suspend. ``guards`` is by the names of ``Ceilings``; the steps of
-    the update are there for internal installs only, candidates' are in ``State.funnel``.
+    verdict is neither null nor suspend. ``guards`` is by the names of ``Ceilings``, with
+    ``CONTROL_PREFIX`` for controls; the steps of the update are there for internal installs only,
+    candidates' are in ``State.funnel``.
     ``outages`` are (began, ended), in order. Cohorts are numbered over all stages. ``fresh`` is
     the share of those that checked in during the last tick that entered by it, 0 to 1.
     """
