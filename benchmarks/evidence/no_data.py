@@ -19,6 +19,7 @@ from update_server.evidence.verdicts import Verdict
 SEED = 15
 _DAYS = 10
 _STOPS_AT = 12 * HOUR
+_CONTROLS_STOP_AT = 8 * HOUR
 _QUIET = 6 * HOUR  # a quarter of the silence window: from then on it is a gap
 # What one arm alone may have without the sample ratio being off.
 _FEW_CANDIDATES = 5
@@ -110,21 +111,25 @@ def outage() -> list[Line]:
 def controls_silent() -> list[Line]:
     """Return the line of an outage that hits the controls alone, and that nobody tells of.
 
-    There is a verdict then, for candidates come back; but their health must not be shown by it.
+    All enter in eight hours, then only candidates are heard of: contact depends on the arm, which
+    no test survives. The release may look bad, for only candidates are left to crash, or good,
+    for they alone come back; but it must not open the next step.
     """
     facts = _contacts(SEED * 1_000 + 4, 24.0 * _DAYS, keep=lambda _: True)
-    candidates = {
-        fact.install for fact in facts if isinstance(fact, Seen) and fact.bucket < EXPOSURE_BP
-    }
+    early = [fact for fact in facts if isinstance(fact, Seen) and fact.at <= _CONTROLS_STOP_AT]
+    entered = {fact.install for fact in early}
+    candidates = {fact.install for fact in early if fact.bucket < EXPOSURE_BP}
     heard = [
         fact
         for fact in facts
-        if not isinstance(fact, Crash) and (fact.at <= _OUTAGE[0] or fact.install in candidates)
+        if fact.install in entered and (fact.at <= _CONTROLS_STOP_AT or fact.install in candidates)
     ]
-    # The weak evidence after a time-out is an opt-in that takes silence's gate for enough.
+    # Not the time-out's weaker evidence: that is an opt-in which takes silence's gate for enough.
     world = World()
     world.run([opened(soak_hours=0), *heard], _DAYS * DAY)
-    return [at_most("no data, controls alone silent: promotions", promotions(world), 0, n=1)]
+    ticks = len(world.judgements)
+    name = "no data, controls alone silent: promotions"
+    return [at_most(name, promotions(world), 0, n=ticks)]
 
 
 def _lines(name: str, world: World, verdicts: int) -> list[Line]:
