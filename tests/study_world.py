@@ -102,8 +102,10 @@ def healthy(key: int | bytes, at: float = 10, *, happened: float | None = None) 
     )
 
 
-def session(key: int | bytes, at: float = 10, *, on_release: bool = False) -> Session:
-    return Session(at=T0 + at, install=as_key(key), on_release=on_release)
+def session(
+    key: int | bytes, at: float = 10, *, on_release: bool = False, check_in: bool = False
+) -> Session:
+    return Session(at=T0 + at, install=as_key(key), on_release=on_release, check_in=check_in)
 
 
 def stepped(key: int | bytes, step: Step, at: float = 10, *, ok: bool = True) -> Stepped:

@@ -81,6 +81,8 @@ def test_the_evidence_is_that_of_the_cohorts() -> None:
         (seen(1, DAY + 5), False),
         (session(1, 2), False),
         (session(1, 12 * HOUR), False),
+        (session(1, 2, check_in=True), True),  # while it is paused
+        (session(1, DAY + 5, check_in=True), False),
         (healthy(77, 10), False),
     ],
 )

@@ -146,7 +146,7 @@ class TestCheckIns:
         ],
     )
     def test_one_that_is_in_no_arm_only_lives(self, fields: dict[str, Any]) -> None:
-        assert told(a_contact(**fields)) == [Session(at=T, install=KEY)]
+        assert told(a_contact(**fields)) == [Session(at=T, install=KEY, check_in=True)]
 
     def test_studies_of_other_channels_hear_nothing(self) -> None:
         assert told(a_contact(channel="beta")) == []

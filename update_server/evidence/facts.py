@@ -39,12 +39,15 @@ class Seen:
 class Session:
     """A session of the app began: a sign of life, like a check-in.
 
-    ``on_release``: of the version that is being rolled out.
+    ``on_release``: of the version that is being rolled out. ``check_in``: it is a check-in, of an
+    install that is in no arm now, since the rollout is paused or the server stale; it shows that
+    the agent lives, as ``Seen`` does.
     """
 
     at: float
     install: bytes
     on_release: bool = False
+    check_in: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

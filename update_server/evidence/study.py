@@ -141,7 +141,7 @@ def _take_session(tick: Tick, fact: Session) -> None:
     member = tick.counted(fact.install)
     if member is None or fact.at <= member.since:
         return
-    note_contact(tick, fact.install, member, fact.at, healthy=False)
+    note_contact(tick, fact.install, member, fact.at, healthy=fact.check_in)
     if fact.on_release and not member.launched:
         member.launched = True
         tick.changed[fact.install] = member

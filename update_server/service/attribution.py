@@ -230,7 +230,8 @@ def _sign_of_life(study: Watched, contact: Contact, known: History | None) -> Fa
     eligible = contact.rollout == study.rollout and contact.reason != Reason.STALE_SERVER
     taken_first = known is not None and known.taken_first == study.rollout
     if not eligible or taken_first or contact.arm is None or contact.bucket is None:
-        return Session(at=at, install=install, on_release=contact.version == study.version)
+        on_release = contact.version == study.version
+        return Session(at=at, install=install, on_release=on_release, check_in=True)
     settings = study.settings
     return Seen(
         at=at,
