@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from packaging.version import Version
 
+from rollout.first import FIRST_RING, first_name
 from rollout.model import (
     Action,
     Arm,
@@ -24,6 +26,7 @@ from tests.public_world import (
     LOW_BUCKET,
     NOW,
     PLATFORM,
+    ROLLOUT,
     V1,
     V2,
     World,
@@ -252,3 +255,24 @@ def test_a_completed_release_is_explained_like_an_active_one(world: World) -> No
     world.put_rollout(a_completed_entry(V2))
 
     assert explain(world, HIGH_BUCKET).steps[-1].outcome == "in_ring"
+
+
+def test_an_install_that_is_taken_first_is_told_of_the_rollout_itself(world: World) -> None:
+    bad = Version("2.0.5")
+    entry = an_entry()
+    first = replace(
+        entry,
+        rollout=first_name(ROLLOUT),
+        exposure_bp=10_000,
+        rings=(OpenRing(name=FIRST_RING, exposure_bp=10_000),),
+        from_versions=frozenset({bad}),
+    )
+    world.put_release(bad)
+    world.put_rollout(first, entry, a_completed_entry())
+    world.refresh()
+
+    explained = explain(world, HIGH_BUCKET, version=bad)
+
+    given, exposure = explained.assignment, explained.exposure
+    assert (given.version, given.ring, given.rollout) == (V2, FIRST_RING, ROLLOUT)
+    assert (exposure.rollout, exposure.ring, exposure.arm) == (ROLLOUT, FIRST_RING, None)

@@ -21,7 +21,7 @@ from update_server.evidence.facts import (
 from update_server.evidence.settings import STANDARD, Settings
 from update_server.evidence.state import State
 from update_server.service.caller import AUTOMATIC
-from update_server.service.errors import ApprovalsMissingError
+from update_server.service.errors import ApprovalsMissingError, BadValueError
 from update_server.service.ports import NotFoundError
 from update_server.service.rollout_changes import record_change
 from update_server.service.study_codec import decode_fact, decode_settings, encode_state
@@ -159,9 +159,12 @@ def test_a_resume_ends_the_suspension_of_a_rollout_that_is_not_paused(released: 
         suspended = encode_state(State(suspended=True))
         stores.studies.replace(replace(kept, state=suspended), kept.version)
 
+    with pytest.raises(BadValueError) as raised:
+        control.resume(released.caller(), APP, rollout.id)
     same = control.resume(released.caller(), APP, rollout.id, reason="it was a proxy")
 
     at = released.clock.now().timestamp()
+    assert raised.value.field == "reason"
     assert facts(released, rollout)[1:] == [Unsuspended(at=at)]
     assert same.revision == rollout.revision
     with released.database.reading() as stores:

@@ -199,6 +199,9 @@ def pause(session: Session, which: str | None, *, reason: str) -> int:
 def resume(session: Session, which: str | None, *, waive: tuple[str, ...], reason: str) -> int:
     """End a pause; or, where judging was suspended, judge again.
 
+    After an automatic pause the crashes that waivers name count no more (serinus waiver).
+    --waive makes such waivers. Like the end of a suspension it needs a reason.
+
     Example: serinus rollout resume 2.1.0 --yes
     """
     found = find(session, which)
@@ -245,7 +248,9 @@ def _act(
     reason: str,
     **fields: object,
 ) -> int:
-    if not fields.get("override"):  # which needs a reason of the operator's own
+    ends_suspension = verb == "resume" and found["verdict"] == "suspend"
+    # These need a reason of the operator's own.
+    if not (fields.get("override") or fields.get("waive") or ends_suspension):
         reason = reason or f"{verb} from the command line"
     request = {"reason": reason} | {name: value for name, value in fields.items() if value}
     headers = {"If-Match": f'"{found["revision"]}"'} if verb in _SEEN else {}
@@ -255,7 +260,7 @@ def _act(
     if told_to_wait(session, changed, verb, found["version"], *again):
         return 0
     if changed["revision"] == found["revision"]:
-        if verb == "resume" and found["verdict"] == "suspend":
+        if ends_suspension:
             session.console.say(f"{found['version']} is judged again")
             session.console.document(changed)
             return 0

@@ -17,6 +17,7 @@ from packaging.version import Version
 from rollout.bucket import bucket_of
 from rollout.decide import decide
 from rollout.eligibility import why_not_allowed
+from rollout.first import rollout_behind
 from rollout.model import (
     Action,
     Assignment,
@@ -104,7 +105,7 @@ class Explain:
         channel = table.by_channel.get(question.channel)
         assignment = assign(channel, install, now)
         return Explanation(
-            assignment=assignment,
+            assignment=replace(assignment, rollout=rollout_behind(assignment.rollout)),
             bucket=_bucket(assignment, channel, install),
             groups=tuple(sorted(groups)),
             exposure=exposure_of(channel, install),

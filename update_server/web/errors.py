@@ -263,6 +263,7 @@ _LISTED_BY: Final = {
     "app": "serinus app list",
     "group": "serinus group list",
     "hold": "serinus hold list",
+    "waiver": "serinus waiver list",
     "pending verb": "serinus rollout pending",
     "release": "serinus release list",
     "rollout": "serinus rollout list",
