@@ -14,10 +14,12 @@ from signing.errors import TrustError
 from signing.journal import dump_journal, load_journal
 from tests.admin_world import APP, STABLE, World, a_registered_world, a_world
 from tests.fakes import FakeDatabase
+from update_server.evidence.facts import Paused, StageOpened
 from update_server.service.fsck import Finding, Fsck
 from update_server.service.ports import Database, Role, StoredTarget, Stores
 from update_server.service.rebuild import rebuild
 from update_server.service.refresh import ensure_secrets
+from update_server.service.study_codec import decode_fact
 
 
 def check(world: World, database: Database | None = None) -> tuple[Finding, ...]:
@@ -328,6 +330,25 @@ def test_holds_and_paused_and_pulled_rollouts_come_back(released: World) -> None
     with released.database.reading() as stores:
         assert {held.rollout for held in stores.rollouts.holds(APP)} == {None, paused.id}
     assert check(released) == ()
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_rollouts_that_go_on_are_judged_again(released: World, *, is_paused: bool) -> None:
+    control, caller = released.services().control, released.caller()
+    pulled = released.start("2.1.0")
+    control.pull(caller, APP, pulled.id)
+    released.publish("2.2.0")
+    started = released.start("2.2.0")
+    if is_paused:
+        control.pause(caller, APP, started.id)
+
+    rebuilt(released)
+
+    with released.database.reading() as stores:
+        live = {head.rollout for head in stores.studies.live()}
+        facts = [decode_fact(body) for _, body in stores.studies.facts(started.id, 9)]
+    assert live == {started.id}
+    assert [type(fact) for fact in facts] == [StageOpened, Paused][: 1 + is_paused]
 
 
 def test_a_pull_without_a_replacement_comes_back(released: World) -> None:

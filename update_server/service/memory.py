@@ -59,6 +59,20 @@ def begin(stores: Stores, rollout: Rollout, terms: Settings | None = None) -> No
     _tell(stores, rollout, [_stage(rollout, rollout.started_at, stretch)])
 
 
+def begin_again(stores: Stores, rollout: Rollout) -> None:
+    """Open a new study of a rollout that is live and whose study was lost, on usual terms.
+
+    What was known of installs is lost, too. So for a while nobody is old enough to enter, and
+    all that is said of the rollout is that there is no verdict. Else nothing would be said.
+    """
+    if rollout.state not in _LIVE:
+        return
+    begin(stores, rollout)
+    if rollout.state is RolloutState.PAUSED:
+        at = rollout.changed_at.timestamp()
+        _tell(stores, rollout, [Paused(at=at, automatic=rollout.paused_by is Actor.AUTOMATIC)])
+
+
 def note_change(
     stores: Stores, old: Rollout, new: Rollout, *, waived: Waivers = NO_WAIVERS
 ) -> None:

@@ -1,8 +1,8 @@
 """Bringing back a lost database from what is signed and published.
 
 Releases, files and documents come back whole; rollouts and holds as the newest rollout
-documents show them. Not signed anywhere, and so gone: tokens, groups, counts, the audit
-log, and the history of rollouts that have left the documents.
+documents show them. Not signed anywhere, and so gone: tokens, groups, counts, studies and
+what is known of installs, the audit log, and the history of rollouts that have left the documents.
 
 What is there already is left alone, so this may be repeated, and run on a database that
 lost only a part.
@@ -36,6 +36,7 @@ from signing.metadata import parse_timestamp, version_of
 from signing.roles import TIMESTAMP
 from update_server.service.caller import AUTOMATIC
 from update_server.service.contents import POLICY, ROLLOUT, SignedContents, read_contents
+from update_server.service.memory import begin_again
 from update_server.service.ports import (
     App,
     Blobs,
@@ -89,7 +90,9 @@ def _rebuild(database: Database, blobs: Blobs, app: str, now: datetime) -> None:
                 if entry.rollout is None or is_first(entry):
                     continue
                 if entry.rollout not in known:
-                    stores.rollouts.add(rollout_from(entry, document, policy))
+                    rollout = rollout_from(entry, document, policy)
+                    stores.rollouts.add(rollout)
+                    begin_again(stores, rollout)
             _ensure_holds(stores, document, now)
         stores.apps.bump(app)
         stores.audit.append(
