@@ -24,7 +24,7 @@ from update_server.service.ports import (
     FunnelCell,
     Phase,
 )
-from update_server.service.pull_plan import PullCounts
+from update_server.service.pull_ports import PullCounts
 
 _STEPS = ("contacts", *Phase, "silent")
 

@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from rollout.model import Arm, Hold, Rollout, RolloutId
 from update_server.service.pending_ports import PendingVerbs
-from update_server.service.pull_plan import PullCounts
+from update_server.service.pull_ports import PullCounts
 from update_server.service.signature_ports import Signatures
 from update_server.service.study_ports import Decisions, Histories, Registers, Studies
 from update_server.service.waiver_ports import WaiverStore

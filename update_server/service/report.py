@@ -29,7 +29,7 @@ from update_server.service.ports import (
     StoredTarget,
     Stores,
 )
-from update_server.service.pull_plan import PullPlan
+from update_server.service.pull_ports import PullPlan
 from update_server.service.replacement import default_replacement_of
 from update_server.service.study_ports import StoredDecision
 

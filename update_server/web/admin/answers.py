@@ -28,7 +28,7 @@ from update_server.service.ports import (
     StoredTarget,
 )
 from update_server.service.publish import SigningView, Submitted
-from update_server.service.pull_plan import PullPlan
+from update_server.service.pull_ports import PullPlan
 from update_server.service.report import PlatformView, PolicyView, ReleaseView, RolloutView
 from update_server.service.study_ports import StoredDecision
 from update_server.web.wire import render_time

@@ -1,4 +1,4 @@
-"""What became of the installs of a pulled release."""
+"""What became of the installs of a pulled release: what stores count, and what is told of it."""
 
 from __future__ import annotations
 
