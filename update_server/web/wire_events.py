@@ -38,6 +38,8 @@ MAX_FRAME_TEXT: Final = 256
 Source = Literal["agent", "launch", "feed", "sdk"]
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+# How a path begins that depends on the machine: with a scheme, a drive, or at the root.
+_ELSEWHERE: Final = re.compile(r"[A-Za-z][0-9A-Za-z+.-]*:[\\/]|[\\/~]")
 
 
 class SessionIn(msgspec.Struct, tag_field="kind", tag="session"):
@@ -259,15 +261,22 @@ def _body(event: EventIn) -> dict[str, Any]:
 
 def _frame(frame: FrameIn) -> dict[str, Any]:
     # Absolute paths name people and machines: only the last part is kept.
-    file = frame.file.replace("\\", "/").rpartition("/")[2] if frame.file else None
+    file = _last_part(frame.file) if frame.file else None
+    module = frame.module.strip() if frame.module else None
+    if module and _ELSEWHERE.match(module):  # native modules are files; others are named by dots
+        module = _last_part(module)
     kept = {
-        "module": _cut(frame.module) if frame.module else None,
+        "module": _cut(module) if module else None,
         "function": _cut(frame.function) if frame.function else None,
         "file": _cut(file) if file else None,
         "line": frame.line if frame.line is not None and 0 <= frame.line < 2**31 else None,
         "in_app": frame.in_app,
     }
     return {name: value for name, value in kept.items() if value is not None}
+
+
+def _last_part(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
 
 
 def _cut(text: str) -> str:

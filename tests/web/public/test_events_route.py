@@ -153,6 +153,27 @@ def test_a_windows_path_is_cut_too(client: FlaskClient, world: World) -> None:
     assert world.taken[0].body == {"sid": "s1", "frames": [{"file": "main.py", "function": "fg"}]}
 
 
+@pytest.mark.parametrize(
+    ("module", "kept"),
+    [
+        ("/home/ann/app/lib/libnotes.so", "libnotes.so"),
+        (r" C:\Users\ann\notes.dll", "notes.dll"),
+        ("file:///home/ann/notes.js", "notes.js"),
+        ("~/notes", "notes"),
+        (r"\\ann-laptop\share\notes.dll", "notes.dll"),
+        ("example.org/notes/store", "example.org/notes/store"),
+        ("notes.store", "notes.store"),
+    ],
+)
+def test_a_module_that_is_a_path_is_cut_too(
+    client: FlaskClient, world: World, module: str, kept: str
+) -> None:
+    frames = [{"function": "f", "module": module}]
+    client.post(ROUTE, json=a_body(world, a_crash(frames=frames)))
+
+    assert world.taken[0].body["frames"] == [{"module": kept, "function": "f"}]
+
+
 def test_a_crash_is_cut_but_never_lost_for_its_size(client: FlaskClient, world: World) -> None:
     frames = [{"function": "f"}] * 300
     exception = {"type": "E" * 1_000}
