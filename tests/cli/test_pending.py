@@ -92,6 +92,23 @@ def test_a_start_outside_the_ramp_waits_too(ann: Cli, ben: Cli) -> None:
     assert started["exposure_bp"] == 5_000
 
 
+def test_lifting_a_hold_waits_too(ann: Cli, ben: Cli) -> None:
+    hold = ann.json(
+        "hold", "add", "--title", "Driver", "--link", "https://status.example.org/h1",
+        "--audience", '{"country": ["AT"]}',
+    )["id"]  # fmt: skip
+
+    done = ann.run("hold", "lift", hold, "--yes")
+    (row,) = rows(ben.run("rollout", "pending"))
+    lifted = ben.json("hold", "lift", hold, "--yes")
+
+    assert done.out.startswith(f"notes 1.0.0 on stable: lift hold {hold} waits for a second person")
+    assert f"they run: serinus hold lift {hold} --app notes" in done.err
+    assert row[1:5] == ["lift", "1.0.0", "stable", hold]
+    assert lifted == {"lifted": hold}
+    assert ben.json("hold", "list")["items"] == []
+
+
 def test_an_override_is_in_what_the_second_one_runs(ann: Cli) -> None:
     done = ann.run(
         "rollout", "promote", "--ring", "all", "--override", "--reason", "now", "--yes"

@@ -58,7 +58,7 @@ def promoting(world: World, rollout: Rollout, **more: object) -> Verb:
     return lambda caller: control.promote(caller, APP, rollout.id, **more)  # type: ignore[arg-type]
 
 
-def waiting(verb: Verb, caller: Caller) -> PendingVerb:
+def waiting(verb: Callable[[Caller], object], caller: Caller) -> PendingVerb:
     with pytest.raises(PendingError) as waits:
         verb(caller)
     return waits.value.pending
@@ -262,6 +262,66 @@ def test_an_override_is_meant_by_each_of_them(world: World, rollout: Rollout) ->
     assert not isinstance(plain.value, PendingError)
     assert plain.value.hint
     assert everybody(world.person("ben")).position == 2
+
+
+def lifting(world: World, hold: str) -> Callable[[Caller], None]:
+    holds = world.services().holds
+    return lambda caller: holds.lift(caller, APP, hold)
+
+
+def a_hold(world: World, country: str = "AT") -> str:
+    held = world.services().holds.add(
+        world.person("ann"),
+        APP,
+        STABLE,
+        title="Driver",
+        link="https://status.example.org/h1",
+        audience=Audience(country=(country,)),
+    )
+    return held.hold.id
+
+
+def test_two_people_lift_a_hold_from_all_that_it_holds(world: World) -> None:
+    # 2.0.0 is for everybody, and 2.1.0 comes after it: the hold is on both.
+    world.change_policy(
+        ramp=(*TWO[:1], Step(ring="all", exposure_bp=10_000)),
+        approvals=Approvals(outside_ramp=2),
+        link_hosts=("status.example.org",),
+    )
+    world.complete("2.0.0")
+    world.publish("2.1.0")
+    newer = world.start("2.1.0")
+    hold, other = a_hold(world), a_hold(world, "DE")
+    before = entries(world)
+
+    pending = waiting(lifting(world, hold), world.person("ann"))
+    waiting(lifting(world, hold), world.person("ann"))
+    waiting(lifting(world, other), world.person("ben"))
+
+    assert entries(world) == before
+    assert (pending.verb, pending.hold, pending.rollout) == ("lift", hold, newer.id)
+    assert [len(each.tickets) for each in pending.approvals] == [2]
+    lifting(world, hold)(world.person("ben"))
+    assert [[h.id for h in entry.holds] for entry in entries(world)] == [[other], [other]]
+    assert lines(world)[-1] == ("pending.complete", "ben", ["ann", "ben"])
+
+
+def test_who_lifts_one_hold_lifts_no_other(world: World, rollout: Rollout) -> None:
+    one, other = a_hold(world), a_hold(world, "DE")
+    waiting(lifting(world, one), world.person("ann"))
+
+    pending = waiting(lifting(world, other), world.person("ben"))
+
+    assert (pending.hold, len(pending.approvals)) == (other, 1)
+    assert {each.hold for each in listed(world)} == {one, other}
+    assert pending.rollout == rollout.id
+
+
+def test_a_hold_on_nothing_is_lifted_by_anybody(world: World) -> None:
+    lifting(world, a_hold(world))(world.person("ann"))
+
+    assert listed(world) == []
+    assert world.services().holds.all(APP) == []
 
 
 # --- what changes meanwhile --------------------------------------------------------------

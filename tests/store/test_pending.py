@@ -24,7 +24,7 @@ def test_what_waits_is_listed_oldest_first(database: Database) -> None:
 
 
 def test_a_second_approval_takes_the_place_of_the_first(database: Database) -> None:
-    second = Approval(by="ben (tk_2)", token_id="tk_2", ticket="srt_another")
+    second = Approval(by="ben (tk_2)", token_id="tk_2", tickets=("srt_another",))
     with database.transaction() as stores:
         stores.pending.put(a_pending(needs=3))
         both = replace(a_pending(needs=3), approvals=(*a_pending().approvals, second))
@@ -32,6 +32,14 @@ def test_a_second_approval_takes_the_place_of_the_first(database: Database) -> N
 
     with database.reading() as stores:
         assert stores.pending.of_app("demo") == [both]
+
+
+def test_what_lifts_a_hold_names_it(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.pending.put(a_pending(hold="h_1"))
+
+    with database.reading() as stores:
+        assert stores.pending.get("demo", "pe_1").hold == "h_1"
 
 
 def test_what_is_removed_is_gone(database: Database) -> None:

@@ -96,7 +96,9 @@ def a_pending(pending_id: str = "pe_1", **changes: Any) -> PendingVerb:
         reason="it is urgent",
         asked_at=NOW,
         expires_at=NOW + HOUR,
-        approvals=(Approval(by="ada (tk_1)", token_id="tk_1", ticket="srt_ticket"),),
+        approvals=(
+            Approval(by="ada (tk_1)", token_id="tk_1", tickets=("srt_ticket", "srt_other")),
+        ),
     )
     return replace(pending, **changes)
 

@@ -11,6 +11,7 @@ import click
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, option, remote
 from update_server.cli.errors import UsageError
+from update_server.cli.pending import told_to_wait
 
 _TOKENS = "/v1/admin/tokens"
 _DAY_SECONDS = 86_400
@@ -182,12 +183,14 @@ def list_holds(session: Session) -> int:
 @click.argument("identifier", metavar="ID")
 @remote
 def lift_hold(session: Session, identifier: str) -> int:
-    """End the hold ID.
+    """End the hold ID. Where the signed policy wants more people, it waits for them.
 
     Example: serinus hold lift h_1f2e3d4c5b6a7988 --yes
     """
     session.console.confirm(f"lift the hold {identifier}?")
-    session.api.delete(app_path(session.app, "holds", identifier))
+    answer = session.api.delete(app_path(session.app, "holds", identifier))
+    if told_to_wait(session, answer, "hold", "lift", identifier, "--app", session.app):
+        return 0
     session.console.document({"lifted": identifier})
     return 0
 

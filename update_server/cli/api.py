@@ -121,9 +121,10 @@ class AdminApi:
         kind = {"Content-Type": "application/json", **(headers or {})}
         return self.send("POST", path, kind, body).json()
 
-    def delete(self, path: str) -> None:
-        """DELETE a thing."""
-        self.send("DELETE", path)
+    def delete(self, path: str) -> dict[str, Any]:
+        """DELETE a thing; return what is told of it, if anything is."""
+        answer = self.send("DELETE", path)
+        return answer.json() if answer.body else {}
 
     def send(
         self,

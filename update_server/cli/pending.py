@@ -22,14 +22,14 @@ def pending(session: Session) -> int:
     items = list(session.api.items(app_path(session.app, "pending")))
     session.console.document({"items": items})
     session.console.listing(
-        ("ask", "verb", "version", "channel", "ring", "people", "asked by", "until"),
+        ("ask", "verb", "version", "channel", "what", "people", "asked by", "until"),
         [
             (
                 item["id"],
                 item["verb"],
                 item["version"],
                 item["channel"],
-                item["ring"],
+                item["hold"] or item["ring"],
                 f"{item['has']} of {item['needs']}",
                 ", ".join(item["people"]),
                 item["expires_at"],
@@ -57,7 +57,7 @@ def withdraw(session: Session, ask: str) -> int:
 def told_to_wait(session: Session, answer: Mapping[str, Any], *command: str) -> bool:
     """Tell, if *answer* is that the verb waits, for whom; return whether it is.
 
-    *command* is what the second person has to run, after ``serinus rollout``.
+    *command* is what the second person has to run, after ``serinus``.
     """
     waits = answer.get("pending")
     if waits is None:
@@ -66,12 +66,12 @@ def told_to_wait(session: Session, answer: Mapping[str, Any], *command: str) -> 
     missing = waits["needs"] - waits["has"]
     people = "a second person" if waits["needs"] == 2 else f"{missing} more"  # noqa: PLR2004 - two
     where = "to" if waits["verb"] == "promote" else "in"
-    session.console.print(
-        f"{session.app} {waits['version']} on {waits['channel']}: {waits['verb']} {where} ring"
-        f" {waits['ring']} waits for {people} until {waits['expires_at']}"
-    )
+    what = f"hold {waits['hold']}" if waits["hold"] else f"{where} ring {waits['ring']}"
+    place = f"{session.app} {waits['version']} on {waits['channel']}"
+    until = waits["expires_at"]
+    session.console.print(f"{place}: {waits['verb']} {what} waits for {people} until {until}")
     session.console.say(f"because of {'; '.join(answer['why'])}")
-    session.console.say(f"they run: {shlex.join(('serinus', 'rollout', *command))}")
+    session.console.say(f"they run: {shlex.join(('serinus', *command))}")
     session.console.say(f"to withdraw it: serinus rollout withdraw {waits['id']}")
     return True
 

@@ -91,7 +91,7 @@ def start(
         first_for=first_for,
         reason=reason,
     )
-    if told_to_wait(session, started, "start", version, *again):
+    if told_to_wait(session, started, "rollout", "start", version, *again):
         return 0
     return tell_next(session, started)
 
@@ -257,7 +257,7 @@ def _act(
     path = app_path(session.app, "rollouts", found["id"], verb)
     changed = session.api.post(path, request, headers)
     again = options(app=session.app, **fields, reason=reason)
-    if told_to_wait(session, changed, verb, found["version"], *again):
+    if told_to_wait(session, changed, "rollout", verb, found["version"], *again):
         return 0
     if changed["revision"] == found["revision"]:
         if ends_suspension:

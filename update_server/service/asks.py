@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from rollout.model import Rollout
+from rollout.documents import digests_of
+from rollout.model import Rollout, RolloutId
 from rollout.strict_json import render_canonical
 from update_server.service.caller import Caller
 from update_server.service.desired import Desired
@@ -28,7 +29,8 @@ def digest_of_terms(said: Mapping[str, Any]) -> str:
 class Ask:
     """What *caller* wants: *rollout* as the verb makes it, and the channel's document with it.
 
-    ``entry`` is the digest of what that document says of the rollout.
+    ``widened`` are all rollouts that need people for it: but for a ``hold`` that is lifted,
+    this one alone. ``revision`` is the rollout's before.
     """
 
     caller: Caller
@@ -36,11 +38,14 @@ class Ask:
     reason: str
     terms: str
     rollout: Rollout
+    revision: int
     wanted: Desired
-    entry: str
+    widened: tuple[RolloutId, ...]
+    hold: str | None = None
 
     def pending(self, pending_id: str, now: datetime) -> PendingVerb:
         """Return this ask as what waits, wanted by nobody yet."""
+        said = digests_of(self.wanted.wanted)
         return PendingVerb(
             id=pending_id,
             app=self.rollout.app,
@@ -49,14 +54,15 @@ class Ask:
             verb=self.verb,
             version=self.rollout.version,
             ring=self.rollout.step.ring,
-            revision=self.rollout.revision - 1,
-            entry=self.entry,
+            revision=self.revision,
+            entry=",".join(said[rollout] for rollout in self.widened),
             terms=self.terms,
             needs=0,
             reason=self.reason,
             asked_at=now,
             expires_at=now + LIFE,
             approvals=(),
+            hold=self.hold,
         )
 
     def matching(self, stores: Stores, now: datetime) -> PendingVerb | None:
@@ -116,5 +122,5 @@ def split(
     return found.pop(person, None), tuple(found.values())
 
 
-def _place(pending: PendingVerb) -> tuple[str, str, str]:
-    return pending.verb, pending.rollout, pending.ring
+def _place(pending: PendingVerb) -> tuple[object, ...]:
+    return pending.verb, pending.rollout, pending.ring, pending.hold

@@ -18,7 +18,7 @@ from rollout.model import (
     RolloutId,
     RolloutState,
 )
-from update_server.service.approval import check_approved
+from update_server.service.asks import digest_of_terms
 from update_server.service.caller import Caller
 from update_server.service.desired import documents_of
 from update_server.service.errors import BadValueError, UnknownChannelError
@@ -32,18 +32,26 @@ from update_server.service.ports import (
     Stores,
 )
 from update_server.service.reconcile import Reconciler
+from update_server.service.second_person import SecondPerson
 
 
 class Holds:
     """Places and lifts holds. Placing narrows, so it is never delayed; lifting widens."""
 
     def __init__(
-        self, database: Database, clock: Clock, ids: Ids, *, reconciler: Reconciler
+        self,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        *,
+        reconciler: Reconciler,
+        second_person: SecondPerson,
     ) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
         self._reconciler = reconciler
+        self._second = second_person
 
     def all(self, app: str) -> Sequence[StoredHold]:
         """Return the holds in force, newest first."""
@@ -103,23 +111,27 @@ class Holds:
 
         Raises:
             NotFoundError: There is none.
-            ApprovalsMissingError: The policy wants more than one operator for this.
+            PendingError: The policy wants more than one operator: it waits for the others.
             SignerRefusedError: The signer said no; the hold is still in force.
         """
         held = self._held(app, hold_id)
         if held.lifted_at is not None:
             return
-        with self._reconciler.widening(app, held.channel) as widening:
+        terms = digest_of_terms({"hold": hold_id})
+        with (
+            self._reconciler.widening(app, held.channel) as widening,
+            self._second.asked(
+                widening, caller, "lift", reason or "a hold is lifted", terms
+            ) as asking,
+        ):
             now = self._clock.now()
             with self._database.transaction() as stores:
                 before = widening.desired(stores, now)
                 stores.rollouts.lift_hold(app, hold_id, now)
                 _audit(stores, caller, held, "hold.lift", now, reason)
                 after = widening.desired(stores, now)
-                # Asking for a hold to be lifted says as much as an override would.
-                change = after.judge(before, now)
-                check_approved(change, override=True, reason=reason or "a hold is lifted")
-            widening.bring_into_force(caller.secret)
+                asking.check_lift(stores, held, before, after, now)
+            widening.bring_into_force(caller.secret, asking.tickets)
 
     def _held(self, app: str, hold_id: str) -> StoredHold:
         with self._database.reading() as stores:

@@ -17,20 +17,24 @@ LIFE: Final = timedelta(minutes=60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """One person's. ``by`` goes to the audit log; ``ticket`` is the signer's word for it."""
+    """One person's. ``by`` goes to the audit log; ``tickets`` are the signer's word for it.
+
+    There is one for each rollout that the verb widens.
+    """
 
     by: str
     token_id: str
-    ticket: str
+    tickets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingVerb:
     """A verb that some have asked for and that needs more people, ``needs`` in all.
 
-    ``rollout`` is not there yet when the verb is to start it. ``revision`` is the rollout's
-    when it was asked for (0: none); ``ring`` is the one that it would be at, ``entry`` the
-    digest of what the document would say. ``terms`` is the digest of what only a start says.
+    ``rollout`` is not there yet when the verb is to start it; it is the first of several when
+    ``hold`` is to be lifted. ``revision`` is the rollout's when it was asked for (0: none);
+    ``ring`` is the one that it would be at. ``entry`` tells by digests what the document would
+    say of all that the verb widens, ``terms`` what the verb says and no document will.
     """
 
     id: str
@@ -48,6 +52,7 @@ class PendingVerb:
     asked_at: datetime
     expires_at: datetime
     approvals: tuple[Approval, ...]
+    hold: str | None = None
 
 
 class PendingVerbs(Protocol):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from rollout.changes import Change
 from rollout.documents import digests_of
 from rollout.model import Rollout, RolloutId
 from update_server.service.approval import check_approved
@@ -26,7 +27,7 @@ from update_server.service.errors import (
     TooManyPendingError,
 )
 from update_server.service.pending_ports import Approval, PendingVerb
-from update_server.service.ports import Clock, Database, Ids, Signer, Stores
+from update_server.service.ports import Clock, Database, Ids, Signer, StoredHold, Stores
 from update_server.service.reconcile import Widening
 
 MAX_WAITING: Final = 100
@@ -60,24 +61,52 @@ class Asking:
             ApprovalsMissingError, NeverAllowedError, BadValueError: See ``check_approved``.
         """
         change = after.judge(before, now)
-        known, others = None, tuple[Approval, ...]()
-        said = digests_of(after.wanted).get(rollout.id)
-        if said is not None and self.caller.secret:
+        self._note(rollout, rollout.revision - 1, after, (rollout.id,))
+        self._check(stores, change, now, override=override)
+
+    def check_lift(
+        self, stores: Stores, hold: StoredHold, before: Desired, after: Desired, now: datetime
+    ) -> None:
+        """Return if enough people want *after*, where *hold* is lifted. Raises as ``check``."""
+        change = after.judge(before, now)
+        widened = tuple(name for name in change.needed_by if name is not None)
+        if widened:
+            first = stores.rollouts.get(hold.app, widened[0])
+            self._note(first, first.revision, after, widened, hold.hold.id)
+        # Asking for a hold to be lifted says as much as an override would.
+        self._check(stores, change, now, override=True)
+
+    def _note(
+        self,
+        rollout: Rollout,
+        revision: int,
+        wanted: Desired,
+        widened: tuple[RolloutId, ...],
+        hold: str | None = None,
+    ) -> None:
+        said = digests_of(wanted.wanted)
+        if self.caller.secret and all(each in said for each in widened):
             self.ask = Ask(
                 caller=self.caller,
                 verb=self.verb,
                 reason=self.reason,
                 terms=self.terms,
                 rollout=rollout,
-                wanted=after,
-                entry=said,
+                revision=revision,
+                wanted=wanted,
+                widened=widened,
+                hold=hold,
             )
+
+    def _check(self, stores: Stores, change: Change, now: datetime, *, override: bool) -> None:
+        known, others = None, tuple[Approval, ...]()
+        if self.ask is not None:
             known = self.ask.matching(stores, now)
             _, others = split(stores, known, self.caller, now)
         people = 0 if self.caller == AUTOMATIC else 1 + len(others)
         check_approved(change, override=override, reason=self.reason, people=people)
         if known is not None and others:
-            self.tickets = tuple(each.ticket for each in others)
+            self.tickets = tuple(ticket for each in others for ticket in each.tickets)
             stores.pending.remove(known.app, known.id)
             names = [*(each.by for each in others), self.caller.name]
             _audit(stores, "complete", known, self.caller, now, names, self.reason)
@@ -144,7 +173,8 @@ class SecondPerson:
                 stores.apps.get(app)
                 known = stores.pending.get(app, pending_id)
             for each in known.approvals:
-                self._signer.withdraw(app, each.ticket)
+                for ticket in each.tickets:
+                    self._signer.withdraw(app, ticket)
             with self._database.transaction() as stores:
                 # Somebody may have joined meanwhile.
                 if stores.pending.get(app, pending_id).approvals == known.approvals:
@@ -163,8 +193,10 @@ class SecondPerson:
             return replace(
                 known, approvals=tuple(e for e in known.approvals if e in (mine, *others))
             )
-        ticket = widening.ticket(ask.wanted, ask.rollout.id, ask.caller.secret)
-        mine = Approval(by=ask.caller.name, token_id=ask.caller.token_id, ticket=ticket)
+        tickets = tuple(
+            widening.ticket(ask.wanted, rollout, ask.caller.secret) for rollout in ask.widened
+        )
+        mine = Approval(by=ask.caller.name, token_id=ask.caller.token_id, tickets=tickets)
         with self._database.transaction() as stores:
             ask.forget_void(stores, now)
             known = ask.matching(stores, now)
@@ -203,5 +235,6 @@ def _audit(
             "ring": pending.ring,
             "people": list(people),
             "needs": pending.needs,
-        },
+        }
+        | ({} if pending.hold is None else {"hold": pending.hold}),
     )

@@ -61,6 +61,8 @@ def _pending(row: Row[Any]) -> PendingVerb:
             **values,
             "rollout": RolloutId(row.rollout),
             "version": Version(row.version),
-            "approvals": tuple(Approval(**each) for each in row.approvals),
+            "approvals": tuple(
+                Approval(**{**each, "tickets": tuple(each["tickets"])}) for each in row.approvals
+            ),
         }
     )

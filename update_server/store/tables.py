@@ -158,6 +158,7 @@ pending_verbs = Table(
     Column("asked_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("approvals", Json, nullable=False),
+    Column("hold", Text),
 )
 
 waivers = Table(

@@ -138,6 +138,24 @@ def test_a_start_waits_too(ask: Asking, world: World) -> None:
     assert world.services().report.rollouts("demo")[0].rollout.id == body_of(second)["id"]
 
 
+def test_lifting_a_hold_waits_too(ask: Asking, path: str) -> None:
+    assert path
+    hold = {
+        "channel": "stable",
+        "title": "Driver",
+        "link": "https://status.example.org/h1",
+        "audience": {"country": ["AT"]},
+    }
+    one = f"/holds/{body_of(ask('ann', 'POST', '/holds', json=hold))['id']}"
+
+    first = ask("ann", "DELETE", one)
+    second = ask("ben", "DELETE", one)
+
+    assert (first.status_code, second.status_code) == (202, 204)
+    assert f"/holds/{body_of(first)['pending']['hold']}" == one
+    assert body_of(ask("viewer", "GET", "/holds"))["items"] == []
+
+
 def test_an_ask_is_answered_anew_whatever_its_key(ask: Asking, path: str) -> None:
     key = {"Idempotency-Key": "k"}
     ask("ann", "POST", f"{path}/promote", headers=key)
@@ -159,7 +177,8 @@ def test_the_description_says_which_verbs_may_wait() -> None:
     waiting = {
         path.rpartition("/")[2]
         for path, methods in document()["paths"].items()
-        if "202" in methods.get("post", {}).get("responses", {})
+        for method in ("post", "delete")
+        if "202" in methods.get(method, {}).get("responses", {})
     }
 
-    assert waiting == {"rollouts", "promote", "resume"}
+    assert waiting == {"rollouts", "promote", "resume", "{hold}"}

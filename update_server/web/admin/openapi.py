@@ -128,7 +128,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _delete(f"{_A}/pending/{{pending}}", "Withdraw what waits"),
     _get(f"{_A}/holds", "List the holds in force", *_PAGED),
     _post(f"{_A}/holds", "Place a hold", wire_admin.AddHold),
-    _delete(f"{_A}/holds/{{hold}}", "Lift a hold", "reason"),
+    _waits(_delete(f"{_A}/holds/{{hold}}", "Lift a hold", "reason")),
     _get(f"{_A}/waivers", "List the waivers in force", *_PAGED),
     _post(f"{_A}/waivers", "Accept a crash for some time", wire_admin.AddWaiver),
     _delete(f"{_A}/waivers/{{waiver}}", "End a waiver", "reason"),
@@ -160,6 +160,7 @@ class PendingOut(msgspec.Struct):
     version: str
     channel: str
     ring: str
+    hold: str | None
     reason: str
     asked_by: str
     people: list[str]

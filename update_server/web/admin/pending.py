@@ -51,6 +51,7 @@ def render(value: PendingVerb) -> dict[str, Any]:
         "version": str(value.version),
         "channel": value.channel,
         "ring": value.ring,
+        "hold": value.hold,
         "reason": value.reason,
         "asked_by": people[0],
         "people": people,

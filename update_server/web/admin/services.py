@@ -95,7 +95,7 @@ def admin_services(
             settle=lambda: wait(lease_seconds + _MARGIN_SECONDS),
         ),
         second_person=second_person,
-        holds=Holds(database, clock, ids, reconciler=reconciler),
+        holds=Holds(database, clock, ids, reconciler=reconciler, second_person=second_person),
         waivers=Waivers(database, clock, ids),
         report=Report(database, clock, next_check_in_seconds=next_check_in_seconds),
         decisions=DecisionLog(database),

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("asked_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.Column("approvals", sa.Text, nullable=False),
+        sa.Column("hold", sa.Text),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pending_verbs")),
         sa.ForeignKeyConstraint(["app"], ["apps.name"], name=op.f("fk_pending_verbs_app")),
     )
