@@ -113,25 +113,29 @@ def _milder(plan: Plan, fleet: Fleet, leg: Leg) -> str | None:
 
 def _several(plan: Plan, fleet: Fleet, leg: Leg) -> str | None:
     """Return changes that together would do: the narrowest exposure, then the least time."""
-    mildest = Gate(up_to_bp=FULL_EXPOSURE_BP, margin=MARGINS[-1], silence=_WIDEST_SHARE)
-    step = plan.steps[leg.position]
-    for exposure_bp in _EXPOSURES_BP:
-        for days in _DAYS:
-            if not (step.exposure_bp or 0) <= exposure_bp <= FULL_EXPOSURE_BP // 2:
-                continue
-            steps = list(plan.steps)
-            steps[leg.position] = replace(step, exposure_bp=exposure_bp)
-            settings = replace(plan.settings, gates=(mildest,), timeout_seconds=days * DAY)
-            changed = Plan(steps=tuple(steps), settings=settings)
-            if _is_in_reach(changed, fleet, leg):
-                told = (
-                    f"exposure_bp = {exposure_bp}",
-                    f"margin = {mildest.margin:g}",
-                    f"silence = {mildest.silence:g}",
-                    f'timeout = "{days} d"',
-                )
-                return ", ".join(told)
-    return None
+    least = plan.steps[leg.position].exposure_bp or 0
+    exposures = [each for each in _EXPOSURES_BP if each >= least]
+    # Whatever does not suffice with the most of everything need not be searched for.
+    if not exposures or not _is_in_reach(_mildest(plan, leg, exposures[-1], _DAYS[-1]), fleet, leg):
+        return None
+    exposure_bp = next(
+        each for each in exposures if _is_in_reach(_mildest(plan, leg, each, _DAYS[-1]), fleet, leg)
+    )
+    days = next(
+        each for each in _DAYS if _is_in_reach(_mildest(plan, leg, exposure_bp, each), fleet, leg)
+    )
+    return (
+        f"exposure_bp = {exposure_bp}, margin = {MARGINS[-1]:g}, silence = {_WIDEST_SHARE:g}, "
+        f'timeout = "{days} d"'
+    )
+
+
+def _mildest(plan: Plan, leg: Leg, exposure_bp: int, days: int) -> Plan:
+    gate = Gate(up_to_bp=FULL_EXPOSURE_BP, margin=MARGINS[-1], silence=_WIDEST_SHARE)
+    steps = list(plan.steps)
+    steps[leg.position] = replace(steps[leg.position], exposure_bp=exposure_bp)
+    settings = replace(plan.settings, gates=(gate,), timeout_seconds=days * DAY)
+    return Plan(steps=tuple(steps), settings=settings)
 
 
 def _is_in_reach(plan: Plan, fleet: Fleet, leg: Leg) -> bool:

@@ -10,6 +10,7 @@ Not here: the single installs (``installs``).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, fsum
 from statistics import NormalDist
 
@@ -61,18 +62,13 @@ class Fleet:
         rate = self.crashes_a_day * ratio
         return float(1 - (1 + rate * days / self.frailty) ** -self.frailty)
 
-    def gaps(self) -> list[float]:
+    def gaps(self) -> tuple[float, ...]:
         """Return usual gaps in seconds, each standing for an equal part of the fleet."""
-        return [
-            self.median_gap_seconds * exp(self.gap_spread * _NORMAL.inv_cdf((node + 0.5) / _NODES))
-            for node in range(_NODES)
-        ]
+        return _gaps(self.median_gap_seconds, self.gap_spread)
 
     def heard_of(self, seconds: float) -> float:
         """Return the share of installs that check in at least once within *seconds*."""
-        if seconds <= 0:
-            return 0.0
-        return 1 - fsum(exp(-seconds / gap) for gap in self.gaps()) / _NODES
+        return _heard_of(self.median_gap_seconds, self.gap_spread, seconds)
 
     def unhealthy(self, settings: Settings) -> float:
         """Return the share of installs that show no sign of health in time, with nothing wrong."""
@@ -98,3 +94,19 @@ class Fleet:
         """Return the window after which the average install is silent."""
         windows = [silence_window(gap, settings)[1] for gap in self.gaps()]
         return max(DAY, fsum(windows) / len(windows))
+
+
+# The same few hundred hours are asked for again and again.
+@lru_cache(maxsize=8)
+def _gaps(median_seconds: float, spread: float) -> tuple[float, ...]:
+    return tuple(
+        median_seconds * exp(spread * _NORMAL.inv_cdf((node + 0.5) / _NODES))
+        for node in range(_NODES)
+    )
+
+
+@lru_cache(maxsize=20_000)
+def _heard_of(median_seconds: float, spread: float, seconds: float) -> float:
+    if seconds <= 0:
+        return 0.0
+    return 1 - fsum(exp(-seconds / gap) for gap in _gaps(median_seconds, spread)) / _NODES
