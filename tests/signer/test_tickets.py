@@ -494,6 +494,13 @@ def test_a_ticket_of_another_format_is_none_though_it_bears_our_mac() -> None:
     assert tickets.read(key, signed({})) is None
 
 
+def test_a_ticket_that_is_too_long_is_not_looked_at(world: SignerWorld) -> None:
+    key = tickets.key_in(world.folder / APP)
+
+    assert missing(world, a_document(EVERYBODY), "srn_ben", _forged(world, key, id="x" * 1_500))
+    assert is_signed(world, a_document(EVERYBODY), "srn_ben", _forged(world, key, id="x" * 500))
+
+
 def test_more_approvals_than_any_policy_asks_for_are_not_looked_at(world: SignerWorld) -> None:
     many = ["srn_ben"] * (MAX_SHOWN + 1)
 
