@@ -222,12 +222,14 @@ def test_old_identities_and_uploads_are_tidied_up_daily(office: Office) -> None:
     office.spools.writer("web").contact(office.contact())
     controller = office.controller()
     controller.round()
-    assert office.contacts == 1
+    state = office.world.database._state
+    assert (office.contacts, len(state.histories)) == (1, 1)
 
     office.world.advance(200 * TIDY_SECONDS)
     controller.round()
 
-    assert office.contacts == 0
+    state = office.world.database._state
+    assert (office.contacts, len(state.histories)) == (0, 0)
 
 
 # --- faults -------------------------------------------------------------------------------
