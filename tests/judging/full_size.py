@@ -15,11 +15,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 FULL = Size(installs=2_000, seconds=20, patience=400)
 
 
+@pytest.mark.parametrize("kill", [False, True], ids=["judged", "judge killed"])
 def test_a_release_that_crashes_five_times_as_often_is_paused(
-    published: Path, tmp_path: Path
+    published: Path, tmp_path: Path, *, kill: bool
 ) -> None:
     with a_world(published, tmp_path / "updates", workers=2) as world:
-        stories.regression(world, FULL)
+        stories.regression(world, FULL, kill=kill)
 
 
 def test_a_release_that_changes_nothing_opens_to_all(published: Path, tmp_path: Path) -> None:
@@ -28,9 +29,9 @@ def test_a_release_that_changes_nothing_opens_to_all(published: Path, tmp_path: 
 
 
 def test_a_brick_is_pulled_within_a_hundred_installs(published: Path, tmp_path: Path) -> None:
-    # Some ten a second: when the first outcomes are known, few have asked.
+    # Some eight a second: when the first outcomes are known, few have asked.
     with a_world(published, tmp_path / "updates", workers=2) as world:
-        stories.brick(world, FULL, arrive_within=200)
+        stories.brick(world, FULL, arrive_within=260)
 
 
 def test_one_broken_platform_is_kept_back(published: Path, tmp_path: Path) -> None:
