@@ -83,6 +83,7 @@ def crash(
     happened: float | None = None,
     signature: str = "",
     new: bool = False,
+    again: bool = False,
     event: bytes | None = None,
 ) -> Crash:
     name = f"{key!r} {at} {happened}".encode()
@@ -93,6 +94,7 @@ def crash(
         event=hashlib.sha256(name).digest() if event is None else event,
         signature=signature,
         new=new,
+        again=again,
     )
 
 

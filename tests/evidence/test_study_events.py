@@ -368,6 +368,30 @@ def test_an_install_is_the_first_with_one_new_signature_only() -> None:
     assert len(world.labels("signature:junk0")) == 2
 
 
+def test_a_crash_that_two_tell_of_is_one_and_has_a_name() -> None:
+    world = World()
+    world.enter(3, 5)
+    for at in (100, 200):
+        world.tick(crash(0, at), crash(0, at + 9, signature="a", new=True, again=True))
+
+    assert [e.metric for e in world.log] == ["crash", "signature:a"]
+    assert world.member(0).crash_times == [T0 + 100, T0 + 200]
+
+    world.tick(crash(0, 300))
+
+    assert world.log[-1].metric == "crash_loop"
+
+
+def test_a_crash_that_did_not_count_does_not_when_it_is_told_again() -> None:
+    world = World()
+    world.tick(seen(0, at=50))
+
+    world.tick(crash(0, 60, happened=45), crash(0, 61, happened=54, signature="a", again=True))
+
+    assert world.log == []
+    assert not world.member(0).crashed
+
+
 def test_the_cap_can_be_lifted() -> None:
     world = in_one_network(World(replace(STANDARD, network_cap=0)))
 

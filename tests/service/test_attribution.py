@@ -211,6 +211,18 @@ class TestCrashes:
 
         assert len(told(an_event(), session)) == 1
 
+    def test_the_app_names_the_crash_that_its_launcher_told_of_first(self) -> None:
+        session = an_event("session", id="2", body={"status": "crashed"})
+        named = an_event(id="3", body={"exception": {"type": "ValueError"}})
+
+        first, second = told(session, named)
+
+        assert isinstance(first, Crash)
+        assert isinstance(second, Crash)
+        assert (first.signature, first.happened_at) == ("", second.happened_at)
+        assert second.signature
+        assert (first.again, second.again) == (False, True)
+
     def test_a_session_that_crashed_counts_when_it_ended(self) -> None:
         body = {"status": "crashed", "started": "2026-11-22T03:00:00Z", "duration_seconds": 60}
 

@@ -28,13 +28,16 @@ def count_crash(tick: Tick, fact: Crash, register: Register) -> None:
     happened_at = min(fact.happened_at, fact.at)
     if member is None or happened_at <= member.since:
         return
+    if fact.again and Metric.CRASH not in member.had:
+        return  # what was told of it first did not count either
     if is_waived(tick.state, fact.signature, happened_at):
         return
     metrics = [] if member.internal else _first_of(tick.state, fact, member, happened_at)
     if metrics and not _believed(tick, member, register):
         return
     member.crashed = True
-    if len(member.crash_times) < CRASHES_OF_A_LOOP and happened_at <= member.since + DAY:
+    is_early = happened_at <= member.since + DAY
+    if not fact.again and is_early and len(member.crash_times) < CRASHES_OF_A_LOOP:
         member.crash_times.append(happened_at)
     tick.changed[fact.install] = member
     for metric in metrics:
@@ -83,7 +86,7 @@ def _first_of(state: State, fact: Crash, member: Member, happened_at: float) -> 
         metrics.append(str(Metric.CRASH))
     within_a_day = happened_at <= member.since + DAY
     third = len(member.crash_times) == CRASHES_OF_A_LOOP - 1 and within_a_day
-    if third and Metric.CRASH_LOOP not in member.had:
+    if third and not fact.again and Metric.CRASH_LOOP not in member.had:
         metrics.append(str(Metric.CRASH_LOOP))
     signature = f"signature:{fact.signature}"
     is_followed = fact.signature in state.signatures or _may_name_one(state, member)

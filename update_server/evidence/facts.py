@@ -55,7 +55,8 @@ class Crash:
     """The app crashed, on any version. ``event`` is the SHA-256 of the event's id.
 
     ``signature`` is the comparable crash signature; ``new`` whether it was unknown when the
-    release was published.
+    release was published. ``again``: somebody told of the same crash before, perhaps without its
+    signature.
     """
 
     at: float
@@ -64,6 +65,7 @@ class Crash:
     event: bytes
     signature: str = ""
     new: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,10 +154,12 @@ class Attribution:
             happened_at.timestamp(),
             event.received_at.timestamp(),
         )
-        if known is None:
-            return
-        self._remember(event.install_key, known)
         signature = signature_of(event)
+        if known is not None:
+            self._remember(event.install_key, known)
+        elif signature is None:
+            return
+        # The launcher and the app tell of one crash each, and only the app can name it.
         for study in self._on(event.channel):
             yield (
                 study.rollout,
@@ -168,6 +170,7 @@ class Attribution:
                     event=hashlib.sha256(event.id.encode()).digest(),
                     signature="" if signature is None else signature.comparable,
                     new=signature is not None and is_new(study.signatures, signature),
+                    again=known is None,
                 ),
             )
 
