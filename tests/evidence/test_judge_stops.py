@@ -152,6 +152,14 @@ def test_two_forged_failures_do_not_pause_a_small_ring() -> None:
     assert world.judge().verdict is Verdict.PAUSE
 
 
+@pytest.mark.parametrize(("failed", "pauses"), [(5, False), (7, True)])
+def test_two_forged_outcomes_do_not_reach_a_stop_line(failed: int, *, pauses: bool) -> None:
+    world = a_world()
+    world.state.stage.guards["unhealthy"] = OneArm(failed=failed, known=failed)
+
+    assert (world.judge().verdict is Verdict.PAUSE) is pauses
+
+
 def test_the_funnel_can_be_off() -> None:
     world = a_world()
     world.set(weights=MappingProxyType({}))

@@ -80,3 +80,19 @@ def test_an_install_has_launched_when_it_ran_on_the_release(fact: object, launch
     world.tick(fact)  # type: ignore[arg-type]
 
     assert world.member(1).launched is launched
+
+
+def test_of_one_network_no_more_failed_steps_are_believed_than_of_its_crashes() -> None:
+    world = World()
+    world.tick(
+        *(seen(i, network=b"n") for i in range(9)),
+        *(seen(10 + i, internal=True, network=b"n") for i in range(5)),
+        seen(20, network=b"other"),
+        seen(21),
+    )
+
+    world.tick(*(stepped(i, Step.APPLY, ok=False) for i in (*range(5), *range(10, 15), 20, 21)))
+    world.tick(stepped(4, Step.APPLY, 20), *(stepped(i, Step.APPLY, 20) for i in range(5, 9)))
+
+    assert world.state.funnel == {"apply": OneArm(failed=5, known=9)}
+    assert world.state.stage.guards == {"apply": OneArm(failed=5, known=5)}

@@ -64,11 +64,26 @@ def count_step(tick: Tick, fact: Stepped) -> None:
         _count_launch(tick, fact, member)
     elif (member.candidate or member.internal) and f"step:{fact.step}" not in member.had:
         member.had.add(f"step:{fact.step}")
+        tick.changed[fact.install] = member
+        if not fact.ok and not _step_believed(tick, member):
+            return
         counts = tick.stage.guards if member.internal else tick.state.funnel
         outcomes = counts.setdefault(str(fact.step), OneArm())
         outcomes.known += 1
         outcomes.failed += not fact.ok
-        tick.changed[fact.install] = member
+
+
+def _step_believed(tick: Tick, member: Member) -> bool:
+    """Whether a failed step counts: of a network's installs as many do as of its crashes.
+
+    More of them are left out, as if they had not tried: that never adds to the evidence.
+    """
+    cap = tick.settings.network_cap
+    if not cap or not member.network or member.internal:
+        return True
+    events, name = tick.stage.network_events, f"step:{member.network.hex()}"
+    events[name] = events.get(name, 0) + 1
+    return events[name] <= cap
 
 
 def _count_launch(tick: Tick, fact: Stepped, member: Member) -> None:

@@ -64,10 +64,13 @@ class Reached:
 def reached(state: State, settings: Settings, budget: int) -> Reached | None:
     """Return the first line that is reached, stop lines before steps; None if all is quiet.
 
-    A step's failures must stand after *budget* of them are taken for forged.
+    It must be after *budget* of the failures are taken for forged, too; but in a ring of groups,
+    whose installs were let in by people, only those of steps.
     """
+    in_groups = state.stage.exposure_bp is None
     for each in _near(state, settings):
-        if each.is_reached and (each.line is not Line.FUNNEL or each.margin > budget):
+        is_trusted = each.line is Line.COUNT or (in_groups and each.line is Line.SHARE)
+        if each.is_reached and (is_trusted or each.margin > budget):
             return each
     return None
 

@@ -102,8 +102,9 @@ class Stage:
     verdict is neither null nor suspend. ``guards`` is by the names of ``Ceilings``, with
     ``CONTROL_PREFIX`` for controls; the steps of the update are there for internal installs only,
     candidates' are in ``State.funnel``.
-    ``outages`` are (began, ended), in order. Cohorts are numbered over all stages. ``fresh`` is
-    the share of those that checked in during the last tick that entered by it, 0 to 1.
+    ``network_events`` is by hex network, and with ``step:`` before it for failed steps of an
+    update. ``outages`` are (began, ended), in order. Cohorts are numbered over all stages.
+    ``fresh`` is the share of those that checked in during the last tick that entered by it, 0 to 1.
     """
 
     number: int = 0
@@ -130,7 +131,7 @@ class Stage:
     floor: OneArm = field(default_factory=OneArm)
     failed_starts: int = 0
     capped_networks: int = 0
-    network_events: dict[str, int] = field(default_factory=dict)  # hex network -> events
+    network_events: dict[str, int] = field(default_factory=dict)
     outages: list[tuple[float, float]] = field(default_factory=list)
 
 
