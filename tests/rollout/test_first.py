@@ -170,6 +170,8 @@ def test_what_is_said_of_a_rollout_includes_its_first_installs() -> None:
     assert with_first.keys() == without.keys() == {ROLLOUT_ID}
     assert with_first != without
     assert digests_of(None) == {}
+    replaced = composed(a_rollout(state=RolloutState.PULLED, replacement=OLD))
+    assert digests_of(replaced).keys() == {ROLLOUT_ID}
 
 
 def test_the_people_are_needed_by_the_rollout_itself() -> None:

@@ -10,7 +10,8 @@ import pytest
 from packaging.version import Version
 
 from rollout.bucket import bucket_of
-from rollout.model import Action, Arm, InstallId, MustReach, Reason, RolloutState
+from rollout.first import FIRST_RING, first_name
+from rollout.model import Action, Arm, InstallId, MustReach, OpenRing, Reason, RolloutState
 from tests.public_world import (
     APP,
     LOW_BUCKET,
@@ -133,6 +134,24 @@ def test_a_way_back_does_not_wait(world: World) -> None:
     told = {world.check_in(install, version=bad).assignment.reason for install in low_buckets(3)}
 
     assert told == {Reason.ROLLED_BACK}
+
+
+def test_installs_that_are_taken_first_do_not_wait(world: World) -> None:
+    bad = Version("2.0.5")
+    first = replace(
+        an_entry(),
+        rollout=first_name(a_rollout().id),
+        exposure_bp=10_000,
+        rings=(OpenRing(name=FIRST_RING, exposure_bp=10_000),),
+        from_versions=frozenset({bad}),
+    )
+    world.put_release(bad)
+    world.put_rollout(first, an_entry(), a_completed_entry())
+    world.refresh()
+
+    told = {world.check_in(install, version=bad).assignment.version for install in low_buckets(3)}
+
+    assert told == {V2}
 
 
 def test_a_rollout_without_a_rate_is_offered_to_all() -> None:

@@ -18,19 +18,16 @@ from datetime import datetime, timedelta
 from packaging.version import Version
 
 from rollout import transitions
-from rollout.documents import render_ladder
 from rollout.errors import IllegalTransitionError
 from rollout.model import Actor, Rollout, RolloutId, RolloutState, Step
 from update_server.evidence.settings import Settings
 from update_server.service.asks import NOTHING_MORE, digest_of_terms
-from update_server.service.caller import AUTOMATIC, Caller
-from update_server.service.desired import Desired, documents_of, releases_of, rollouts_of
+from update_server.service.caller import Caller
+from update_server.service.desired import documents_of, releases_of, rollouts_of
 from update_server.service.errors import (
     BadValueError,
     ConflictError,
     IllegalVerbError,
-    NotNewerError,
-    NotReleasedError,
     RevisionError,
     UnknownChannelError,
 )
@@ -45,14 +42,11 @@ from update_server.service.rollout_changes import (
     record_unsuspended,
 )
 from update_server.service.second_person import SecondPerson
-from update_server.service.study_codec import encode_settings
+from update_server.service.starts import Start, make_way
 from update_server.service.waiver_ports import Waiver
 from update_server.service.waivers import live_waivers, store, waivers_of
 
 VERBS = ("promote", "pause", "resume", "pull")
-
-_LIVE = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
-_STANDING = _LIVE | {RolloutState.COMPLETED}
 
 
 class Control:
@@ -106,7 +100,15 @@ class Control:
             SignerRefusedError: The signer said no; nothing was started.
         """
         believed = self._channel(app, channel)
-        said = _said(channel, version, ladder, ring, terms, first_for)
+        asked = Start(
+            channel=channel,
+            version=version,
+            ladder=ladder,
+            ring=ring,
+            terms=terms,
+            first_for=first_for,
+        )
+        said = asked.digest()
         rollout_id = self._second.reserved(app, "start", said) or self._ids.rollout_id()
         with (
             self._reconciler.widening(app, channel) as widening,
@@ -116,18 +118,12 @@ class Control:
             with self._database.transaction() as stores:
                 before = widening.desired(stores, now)
                 _check_unchanged(believed, before.rollouts)
-                _check_startable(stores, before, version)
-                if first_for is not None:
-                    _check_bad(before.rollouts, first_for)
-                rollout = _started(rollout_id, before, version, ladder, ring, reason, now)
-                rollout = _taking_first(rollout, first_for)
-                for older in before.rollouts:
-                    if older.state in _LIVE:
-                        _make_way(stores, older, rollout, caller)
+                asked.check(stores, before)
+                rollout = asked.rollout(rollout_id, before, reason, now)
+                make_way(stores, before.rollouts, rollout, caller)
                 record_start(stores, rollout, caller.name, terms)
                 after = widening.desired(stores, now)
-                override = any(own is not None for own in (ladder, ring, first_for))
-                asking.check(stores, rollout, before, after, now, override=override)
+                asking.check(stores, rollout, before, after, now, override=asked.is_override)
             widening.bring_into_force(caller.secret, asking.tickets)
         return self._as_asked(rollout)
 
@@ -390,22 +386,6 @@ def _legal(verb: str, rollout: Rollout, change: Callable[[], Rollout]) -> Rollou
         raise IllegalVerbError(verb, error.detail, rollout, legal_verbs(rollout)) from error
 
 
-def _make_way(stores: Stores, older: Rollout, newer: Rollout, caller: Caller) -> None:
-    """End *older*: superseded, or completed when it offers its release to everybody.
-
-    The controller would complete it at its next round; a start in between must not cost the
-    channel its last good release.
-    """
-    reason = f"version {newer.version} was started"
-    now = newer.started_at
-    if is_soaked(older, now):
-        done = transitions.complete(older, now)
-        record_change(stores, older, done, actor=AUTOMATIC.name, verb="complete", reason=reason)
-        return
-    gone = transitions.supersede(older, now, reason)
-    record_change(stores, older, gone, actor=caller.name, verb="supersede", reason=reason)
-
-
 def _completed(rollout: Rollout, now: datetime) -> Rollout:
     # One change for whoever looks at revisions: the verb's.
     return replace(transitions.complete(rollout, now), revision=rollout.revision)
@@ -423,51 +403,6 @@ def _check_unchanged(believed: Iterable[Rollout], now: Iterable[Rollout]) -> Non
             raise ConflictError(rollout)
 
 
-def _check_startable(stores: Stores, before: Desired, version: Version) -> None:
-    if not stores.releases.get(before.app, before.channel, version):
-        raise NotReleasedError(before.channel, version)
-    for rollout in before.rollouts:
-        if rollout.state in _STANDING and rollout.version >= version:
-            raise NotNewerError(version, rollout)
-
-
-def _check_bad(rollouts: Iterable[Rollout], version: Version) -> None:
-    """Return if the installs on *version* are on a bad release, and have no way back from it."""
-    for rollout in rollouts:
-        is_stuck = rollout.state is RolloutState.PULLED and rollout.replacement is None
-        if rollout.version == version and (rollout.state is RolloutState.PAUSED or is_stuck):
-            return
-    why = f"{version} is neither paused, nor pulled without a replacement"
-    raise BadValueError("first_for", why)
-
-
-def _taking_first(rollout: Rollout, first_for: Version | None) -> Rollout:
-    if first_for is not None and first_for >= rollout.version:
-        raise BadValueError("first_for", f"{first_for} is not older than {rollout.version}")
-    return replace(rollout, first_for=first_for)
-
-
-def _said(
-    channel: str,
-    version: Version,
-    ladder: tuple[Step, ...] | None,
-    ring: str | None,
-    terms: Settings | None,
-    first_for: Version | None,
-) -> str:
-    """Return the digest of what a start asks for."""
-    return digest_of_terms(
-        {
-            "channel": channel,
-            "version": str(version),
-            "ladder": None if ladder is None else render_ladder(ladder),
-            "ring": ring,
-            "terms": None if terms is None else encode_settings(terms).hex(),
-            "first_for": None if first_for is None else str(first_for),
-        }
-    )
-
-
 def _said_of_waivers(waived: tuple[str, ...], waived_for: timedelta, known: Waivers) -> str:
     """Return the digest of what a resume waives: what is asked for, and what is known already."""
     if not waived and not known:
@@ -479,32 +414,3 @@ def _said_of_waivers(waived: tuple[str, ...], waived_for: timedelta, known: Waiv
             "known": {signature: end.isoformat() for signature, end in known.items()},
         }
     )
-
-
-def _started(
-    rollout_id: RolloutId,
-    before: Desired,
-    version: Version,
-    ladder: tuple[Step, ...] | None,
-    ring: str | None,
-    reason: str,
-    now: datetime,
-) -> Rollout:
-    try:
-        rollout = transitions.start(
-            id=rollout_id,
-            app=before.app,
-            channel=before.channel,
-            version=version,
-            ladder=before.policy.ramp if ladder is None else ladder,
-            now=now,
-            ring=ring,
-            reason=reason,
-        )
-    except IllegalTransitionError as error:
-        raise BadValueError("ladder" if ring is None else "start_ring", error.detail) from error
-    if ring is None or any(each.state is RolloutState.COMPLETED for each in before.rollouts):
-        return rollout
-    # Nothing is fully released yet, so there is nothing to hold a part of the installs back on.
-    steps = [position for position, step in enumerate(rollout.ladder) if step.ring == ring]
-    return replace(rollout, position=steps[-1])
