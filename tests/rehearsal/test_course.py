@@ -65,8 +65,8 @@ def test_where_a_gate_stays_closed_a_person_is_asked() -> None:
 
 
 def test_a_ladder_may_go_on_after_a_time_whatever_the_gate() -> None:
-    waits = expected(a_plan(timeout_seconds=2 * DAY), a_fleet(crash_a_day=0.002), NOTHING_WRONG)
-    fleet = a_fleet(installs=20_000, crash_a_day=0.002)
+    fleet = a_fleet(installs=6_000, crash_a_day=0.0012)
+    waits = expected(a_plan(timeout_seconds=2 * DAY), fleet, NOTHING_WRONG)
     goes_on = expected(a_plan(timeout_seconds=2 * DAY, timeout_promotes=True), fleet, NOTHING_WRONG)
 
     assert waits.completed_hours is None
@@ -106,3 +106,12 @@ def test_formula_and_simulation_agree_where_evidence_comes_fast() -> None:
     assert outcome.ending is Ending.COMPLETED
     assert course.completed_hours == pytest.approx(outcome.hours, rel=0.3)
     assert course.legs[1].opened_hours == pytest.approx(outcome.passages[1].from_hours, abs=2)
+
+
+def test_a_step_for_everybody_compares_nothing_and_only_soaks() -> None:
+    steps = (Step(ring="all", exposure_bp=10_000, soak_seconds=86_400), STEPS[3])
+
+    course = expected(a_plan(steps=steps), a_fleet(), NOTHING_WRONG)
+
+    assert (course.legs[0].hours, course.legs[0].chances) == (24, {})
+    assert course.completed_hours == 24

@@ -55,6 +55,23 @@ def test_a_ring_of_a_few_finds_nothing() -> None:
     assert row.in_soak.crashed == 0
 
 
+def test_a_step_without_soak_finds_nothing_in_it() -> None:
+    steps = (Step(ring="half", exposure_bp=5_000),)
+
+    row = power_table(a_plan(steps=steps), a_fleet())[0]
+
+    assert (row.in_soak.candidates, row.in_soak.crash_ratio, row.in_soak.exposed) == (0, None, 0)
+
+
+def test_two_candidates_find_no_ratio_however_large() -> None:
+    steps = (Step(ring="1%", exposure_bp=100, soak_seconds=3 * A_DAY),)
+
+    row = power_table(a_plan(steps=steps), a_fleet(installs=250, internal=0))[0]
+
+    assert row.in_soak.candidates == pytest.approx(2.25, abs=0.05)
+    assert row.in_soak.crash_ratio is None
+
+
 def test_metrics_without_weight_find_nothing() -> None:
     settings = replace(STANDARD, weights={"healthy_launch": 0.5})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from rollout.model import Step
 from tests.rehearsal_world import A_DAY, STEPS, a_fleet, a_plan, rehearsed
 from update_server.evidence.settings import DAY, HOUR, STANDARD, May
+from update_server.evidence.verdicts import Judgement, Verdict
 from update_server.rehearsal.harm import BRICKS_EVERYBODY, NOTHING_WRONG, Harm
 from update_server.rehearsal.outcome import Ending
+from update_server.rehearsal.world import Limits, _World
 
 
 def test_a_sound_release_reaches_everybody() -> None:
@@ -136,6 +139,14 @@ def test_nothing_wrong_is_hardly_ever_stopped() -> None:
 
     # At 1 % a rollout, two of ten happen in less than 1 of 200 suites.
     assert stopped <= 1
+
+
+def test_a_suspension_ends_the_rehearsal() -> None:
+    world = _World(a_plan(), a_fleet(installs=50), NOTHING_WRONG, random.Random(1), Limits())
+
+    world._obey(Judgement(verdict=Verdict.SUSPEND, carry_out=True))
+
+    assert world.run().ending is Ending.SUSPENDED
 
 
 def test_samples_are_taken_as_often_as_told() -> None:

@@ -134,7 +134,7 @@ def _signed_ramp(session: Session, channel: str | None) -> tuple[Step, ...]:
 
 def _fleet(session: Session, installs: int | None, given: Mapping[str, Any]) -> Fleet:
     """Return the fleet that was described, or the server's, with what was said otherwise."""
-    fleet = live_fleet(session) if installs is None else Fleet(installs=installs)
+    fleet = live_fleet(session) if installs is None else Fleet(installs=installs, internal=0)
     said: dict[str, Any] = {"internal": min(given["internal"], fleet.installs)}
     if given["crashes"] is not None:
         said["crash_a_day"] = given["crashes"]

@@ -7,7 +7,6 @@ engine needs beyond the bounds was measured with it (``evidence.planner``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
 from math import ceil
 
 from update_server.evidence.settings import DAY, HOUR
@@ -72,9 +71,9 @@ class Course:
 def expected(plan: Plan, fleet: Fleet, harm: Harm) -> Course:
     """Return the course of a release with *harm*."""
     walk = _Walk(plan, fleet, harm)
-    for position in range(len(plan.steps)):
-        if not walk.step(position):
-            break
+    position = 0
+    while walk.step(position):
+        position += 1
     return walk.course()
 
 
@@ -159,7 +158,9 @@ class _Walk:
         more = max(0.0, scene.most_exposed - before)
         patience = ceil(self._plan.patience_seconds(scene.position) / HOUR)
         soaked = _watched_from(scene) + step.soak_seconds / HOUR
-        for hour in count(1):
+        hour, lacks = 0, tuple[str, ...]()
+        while hour < patience or not lacks:  # what only soaks goes on
+            hour += 1
             self._accrual.add_hour(scene, hour)
             self._expose(before + more * scene.heard(hour), self._hour + hour)
             cause = self._accrual.cause_to_stop(scene, hour)
@@ -169,10 +170,8 @@ class _Walk:
             lacks = self._accrual.lacks(scene, hour)
             if not lacks and hour >= soaked:
                 return float(hour), ()
-            if hour >= patience and lacks:
-                if self._accrual.passes_weakly(scene, hour, lacks):
-                    return float(hour), ()
-                break
+        if self._accrual.passes_weakly(scene, hour, lacks):
+            return float(hour), ()
         self._hour += hour
         return None, lacks
 

@@ -26,7 +26,7 @@ from update_server.evidence.facts import Crash, Fact, Healthy, Seen, Session
 from update_server.evidence.settings import Settings
 from update_server.rehearsal.draws import Draws
 from update_server.rehearsal.harm import Harm
-from update_server.rehearsal.installs import NEW, OLD, Virtual
+from update_server.rehearsal.installs import NEW, Virtual
 
 # From hearing of the release to running it, on average.
 _UPDATE_SECONDS = 600.0
@@ -113,9 +113,6 @@ class Crowd:
         if answer.action is Action.UPDATE:
             after = self._draws.expovariate(1 / _UPDATE_SECONDS)
             self._push(at + after, _Kind.UPDATED, virtual)
-        elif answer.action is Action.ROLLBACK:
-            virtual.install = replace(virtual.install, version=OLD)
-            virtual.on_release = False
         self._see(virtual, at)
         if virtual.aged or virtual.internal:
             self._show_life(virtual, at)
@@ -190,8 +187,6 @@ class Crowd:
             self._crash_after(at, kind, virtual, virtual.rate)
             if self._is_spared(virtual):
                 return
-        elif not virtual.on_release:
-            return
         else:
             self._crash_after(at, kind, virtual, self._extra_rate(virtual))
         if virtual.on_release and not virtual.crashed:

@@ -194,9 +194,8 @@ class _World:
                 self._ending = Ending.PULLED
             case Verdict.SUSPEND:
                 self._ending = Ending.SUSPENDED
-            case _:
-                if judgement.hold is not None:
-                    self._tell(self._steering.hold(judgement.hold, self._clock))
+            case _:  # going on, without one platform
+                self._tell(self._steering.hold(str(judgement.hold), self._clock))
 
     def _promote(self) -> None:
         self._passages.append(self._passage(ended=True))
