@@ -134,6 +134,21 @@ def told(database: FakeDatabase, watched: WatchedStudies, *events: Event) -> lis
     return [fact for fact in facts if isinstance(fact, Crash)]
 
 
+def test_signatures_on_versions_that_nobody_published_are_not_kept() -> None:
+    database, watched = FakeDatabase(), WatchedStudies()
+    with database.transaction() as stores:
+        fill(stores, a_release("1.0.0"), a_release("1.1.0", channel="beta"))
+    bodies = [{"exception": {"type": name}} for name in ("ValueError", "OSError", "KeyError")]
+    versions = ("1.0.0", "1.1.0", "9.9.9")
+
+    for body, version in zip(bodies, versions, strict=True):
+        told(database, watched, a_crash(body, id=version, version=version))
+
+    with database.reading() as stores:
+        known = stores.signatures.known("demo", "stable", versions=versions, published_at=NOW + DAY)
+    assert known == {sightings([a_crash(bodies[0])])[0].comparable}
+
+
 def test_studies_are_told_which_signatures_are_new() -> None:
     database, published_at = FakeDatabase(), NOW + DAY
     with database.transaction() as stores:

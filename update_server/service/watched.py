@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from rollout.model import Rollout, RolloutId
-from rollout.versions import render_version
+from rollout.versions import parse_version, render_version
 from update_server.evidence.facts import Fact
 from update_server.evidence.settings import Settings
 from update_server.service.attribution import Attribution, Watched
@@ -15,6 +15,7 @@ from update_server.service.crash_facts import known_signatures, sightings
 from update_server.service.forget import FORGET_KIND
 from update_server.service.outages import Outages
 from update_server.service.ports import Contact, Event, Stores
+from update_server.service.signature_ports import Sighting
 from update_server.service.stretch import Stretch
 from update_server.service.study_codec import decode_settings, encode_fact
 from update_server.service.study_ports import StudyHead
@@ -27,6 +28,7 @@ class WatchedStudies:
         self._settings: dict[RolloutId, Settings] = {}
         self._published_at: dict[tuple[str, str], Mapping[str, float]] = {}
         self._signatures: dict[RolloutId, frozenset[str]] = {}
+        self._released: set[tuple[str, str, str]] = set()
         self._outages = Outages()
 
     def tell(self, stores: Stores, records: Sequence[Contact | Event]) -> None:
@@ -34,11 +36,22 @@ class WatchedStudies:
 
         *records* are in the order of receipt, and none of their events was told before.
         """
-        stores.signatures.note(sightings(r for r in records if isinstance(r, Event)))
+        found = sightings(record for record in records if isinstance(record, Event))
+        stores.signatures.note(self._of_releases(stores, found))
         by_app = sorted(records, key=lambda record: record.app)  # stable: the order stays
         studies = self._live(stores) if records else []
         for app, own in groupby(by_app, key=lambda record: record.app):
             self._tell_app(stores, app, list(own), [s for s in studies if s.app == app])
+
+    def _of_releases(self, stores: Stores, found: Sequence[Sighting]) -> list[Sighting]:
+        """Return those on versions that were published: anybody may invent any number of others."""
+        for app, channel, version in {(one.app, one.channel, one.version) for one in found}:
+            place = (app, channel, version)
+            if place not in self._released and stores.releases.get(
+                app, channel, parse_version(version)
+            ):
+                self._released.add(place)
+        return [one for one in found if (one.app, one.channel, one.version) in self._released]
 
     def _tell_app(
         self,
