@@ -41,7 +41,7 @@ ADAPTERS = (
 )
 # What belongs into a contract's list as soon as it exists.
 MEMBERS = [
-    ("pure", "source_modules", ("rollout", *ISLANDS)),
+    ("pure", "source_modules", ("rollout", "update_server.rehearsal", *ISLANDS)),
     ("islands", "source_modules", ISLANDS),
     ("adapters", "source_modules", ADAPTERS),
     ("adapters", "forbidden_modules", ("update_server.crashes", "update_server.evidence")),
