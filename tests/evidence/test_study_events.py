@@ -392,6 +392,18 @@ def test_a_crash_that_did_not_count_does_not_when_it_is_told_again() -> None:
     assert not world.member(0).crashed
 
 
+def test_who_was_expelled_does_not_enter_again_from_elsewhere_until_the_next_stage() -> None:
+    world = in_one_network(World())
+    world.tick(*(crash(i, 10 + i) for i in range(4)))
+
+    world.tick(*(seen(i, 20, network=b"elsewhere") for i in range(6)))
+    assert world.state.stage.entered.total == 12
+    world.tick(stage_opened(at=30))
+    world.tick(*(seen(i, 31, network=b"elsewhere") for i in range(6)))
+
+    assert world.state.stage.entered.total == 6
+
+
 def test_the_cap_can_be_lifted() -> None:
     world = in_one_network(World(replace(STANDARD, network_cap=0)))
 

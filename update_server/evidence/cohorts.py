@@ -83,6 +83,7 @@ def expel_network(tick: Tick, network: bytes, register: Register) -> None:
             tick.members[install] = member
             if not member.internal:
                 leave(tick, install, member)
+                member.expelled = tick.stage.number
     tick.stage.capped_networks += 1
 
 
@@ -107,7 +108,8 @@ def hold_platform(state: State, platform: str) -> None:
 
 def _admit_one(tick: Tick, fact: Seen, member: Member | None) -> None:
     stage = tick.stage
-    if member is not None and member.left:
+    # One that was expelled may come back from another network; it was in this stage already.
+    if member is not None and (member.left or member.expelled == stage.number):
         return
     if fact.internal:
         stage.internal += 1

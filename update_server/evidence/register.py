@@ -17,6 +17,7 @@ class Member:
     """One install in the study.
 
     ``stage`` is the number of the stage it last entered, -1 when it is in none; ``since`` when.
+    ``expelled`` is the stage that it had to leave with its network.
     ``risk_set`` is a key of ``state.Stage.risk_sets``. ``had`` holds the metrics (and
     signatures) whose first event this install has had: it is out of them for good.
     ``awaits`` are the bits of the outcomes that are still open (``maturing``), and ``due_at`` is
@@ -31,6 +32,7 @@ class Member:
     candidate: bool = False
     internal: bool = False
     left: bool = False
+    expelled: int = -1
     risk_set: int = -1
     platform: str = ""
     network: bytes = b""
