@@ -563,6 +563,16 @@ def test_a_caller_without_a_token_of_an_operator_leaves_nothing_behind(
     assert listed(world) == []
 
 
+def test_a_token_that_nobody_knows_completes_nothing(world: World, rollout: Rollout) -> None:
+    pending = waiting(promoting(world, rollout), world.person("ann"))
+
+    with pytest.raises(SignerRefusedError):
+        promoting(world, rollout)(Caller(name="eve", token_id="tok_none", secret="srn_guessed"))
+
+    assert world.rollout(rollout) == rollout  # it was not even wished for
+    assert listed(world) == [pending]
+
+
 def test_only_so_many_wait_at_once(
     world: World, rollout: Rollout, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,14 +67,9 @@ class Ask:
 
     def matching(self, stores: Stores, now: datetime) -> PendingVerb | None:
         """Return what waits for somebody to ask just this; None if nothing does."""
-        mine = self.pending("", now)
+        mine = _said(self.pending("", now))
         for each in stores.pending.of_app(self.rollout.app):
-            same = (each.revision, each.entry, each.terms) == (
-                mine.revision,
-                mine.entry,
-                mine.terms,
-            )
-            if same and _place(each) == _place(mine) and now < each.expires_at:
+            if _said(each) == mine and now < each.expires_at:
                 return each
         return None
 
@@ -120,6 +115,10 @@ def split(
         return None, ()
     found = living(stores, pending, now)
     return found.pop(person, None), tuple(found.values())
+
+
+def _said(pending: PendingVerb) -> tuple[object, ...]:
+    return *_place(pending), pending.revision, pending.entry, pending.terms
 
 
 def _place(pending: PendingVerb) -> tuple[object, ...]:
