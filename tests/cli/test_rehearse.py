@@ -30,7 +30,7 @@ silence = 0.1
 ring = "all"
 exposure_bp = 10000
 """
-FLEET = ("--fleet", "3000", "--crashes", "0.03", "--trial-fleet", "300")
+FLEET = ("--fleet", "2000", "--gap", "6", "--crashes", "0.05", "--trial-fleet", "100")
 
 
 @pytest.fixture
@@ -43,10 +43,10 @@ def alone(tmp_path: Path) -> Cli:
 def test_a_ladder_is_rehearsed_without_a_server(alone: Cli) -> None:
     done = alone.run("rehearse", *FLEET, "--plan", "ladder.toml", "--runs", "1")
 
-    assert "3,000 installs (linux-x86_64 100 %; 20 internal)" in done.out
-    for told in ("half 50%", "bricks all", "everybody has it after", "1 runs of 300", "seed 1"):
+    assert "2,000 installs (linux-x86_64 100 %; 20 internal)" in done.out
+    for told in ("half 50%", "bricks all", "everybody has it after", "1 runs of 100", "seed 1"):
         assert told in done.out
-    assert "One rollout of 3,000 installs, 2x crashes" in done.out
+    assert "One rollout of 2,000 installs, 2x crashes" in done.out
     assert "out of reach" not in done.out
 
 
