@@ -409,6 +409,7 @@ def test_who_waits_for_a_soak_that_is_over_needs_nobody(released: World) -> None
 
     assert promoting(released, rollout)(released.person("ann")).position == 1
     assert listed(released) == []
+    assert [action for action, _, _ in lines(released)] == ["pending.ask"]
 
 
 def test_a_revision_that_was_not_seen_completes_nothing(world: World, rollout: Rollout) -> None:
