@@ -121,6 +121,15 @@ def test_some_fleets_are_too_small_for_any_ladder() -> None:
     assert (found.chance, found.changes) == (0.0, ())
 
 
+def test_a_larger_holdback_does_not_help_everybody() -> None:
+    steps = (Step(ring="all", exposure_bp=9_800, holdback_bp=200, soak_seconds=A_DAY),)
+    plan, fleet = a_plan(steps=steps), a_fleet(installs=100, internal=0)
+
+    (found,) = out_of_reach(plan, fleet, expected(plan, fleet, NOTHING_WRONG))
+
+    assert not any("holdback_bp" in change for change in found.changes)
+
+
 def test_ladders_that_all_pass_have_nothing_out_of_reach() -> None:
     plan, fleet = STANDARD_PLAN, Fleet(installs=100_000)
 

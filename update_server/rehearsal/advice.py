@@ -16,6 +16,7 @@ from update_server.rehearsal.scene import Scene
 
 # Exposures that people write into ladders.
 _EXPOSURES_BP = (100, 200, 500, 1_000, 2_000, 3_000, 5_000)
+_HOLDBACKS_BP = (500, 1_000)
 _WIDEST_SHARE = 0.1
 _DAYS = (7, 10, 14, 21, 28, 42, 60)
 
@@ -71,14 +72,12 @@ def _wider(plan: Plan, fleet: Fleet, leg: Leg) -> str | None:
             steps[leg.position] = replace(step, exposure_bp=exposure_bp)
             if _is_in_reach(replace(plan, steps=tuple(steps)), fleet, leg):
                 return f"exposure_bp = {exposure_bp}"
-    if step.holdback_bp:
-        for holdback_bp in (500, 1_000):
-            if step.holdback_bp < holdback_bp:
-                steps = list(plan.steps)
-                wide = FULL_EXPOSURE_BP - holdback_bp
-                steps[leg.position] = replace(step, exposure_bp=wide, holdback_bp=holdback_bp)
-                if _is_in_reach(replace(plan, steps=tuple(steps)), fleet, leg):
-                    return f"exposure_bp = {wide}, holdback_bp = {holdback_bp}"
+    for holdback_bp in (each for each in _HOLDBACKS_BP if 0 < step.holdback_bp < each):
+        steps = list(plan.steps)
+        wide = FULL_EXPOSURE_BP - holdback_bp
+        steps[leg.position] = replace(step, exposure_bp=wide, holdback_bp=holdback_bp)
+        if _is_in_reach(replace(plan, steps=tuple(steps)), fleet, leg):
+            return f"exposure_bp = {wide}, holdback_bp = {holdback_bp}"
     return None
 
 
