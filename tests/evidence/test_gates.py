@@ -8,7 +8,7 @@ import pytest
 
 from tests.judge_world import LINUX, WINDOWS, a_world
 from update_server.evidence.fisher import SHARES
-from update_server.evidence.gates import FLOOR, is_open, noninferiority
+from update_server.evidence.gates import FLOORS, is_open, noninferiority
 from update_server.evidence.ratio import MARGINS
 from update_server.evidence.settings import DAY, HOUR, STANDARD, Gate, Metric, Window
 
@@ -32,7 +32,9 @@ def test_wider_rings_ask_for_more(exposure_bp: int, margin: float, silence: floa
         (Metric.CRASH, margin),
         (Metric.HEALTHY, margin),
         (Metric.SILENCE, silence),
-        (FLOOR, 0.001),
+        (FLOORS[Metric.CRASH], 0.001),
+        (FLOORS[Metric.HEALTHY], silence),
+        (FLOORS[Metric.SILENCE], silence),
     ]
 
 
@@ -43,8 +45,8 @@ def test_every_gate_is_on_the_grids() -> None:
 def test_without_data_every_e_value_is_one() -> None:
     tests = noninferiority(a_world().state, STANDARD)
 
-    assert [test.log_e for test in tests] == pytest.approx([0.0] * 4)
-    assert [exp(test.needed) for test in tests] == pytest.approx([20.0] * 4)
+    assert [test.log_e for test in tests] == pytest.approx([0.0] * 6)
+    assert [exp(test.needed) for test in tests] == pytest.approx([20.0] * 6)
     assert not any(test.passes for test in tests)
 
 

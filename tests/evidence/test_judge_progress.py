@@ -269,6 +269,41 @@ def test_too_few_installs_do_not_reach_the_floor() -> None:
     assert codes(world) == ["evidence:crash"]
 
 
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        (
+            Metric.HEALTHY,
+            "fewer than 5 % of installs fail their first launch, whatever control does",
+        ),
+        (Metric.SILENCE, "crashes and failed first launches are not 2 times worse"),
+    ],
+)
+def test_a_fleet_whose_installs_never_fail_an_outcome_passes_by_its_floor(
+    metric: Metric, told: str
+) -> None:
+    world = a_world()
+    world.passes_the_gate()
+    del world.state.epoch.processes[metric]
+    # Without a bad outcome a cohort says nothing of one arm against the other.
+    world.cohort(0, 0, 70, 630, metric=metric)
+
+    judgement = world.judge()
+
+    assert judgement.verdict is Verdict.PROMOTE
+    assert judgement.record["way"] == "floor"
+    assert told in judgement.record["sentence"]
+
+
+def test_a_few_healthy_launches_are_no_floor() -> None:
+    world = a_world()
+    world.passes_the_gate()
+    del world.state.epoch.processes[Metric.HEALTHY]
+    world.cohort(0, 0, 50, 450)
+
+    assert codes(world) == ["evidence:healthy_launch"]
+
+
 def _late(**settings: Any) -> JudgeWorld:
     """Return a world past its time, with all evidence but that on crashes."""
     world = a_world()
@@ -326,7 +361,7 @@ def test_past_its_time_one_must_be_inside_the_interval() -> None:
     # A much better release: odd enough for a person to look at.
     world.events_of(0, 200)
     del world.state.epoch.processes[Metric.HEALTHY]
-    world.cohort(0, 0, 400, 2_700)
+    world.cohort(9, 60, 400, 2_700)
 
     assert "timeout" in codes(world)
 

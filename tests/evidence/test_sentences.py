@@ -153,7 +153,7 @@ def test_withdrawn_reports_contest_a_pause() -> None:
 
 def test_a_promotion_is_told() -> None:
     told = sentences.promoted(
-        TOLD, "all", [Metric.CRASH, Metric.HEALTHY], margin=2.0, log_e=log(23), needed=log(20)
+        TOLD, "all", {Metric.CRASH: 2.0, Metric.HEALTHY: 2.0}, log_e=log(23), needed=log(20)
     )
 
     assert told == (
@@ -166,8 +166,7 @@ def test_one_metric_and_one_install_are_told_in_the_singular() -> None:
     told = sentences.promoted(
         replace(TOLD, n_candidate=1),
         "all",
-        [Metric.SILENCE],
-        margin=1.25,
+        {Metric.SILENCE: 1.25},
         log_e=log(20),
         needed=log(20),
     )

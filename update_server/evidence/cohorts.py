@@ -1,8 +1,8 @@
 """Who is in the study: entry, risk sets, and leaving them (docs/evidence.md).
 
 Both arms enter at their first check-in after the stage opened. All that enter in one tick are a
-cohort; a risk set is a cohort's installs of one crash stratum and one platform, and events are
-compared within it only. Nothing here looks at an arm but to count it.
+cohort; a risk set is a cohort's installs of one platform and, in a large cohort, one crash stratum,
+and events are compared within it only. Nothing here looks at an arm but to count it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from update_server.evidence import srm
 from update_server.evidence.design import (
+    cohort_size,
     crash_stratum,
     has_risk_sets,
     is_candidate,
@@ -33,6 +34,7 @@ def admit(tick: Tick, seen: Sequence[Seen]) -> None:
     state, stage = tick.state, tick.stage
     entry_is_open = state.stages > 0 and not state.paused
     before = Arms(candidate=stage.entered.candidate, control=stage.entered.control)
+    tick.cohort_divides = _is_large(tick, seen)
     for fact in seen:
         member = tick.members.get(fact.install)
         if member is not None and member.stage == stage.number:
@@ -106,6 +108,21 @@ def hold_platform(state: State, platform: str) -> None:
                 del sets[key]
 
 
+def _is_large(tick: Tick, seen: Sequence[Seen]) -> bool:
+    """Whether the tick's entrants are enough to be divided by crash strata.
+
+    In a risk set with an empty arm no event says anything. So few installs are compared as they
+    are; the number of entrants, of both arms together, is all that this depends on.
+    """
+    entrants = {fact.install for fact in seen if may_enter(fact)}
+    stage = tick.stage
+    new = sum(
+        install not in tick.members or tick.members[install].stage != stage.number
+        for install in entrants
+    )
+    return new >= cohort_size(stage, tick.settings)
+
+
 def _admit_one(tick: Tick, fact: Seen, member: Member | None) -> None:
     stage = tick.stage
     # One that was expelled may come back from another network; it was in this stage already.
@@ -151,9 +168,8 @@ def _join_risk_set(tick: Tick, fact: Seen, member: Member) -> int:
         stage.cohort_entrants = 0
     if fact.platform not in state.platforms:
         state.platforms.append(fact.platform)
-    key = risk_set_key(
-        stage.cohort, crash_stratum(fact.crashes), state.platforms.index(fact.platform)
-    )
+    stratum = crash_stratum(fact.crashes) if tick.cohort_divides else 0
+    key = risk_set_key(stage.cohort, stratum, state.platforms.index(fact.platform))
     stage.risk_sets.setdefault(key, Arms()).add(candidate=member.candidate)
     stage.entered.add(candidate=member.candidate)
     stage.cohort_entrants += 1

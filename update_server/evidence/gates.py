@@ -27,8 +27,13 @@ from update_server.evidence.weighing import (
     total,
 )
 
-FLOOR = "crash_floor"
-"""The name of the test that no control takes part in; it stands in for crash's margin."""
+FLOORS = {
+    Metric.CRASH: "crash_floor",
+    Metric.HEALTHY: "healthy_launch_floor",
+    Metric.SILENCE: "silence_floor",
+}
+"""The tests in which no control takes part. Where hardly any install ever crashes, fails to come up
+or stays away there is nothing to compare; each floor then stands in for its metric's margin."""
 WEAK_INSTALLS = 300
 """Candidates whose outcome must be known where a step opens on weaker evidence by time alone."""
 
@@ -67,7 +72,10 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The tests of the present gate, and what the next step waits for; empty: nothing."""
+    """The present gate's tests of crash, healthy launch and silence, by margin or by floor.
+
+    ``waits_for`` says what the next step waits for; empty: nothing.
+    """
 
     way: Way
     tests: tuple[Shown, ...]
@@ -75,7 +83,7 @@ class Standing:
 
 
 def noninferiority(state: State, settings: Settings) -> tuple[Shown, ...]:
-    """Return the tests of the present step's gate: crash, healthy launch, silence, floor.
+    """Return the tests of the present gate: crash, healthy launch, silence, then their floors.
 
     After an automatic pause the present epoch must pass by itself, and, if no signature was
     waived, so must all epochs together; the smaller evidence is shown.
@@ -85,12 +93,15 @@ def noninferiority(state: State, settings: Settings) -> tuple[Shown, ...]:
         return ()
     gate, needed = settings.gate_for(stage.exposure_bp), log(1 / settings.alpha_noninferiority)
     floor = log_e_floor(stage.floor.failed, stage.floor.known, settings.floor_rate_a_day)
+    unhealthy, silent = (_floor(state, each, gate.silence) for each in (_HEALTHY, _SILENCE))
     crash, healthy, silence = zip(*(_tests(vs, gate) for vs in _evidence(state)), strict=True)
     return (
         Shown(Metric.CRASH, gate.margin, min(crash), needed),
         Shown(Metric.HEALTHY, gate.margin, min(healthy), needed),
         Shown(Metric.SILENCE, gate.silence, min(silence), needed),
-        Shown(FLOOR, settings.floor_rate_a_day, floor, needed),
+        Shown(FLOORS[Metric.CRASH], settings.floor_rate_a_day, floor, needed),
+        Shown(FLOORS[Metric.HEALTHY], gate.silence, unhealthy, needed),
+        Shown(FLOORS[Metric.SILENCE], gate.silence, silent, needed),
     )
 
 
@@ -101,7 +112,7 @@ def standing(state: State, settings: Settings, now: float, against: Sequence[str
     """
     stage = state.stage
     tests = noninferiority(state, settings)
-    way, waits = _evidence_waits(state, settings, now, tests)
+    way, used, waits = _evidence_waits(state, settings, now, tests)
     waits += [
         Wait(code=f"harm:{metric}", sentence=f"Too much speaks against it: {metric}.")
         for metric in against
@@ -118,7 +129,7 @@ def standing(state: State, settings: Settings, now: float, against: Sequence[str
         waits.append(Wait(code="person", sentence="The server may not promote by itself."))
     if not is_open(settings, now):
         waits.append(Wait(code="window", sentence="The server may promote at other times only."))
-    return Standing(way, tests, tuple(waits))
+    return Standing(way, used, tuple(waits))
 
 
 def is_open(settings: Settings, at: float) -> bool:
@@ -160,23 +171,35 @@ def _tests(vectors: Sequence[list[float]], gate: Gate) -> tuple[float, float, fl
     )
 
 
+def _floor(state: State, metric: Weighted, share: float) -> float:
+    """Return the evidence that fewer than *share* of candidates have the bad outcome."""
+    epoch = state.epoch
+    bad, known = counts(epoch, metric.processes[0], platforms_of(epoch, metric, state.held))
+    return log_e_floor(bad.candidate, known.candidate, share)
+
+
 def _evidence_waits(
     state: State, settings: Settings, now: float, tests: Sequence[Shown]
-) -> tuple[Way, list[Wait]]:
+) -> tuple[Way, tuple[Shown, ...], list[Wait]]:
     if not tests:
-        return Way.GUARDS, []
-    crash, healthy, silence, floor = tests
-    way = Way.MARGIN
-    if not crash.passes and floor.passes:
-        way, crash = Way.FLOOR, floor
-    short = [each for each in (crash, healthy, silence) if not each.passes]
+        return Way.GUARDS, (), []
+    used = tuple(
+        floor if floor.passes and not margin.passes else margin
+        for margin, floor in zip(tests[:3], tests[3:], strict=True)
+    )
+    way = Way.MARGIN if used == tuple(tests[:3]) else Way.FLOOR
+    short = [each for each in used if not each.passes]
     if not short or now - state.stage.opened_at < settings.timeout_seconds:
-        return way, [_evidence_wait(each) for each in short]
-    if settings.timeout_promotes and silence.passes and _nothing_speaks_against(state):
-        return Way.TIMEOUT, []
+        return way, used, [_evidence_wait(each) for each in short]
+    if settings.timeout_promotes and used[2].passes and _nothing_speaks_against(state):
+        return Way.TIMEOUT, used, []
     days = settings.timeout_seconds / DAY
     late = f"The evidence did not come within {days:,.0f} days; a person must decide."
-    return way, [*(_evidence_wait(each) for each in short), Wait(code="timeout", sentence=late)]
+    return (
+        way,
+        used,
+        [*(_evidence_wait(each) for each in short), Wait(code="timeout", sentence=late)],
+    )
 
 
 def _evidence_wait(test: Shown) -> Wait:

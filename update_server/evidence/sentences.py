@@ -6,7 +6,7 @@ before the percent sign. Not here: what is said before and after it in an alert.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isinf, log
 
@@ -27,6 +27,10 @@ _STOP_LINES = {
     "verify": "failed to verify it",
     "apply": "failed to apply it",
     "failed_starts": "failed to start it",
+}
+_FLOORS = {
+    "crash_floor": "crash in a day",
+    "healthy_launch_floor": "fail their first launch",
 }
 _WHY = {
     NoVerdict.NO_CONTACTS: "no install was heard of since it opened",
@@ -154,36 +158,34 @@ def contested(*, paused_at: str, struck: int, k_candidate: int, log_e: float) ->
 
 
 def promoted(
-    told: Told, next_ring: str, shown: Sequence[str], *, margin: float, log_e: float, needed: float
+    told: Told, next_ring: str, shown: Mapping[str, float], *, log_e: float, needed: float
 ) -> str:
     """Return the sentence of a promotion on evidence.
 
     Args:
         told: Where, when, and how many candidates.
         next_ring: What opens.
-        shown: The metrics that are not *margin* times worse.
-        margin: How much worse was ruled out.
+        shown: By metric, how many times worse was ruled out; by the name of a floor, the share
+            below which its installs are.
         log_e: The weakest evidence, in nats.
         needed: How many nats it had to be.
     """
-    metrics = _and([_did(metric).plural for metric in shown])
+    margins: dict[float, list[str]] = {}
+    for name, limit in shown.items():
+        if name not in _FLOORS:
+            margins.setdefault(limit, []).append(_did(name).plural)
+    ruled_out = [f"{_and(names)} are not {limit:g} times worse" for limit, names in margins.items()]
+    ruled_out += [
+        f"fewer than {percent(limit)} of installs {_FLOORS[name]}, whatever control does"
+        for name, limit in shown.items()
+        if name in _FLOORS
+    ]
+    alone = " A floor takes installs to fail independently." if _FLOORS.keys() & shown else ""
     return (
-        f"Promoted {told.version} from {ring(told.ring)} to {ring(next_ring)}: {metrics} are not "
-        f"{margin:g} times worse (e-value {e_value(log_e)}, {e_value(needed)} needed) after "
-        f"{hours(told.hours)} on {count(told.n_candidate)} {_noun(told.n_candidate, 'install')}."
-    )
-
-
-def promoted_by_floor(
-    told: Told, next_ring: str, *, rate_a_day: float, margin: float, log_e: float, needed: float
-) -> str:
-    """Return the sentence of a promotion where hardly any install ever crashes."""
-    return (
-        f"Promoted {told.version} from {ring(told.ring)} to {ring(next_ring)}: fewer than "
-        f"{percent(rate_a_day)} of installs crash in a day, whatever control does, and failed "
-        f"first launches are not {margin:g} times worse (e-value {e_value(log_e)}, "
-        f"{e_value(needed)} needed) after {hours(told.hours)} on {count(told.n_candidate)} "
-        f"{_noun(told.n_candidate, 'install')}. This takes installs to crash independently."
+        f"Promoted {told.version} from {ring(told.ring)} to {ring(next_ring)}: "
+        f"{_and(ruled_out)} (e-value {e_value(log_e)}, {e_value(needed)} needed) after "
+        f"{hours(told.hours)} on {count(told.n_candidate)} "
+        f"{_noun(told.n_candidate, 'install')}.{alone}"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from update_server.evidence import sentences
 from update_server.evidence.design import share_of
 from update_server.evidence.findings import Against, Finding
-from update_server.evidence.gates import FLOOR, Shown, Standing, Way
+from update_server.evidence.gates import Standing, Way
 from update_server.evidence.guards import FUNNEL_PREFIX, Line, Reached
 from update_server.evidence.planner import installs_to_detect
 from update_server.evidence.settings import DAY, HOUR, Metric, Settings
@@ -175,31 +175,15 @@ def _promoted(state: State, settings: Settings, standing: Standing, told: senten
         return sentences.promoted_by_guards(internal, to)
     if standing.way is Way.TIMEOUT:
         return sentences.promoted_by_timeout(told, to, settings.timeout_seconds)
-    tests = {test.metric: test for test in standing.tests}
-    healthy = tests[Metric.HEALTHY]
-    if standing.way is Way.FLOOR:
-        weakest = _weakest(tests[FLOOR], healthy)
-        return sentences.promoted_by_floor(
-            told,
-            to,
-            rate_a_day=tests[FLOOR].limit,
-            margin=healthy.limit,
-            log_e=weakest.log_e,
-            needed=weakest.needed,
-        )
-    weakest = _weakest(tests[Metric.CRASH], healthy)
+    crash, healthy, _ = standing.tests
+    weakest = min(crash, healthy, key=lambda test: test.log_e)
     return sentences.promoted(
         told,
         to,
-        (Metric.CRASH, Metric.HEALTHY),
-        margin=healthy.limit,
+        {test.metric: test.limit for test in (crash, healthy)},
         log_e=weakest.log_e,
         needed=weakest.needed,
     )
-
-
-def _weakest(*tests: Shown) -> Shown:
-    return min(tests, key=lambda test: test.log_e)
 
 
 def _no_verdict(state: State, settings: Settings, now: float, why: NoVerdict, names: Names) -> str:

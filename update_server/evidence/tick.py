@@ -15,7 +15,8 @@ class Tick:
     """The working values of one tick.
 
     ``members`` are those of the tick's facts, as far as they are known; ``changed`` those that
-    are to be put back. ``entries`` is what the log gets. ``cohort_is_open``: somebody entered.
+    are to be put back. ``entries`` is what the log gets. ``cohort_is_open``: somebody entered;
+    ``cohort_divides``: so many that crash strata are told apart.
     """
 
     state: State
@@ -25,6 +26,7 @@ class Tick:
     changed: dict[bytes, Member] = field(default_factory=dict)
     entries: list[Label | Scored] = field(default_factory=list)
     cohort_is_open: bool = False
+    cohort_divides: bool = False
 
     @property
     def stage(self) -> Stage:
