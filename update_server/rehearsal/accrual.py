@@ -104,10 +104,12 @@ class Accrual:
         if scene.candidates(hour) < settings.minimum_installs:
             return ("minimum_installs",)
         needed = mean_until_pass(log(1 / settings.alpha_noninferiority))
-        short = [limit[0] for limit in limits_of(scene) if self.gate.get(limit, 0.0) < needed]
-        if str(Metric.CRASH) in short and _floor(scene, hour) >= needed:
-            short.remove(str(Metric.CRASH))
-        return tuple(short)
+        floors = _floors(scene, hour)
+        return tuple(
+            limit[0]
+            for limit in limits_of(scene)
+            if max(self.gate.get(limit, 0.0), floors[limit[0]]) < needed
+        )
 
     def passes_weakly(self, scene: Scene, hour: int, lacks: tuple[str, ...]) -> bool:
         """Whether the gate opens by time alone, where the ladder says so."""
@@ -125,13 +127,13 @@ class Accrual:
         needed = mean_until_pass(log(1 / settings.alpha_noninferiority))
         if scene.candidates(hour) < settings.minimum_installs:
             return {"minimum_installs": 0.0}
-        found = {
-            metric: chance(self.gate.get((metric, limit), 0.0), needed)
+        floors = _floors(scene, hour)
+        return {
+            metric: 1.0
+            if floors[metric] >= needed
+            else chance(self.gate.get((metric, limit), 0.0), needed)
             for metric, limit in limits_of(scene)
         }
-        if _floor(scene, hour) >= needed:
-            found[str(Metric.CRASH)] = 1.0
-        return found
 
 
 def limits_of(scene: Scene) -> tuple[Limit, ...]:
@@ -144,12 +146,19 @@ def limits_of(scene: Scene) -> tuple[Limit, ...]:
     )
 
 
-def _floor(scene: Scene, hour: int) -> float:
-    """Return the evidence that candidates crash less than the floor, control or not."""
+def _floors(scene: Scene, hour: int) -> dict[str, float]:
+    """Return the evidence that candidates are well, whatever control is, by metric."""
     settings = scene.plan.settings
-    n = int(scene.known(hour, DAY))
-    k = round(n * scene.fleet.crashed(1, scene.harm.crash_ratio))
-    return log_e_floor(k, n, settings.floor_rate_a_day)
+    limit, day = scene.plan.gate(scene.position).silence, settings.outcome_seconds
+    crashed = scene.fleet.crashed(1, scene.harm.crash_ratio)
+    return {
+        str(metric): log_e_floor(round(n * share), n, rate)
+        for metric, n, share, rate in (
+            (Metric.CRASH, int(scene.known(hour, DAY)), crashed, settings.floor_rate_a_day),
+            (Metric.HEALTHY, int(scene.known(hour, day)), scene.unhealthy_candidates, limit),
+            (Metric.SILENCE, int(scene.known(hour, scene.window_seconds)), scene.silent, limit),
+        )
+    }
 
 
 def _stop_line(scene: Scene, hour: int) -> str | None:

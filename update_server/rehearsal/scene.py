@@ -80,6 +80,15 @@ class Scene:
         old = min(1.0, before / self.share) if self.share else 0.0
         return old * self.unhealthy + (1 - old) * self.bricked
 
+    @cached_property
+    def silent(self) -> float:
+        """The share of candidates that do not come back in time."""
+        strata = self.fleet.silence(self.plan.settings)
+        # Installs that come less than once a week are in none.
+        size_of_all = max(1e-9, sum(size for _, size in strata))
+        base = sum(base * size for base, size in strata) / size_of_all
+        return base + self.bricked * (1 - base)
+
     @property
     def most_exposed(self) -> float:
         """How many installs may take the release in the end, with those of earlier steps."""
