@@ -13,7 +13,6 @@ from dataclasses import replace
 from update_server.evidence.facts import (
     Crash,
     Fact,
-    Healthy,
     Left,
     Outage,
     Paused,
@@ -98,16 +97,8 @@ def crash(
     )
 
 
-def healthy(key: int | bytes, at: float = 10, *, happened: float | None = None) -> Healthy:
-    return Healthy(
-        at=T0 + at, happened_at=T0 + (at if happened is None else happened), install=as_key(key)
-    )
-
-
-def session(
-    key: int | bytes, at: float = 10, *, on_release: bool = False, check_in: bool = False
-) -> Session:
-    return Session(at=T0 + at, install=as_key(key), on_release=on_release, check_in=check_in)
+def session(key: int | bytes, at: float = 10, *, on_release: bool = False) -> Session:
+    return Session(at=T0 + at, install=as_key(key), on_release=on_release)
 
 
 def stepped(key: int | bytes, step: Step, at: float = 10, *, ok: bool = True) -> Stepped:

@@ -24,7 +24,6 @@ from update_server.evidence.engine import advance
 from update_server.evidence.facts import (
     Crash,
     Fact,
-    Healthy,
     Paused,
     Seen,
     Session,
@@ -54,7 +53,7 @@ _GAP_SPREAD = 0.5  # of the logarithm
 _DAYS_BEFORE = 14
 
 
-Told = Seen | Session | Crash | Healthy | Stepped
+Told = Seen | Session | Crash | Stepped
 """What installs tell."""
 
 
@@ -235,8 +234,7 @@ def _session(install: _Install, start: float, crashed: bool, *, updated: bool) -
     on_release = install.candidate and updated
     began = Session(at=start, install=install.key, on_release=on_release)
     if not crashed:
-        healthy_at = start + _MINUTE
-        return [began, Healthy(at=healthy_at, happened_at=healthy_at, install=install.key)]
+        return [began]
     at = start + _MINUTE / 2
     event = hashlib.sha256(install.key + repr(start).encode()).digest()
     return [began, Crash(at=at, happened_at=at, install=install.key, event=event)]

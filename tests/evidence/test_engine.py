@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.judge_world import NAMES
-from tests.study_world import CopyingRegister, crash, healthy, seen, stage_opened
+from tests.study_world import CopyingRegister, crash, seen, session, stage_opened
 from update_server.evidence.engine import advance
 from update_server.evidence.facts import Fact, Paused, Resumed, Step, Stepped, Unsuspended
 from update_server.evidence.recomputing import recompute
@@ -97,7 +97,7 @@ def test_a_healthy_release_is_never_paused_and_soaks() -> None:
     rollout = Rollout()
     rollout.enter()
     everybody = [*range(40), *range(1_000, 1_360)]
-    rollout.tick(*(healthy(i, 60) for i in everybody))
+    rollout.tick(*(session(i, 12 * 3_600) for i in everybody))
 
     judgements = [rollout.tick(*(seen(i, hour * HOUR) for i in everybody)) for hour in range(1, 40)]
 

@@ -197,7 +197,7 @@ def test_entrants_that_do_not_fall_as_they_should_suspend() -> None:
 
 
 def test_a_suspension_lasts_and_is_decided_once() -> None:
-    world = a_terrible_world()
+    world = a_world()
     world.state.suspended = True
 
     judgement = world.judge()
@@ -205,6 +205,21 @@ def test_a_suspension_lasts_and_is_decided_once() -> None:
     assert judgement.verdict is Verdict.SUSPEND
     assert not judgement.record
     assert not judgement.carry_out
+
+
+def test_harm_pauses_while_suspended_and_never_pulls() -> None:
+    world = a_terrible_world()
+    world.state.suspended = True
+
+    assert world.judge().verdict is Verdict.PAUSE
+
+
+def test_a_few_forged_reports_do_not_pause_while_suspended_either() -> None:
+    world = a_world()
+    world.events_of(3, 0)
+    world.state.suspended = True
+
+    assert world.judge().verdict is Verdict.SUSPEND
 
 
 def test_a_stop_line_pauses_while_suspended() -> None:

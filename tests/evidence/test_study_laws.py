@@ -18,7 +18,6 @@ from tests.study_world import (
     T0,
     World,
     crash,
-    healthy,
     left,
     outage,
     paused,
@@ -54,7 +53,6 @@ signatures = st.sampled_from(["", "a", "b"])
 happenings = st.one_of(
     st.builds(crash, installs, instants, signature=signatures, new=st.booleans()),
     st.builds(crash, installs, instants, happened=instants),
-    st.builds(healthy, installs, instants),
     st.builds(session, installs, instants, on_release=st.booleans()),
     st.builds(
         score, installs, st.sampled_from([0.5, 2.0]), instants, metric=st.sampled_from(["ms", "n"])

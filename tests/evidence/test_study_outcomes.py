@@ -9,7 +9,6 @@ from tests.study_world import (
     T0,
     World,
     crash,
-    healthy,
     left,
     outage,
     seen,
@@ -41,10 +40,13 @@ def test_an_outcome_is_known_when_its_window_has_passed() -> None:
     assert scored.base_rate == pytest.approx(0.1)
 
 
+LATER = 12 * HOUR
+
+
 def test_an_install_that_reported_health_is_healthy() -> None:
     world = full_cohort(World())
 
-    world.tick(healthy(0), healthy(1_000), healthy(1_001))
+    world.tick(session(0, LATER), session(1_000, LATER), session(1_001, LATER))
     world.wait(A_DAY_LATER)
 
     (scored,) = world.scored("healthy_launch")
@@ -56,12 +58,12 @@ def test_an_install_that_reported_health_is_healthy() -> None:
 def test_the_evidence_is_that_of_the_cohorts() -> None:
     world = full_cohort(World())
     outcomes, shares = fisher.empty_outcomes(), fisher.empty_shares()
-    fisher.add_cohort(outcomes, k_candidate=20, k=39, n_candidate=20, n_control=20)
+    fisher.add_cohort(outcomes, k_candidate=19, k=38, n_candidate=20, n_control=20)
     fisher.add_silence_cohort(
-        shares, k_candidate=19, k=39, n_candidate=20, n_control=20, base_rate=0.1
+        shares, k_candidate=19, k=38, n_candidate=20, n_control=20, base_rate=0.1
     )
 
-    world.tick(healthy(1_000), session(0, 12 * HOUR))
+    world.tick(session(1_000, LATER), session(0, 12 * HOUR))
     world.wait(A_DAY_LATER)
 
     assert world.process("healthy_launch").vector == outcomes
@@ -71,22 +73,16 @@ def test_the_evidence_is_that_of_the_cohorts() -> None:
 @pytest.mark.parametrize(
     ("fact", "is_healthy"),
     [
-        (healthy(1, 10), True),
-        (healthy(1, 10, happened=0), False),
-        (healthy(1, 1, happened=5), False),
-        (healthy(1, DAY + 1, happened=DAY + 1), True),
-        (healthy(1, DAY + 5, happened=DAY - 5), True),
-        (healthy(1, DAY + 5, happened=DAY + 5), False),
-        (seen(1, 2), True),
+        (seen(1, 6 * HOUR), False),  # a restart to apply
+        (seen(1, 6 * HOUR + 2), True),
         (seen(1, DAY + 5), False),
-        (session(1, 2), False),
-        (session(1, 12 * HOUR), False),
-        (session(1, 2, check_in=True), True),  # while it is paused
-        (session(1, DAY + 5, check_in=True), False),
-        (healthy(77, 10), False),
+        (session(1, 6 * HOUR), False),
+        (session(1, 6 * HOUR + 2), True),
+        (session(1, DAY + 5), False),
+        (session(77, 12 * HOUR), False),
     ],
 )
-def test_health_is_a_healthy_launch_or_a_later_check_in_within_a_day(
+def test_health_is_a_sign_of_life_in_the_later_three_quarters_of_a_day(
     fact: Fact, is_healthy: bool
 ) -> None:
     world = World()
@@ -105,7 +101,6 @@ def test_health_is_a_healthy_launch_or_a_later_check_in_within_a_day(
         (session(1, 6 * HOUR + 2), True),
         (session(1, DAY + 1), True),
         (session(1, DAY + 2), False),
-        (healthy(1, 12 * HOUR), False),
     ],
 )
 def test_a_return_is_a_sign_of_life_in_the_later_three_quarters_of_the_window(
@@ -123,7 +118,7 @@ def test_a_second_sign_of_life_changes_nothing() -> None:
     world = World()
     world.tick(seen(1), seen(1, 12 * HOUR), seen(1, 13 * HOUR))
 
-    world.tick(healthy(1, 14 * HOUR), session(1, 14 * HOUR))
+    world.tick(session(1, 14 * HOUR), seen(1, 14 * HOUR))
 
     assert world.member(1).healthy
     assert world.member(1).returned
@@ -182,7 +177,7 @@ def test_an_outage_makes_windows_longer() -> None:
     world.tick(outage(10 * HOUR, 15 * HOUR))
     world.wait(DAY + 5 * HOUR)
     assert world.log == []
-    world.tick(session(0, DAY + 5 * HOUR + 0.5), healthy(0, DAY + 5 * HOUR + 0.5))
+    world.tick(session(0, DAY + 5 * HOUR + 0.5))
     world.wait(DAY + 5 * HOUR + 2)
 
     (silence,) = world.scored("silence")
@@ -195,11 +190,59 @@ def test_a_window_that_was_mostly_outage_gives_no_outcome() -> None:
     world = full_cohort(World())
 
     world.tick(outage(10 * HOUR, 17 * HOUR))
-    world.wait(3 * DAY)
+    world.wait(1.5 * DAY)
 
     assert world.log == []
+    assert not world.state.stage.pools
+
+
+def test_after_a_disturbed_window_its_installs_are_watched_in_the_next_one() -> None:
+    world = full_cohort(World())
+
+    world.tick(outage(10 * HOUR, 17 * HOUR))
+    world.wait(1.5 * DAY)
+    world.wait(3 * DAY)
+
+    (scored,) = world.scored("silence")
+    assert scored.k == 40
+
+
+def test_whoever_came_back_is_watched_on() -> None:
+    world = full_cohort(World())
+    everybody = [*range(20), *range(1_000, 1_020)]
+    world.tick(*(session(i, LATER) for i in everybody))
+    world.wait(A_DAY_LATER)
+    assert world.process("silence").bad == Arms()
+
+    # The second day the candidates are not heard of.
+    world.tick(*(session(i, DAY + LATER) for i in everybody if i >= 1_000))
+    world.wait(2 * DAY + 10)
+
+    assert world.process("later_silence").bad == Arms(candidate=20)
+    assert world.process("later_silence").known == Arms(candidate=20, control=20)
+    assert world.process("silence").known == Arms(candidate=20, control=20)
+
+
+def test_a_silent_install_is_not_watched_on() -> None:
+    world = full_cohort(World())
+    world.wait(4 * DAY)
+
     assert world.member(0).due_at is None
-    assert world.member(0).awaits == 0
+    assert world.scored("later_silence") == []
+
+
+def test_silence_after_a_return_has_a_base_rate_of_its_own() -> None:
+    world = full_cohort(World())
+    everybody = [*range(20), *range(1_000, 1_020)]
+    world.tick(*(session(i, LATER) for i in everybody))
+    world.wait(A_DAY_LATER)
+    world.tick(*(session(i, DAY + LATER) for i in everybody))
+    world.wait(2 * DAY + 10)
+
+    assert world.state.silent_controls == {
+        0: Arms(candidate=0, control=20),
+        8: Arms(candidate=0, control=20),
+    }
 
 
 def test_a_cohort_tells_the_networks_of_candidates_with_the_outcome() -> None:
@@ -208,7 +251,7 @@ def test_a_cohort_tells_the_networks_of_candidates_with_the_outcome() -> None:
         *(seen(i, network=bytes([i])) for i in range(20)),
         *(seen(1_000 + i, candidate=False, network=b"c") for i in range(20)),
     )
-    world.tick(*(healthy(i) for i in range(18)))
+    world.tick(*(session(i, LATER) for i in range(18)))
 
     world.wait(A_DAY_LATER)
 
@@ -300,7 +343,7 @@ def test_what_silence_expects_follows_scored_controls_and_never_the_cohort_itsel
 
 def test_a_good_outcome_is_measured_again_in_the_next_stage_and_a_bad_one_is_not() -> None:
     world = full_cohort(World())
-    world.tick(*(healthy(i) for i in (*range(10), *range(1_000, 1_010))))
+    world.tick(*(session(i, LATER) for i in (*range(10), *range(1_000, 1_010))))
     world.wait(A_DAY_LATER)
 
     world.tick(stage_opened(at=A_DAY_LATER + 1))
@@ -356,7 +399,7 @@ def test_installs_of_a_held_platform_have_no_outcome() -> None:
 def test_candidates_and_internal_installs_are_guarded_and_controls_counted_beside() -> None:
     world = World()
     world.tick(seen(1), seen(2), seen(3, internal=True), seen(4, candidate=False))
-    world.tick(*(crash(i, at) for i in (1, 3, 4) for at in (10, 20, 30)), healthy(2))
+    world.tick(*(crash(i, at) for i in (1, 3, 4) for at in (10, 20, 30)), session(2, LATER))
 
     world.wait(A_DAY_LATER)
 
@@ -364,7 +407,7 @@ def test_candidates_and_internal_installs_are_guarded_and_controls_counted_besid
         "crashed": OneArm(failed=2, known=3),
         "unhealthy": OneArm(failed=2, known=3),
         "crash_loop": OneArm(failed=2, known=3),
-        "silent": OneArm(failed=3, known=3),
+        "silent": OneArm(failed=2, known=3),
         "control:crashed": OneArm(failed=1, known=1),
         "control:unhealthy": OneArm(failed=1, known=1),
         "control:crash_loop": OneArm(failed=1, known=1),

@@ -10,7 +10,6 @@ from tests.study_world import (
     World,
     as_key,
     calibrating,
-    healthy,
     outage,
     score,
     seen,
@@ -220,7 +219,7 @@ def test_a_value_received_once_the_window_is_over_does_not_count() -> None:
     world.tick(seen(1))
     world.wait(DAY + 2)
 
-    world.tick(score(1, 5.0, DAY + 9, happened=10), healthy(1, DAY + 9, happened=10))
+    world.tick(score(1, 5.0, DAY + 9, happened=10))
 
     assert world.member(1).scores == {}
     assert not world.member(1).healthy

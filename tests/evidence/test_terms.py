@@ -185,5 +185,5 @@ def test_a_long_value_is_not_repeated_in_full() -> None:
 
 
 def test_weights_over_one_are_told_with_their_sum() -> None:
-    with pytest.raises(TermsError, match=r"sum to 1\.05, over 1: crash 0\.4, .*startup_ms 0\.05"):
+    with pytest.raises(TermsError, match=r"sum to 1\.1, over 1: crash 0\.4, .*startup_ms 0\.05"):
         settings_from_json({"weights": {"crash": 0.4}})

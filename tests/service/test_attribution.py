@@ -10,7 +10,6 @@ from rollout.model import Arm, RolloutId
 from update_server.evidence.facts import (
     Crash,
     Fact,
-    Healthy,
     Left,
     Score,
     Seen,
@@ -146,7 +145,7 @@ class TestCheckIns:
         ],
     )
     def test_one_that_is_in_no_arm_only_lives(self, fields: dict[str, Any]) -> None:
-        assert told(a_contact(**fields)) == [Session(at=T, install=KEY, check_in=True)]
+        assert told(a_contact(**fields)) == [Session(at=T, install=KEY)]
 
     def test_studies_of_other_channels_hear_nothing(self) -> None:
         assert told(a_contact(channel="beta")) == []
@@ -322,12 +321,11 @@ class TestOtherEvents:
     def test_a_step_towards_another_release_is_none(self) -> None:
         assert told(an_event("update", phase=Phase.APPLIED, version="2.2.0")) == []
 
-    def test_health_is_told_of_any_version(self) -> None:
-        healthy = Healthy(at=T, happened_at=T - 300, install=KEY)
+    def test_a_healthy_update_is_a_launch_and_no_health_that_control_could_show_too(self) -> None:
         launched = Stepped(at=T, install=KEY, step=Step.LAUNCH, ok=True)
 
-        assert told(an_event("update", phase=Phase.HEALTHY)) == [healthy]
-        assert told(an_event("update", phase=Phase.HEALTHY, version="2.1.0")) == [healthy, launched]
+        assert told(an_event("update", phase=Phase.HEALTHY)) == []
+        assert told(an_event("update", phase=Phase.HEALTHY, version="2.1.0")) == [launched]
 
     def test_a_measured_metric_is_told(self) -> None:
         event = an_event("metric", body={"name": "startup_ms", "value": 812})

@@ -39,7 +39,7 @@ def admit(tick: Tick, seen: Sequence[Seen]) -> None:
         member = tick.members.get(fact.install)
         if member is not None and member.stage == stage.number:
             if member.awaits:
-                note_contact(tick, fact.install, member, fact.at, healthy=True)
+                note_contact(tick, fact.install, member, fact.at)
         elif entry_is_open and fact.at >= stage.opened_at and fact.platform not in state.held:
             _admit_one(tick, fact, member)
     candidates = stage.entered.candidate - before.candidate

@@ -37,17 +37,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A session of the app began: a sign of life, like a check-in.
+    """A session of the app began, or an install in no arm at present checked in: a sign of life.
 
-    ``on_release``: of the version that is being rolled out. ``check_in``: it is a check-in, of an
-    install that is in no arm now, since the rollout is paused or the server stale; it shows that
-    the agent lives, as ``Seen`` does.
+    ``on_release``: of the version that is being rolled out.
     """
 
     at: float
     install: bytes
     on_release: bool = False
-    check_in: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +63,6 @@ class Crash:
     signature: str = ""
     new: bool = False
     again: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Healthy:
-    """The app said, or showed by staying up, that it is healthy, on any version."""
-
-    at: float
-    happened_at: float
-    install: bytes
 
 
 class Step(StrEnum):
@@ -180,7 +168,6 @@ Fact = (
     Seen
     | Session
     | Crash
-    | Healthy
     | Stepped
     | Score
     | Left

@@ -49,7 +49,15 @@ __all__ = ["FEW_NETWORKS", "Judgement", "Names", "NoVerdict", "Verdict", "Wait",
 FEW_NETWORKS = 3
 """A pull must hold without so many networks: who commands a handful of them must never pull."""
 
-_PULLS = frozenset({Metric.CRASH, Metric.CRASH_LOOP, Metric.SILENCE, Metric.HEALTHY})
+_PULLS = frozenset(
+    {
+        Metric.CRASH,
+        Metric.CRASH_LOOP,
+        Metric.SILENCE,
+        Metric.LATER_SILENCE,
+        Metric.HEALTHY,
+    }
+)
 # A share of bricked installs below this is no reason to take the release from the others.
 _PULL_SHARE = 0.01
 _PAUSED = Wait(code="paused", sentence="It is paused.")
@@ -115,12 +123,14 @@ def _find(case: _Case) -> Finding:
     state = case.state
     # Forgotten unless there is a verdict again: what lies before a gap was not watched.
     judged_at, state.stage.judged_at = state.stage.judged_at, None
+    against = _against(state, case.settings)
     if state.suspended:
-        return _stop(case) or Finding(verdict=Verdict.SUSPEND, is_old=True)
+        # A pause is cheap; whoever can make contacts fail must not be able to disarm it.
+        stop = _stop(case) or (None if state.paused else _pause(case, against))
+        return stop or Finding(verdict=Verdict.SUSPEND, is_old=True)
     if _is_mismatched(state):
         state.suspended = True
         return Finding(verdict=Verdict.SUSPEND)
-    against = _against(state, case.settings)
     if state.paused:
         return _pull(case, against) or Finding(verdict=Verdict.CONTINUE, is_old=True)
     return _harm(case, against) or _stop(case) or _progress(case, against, judged_at)
@@ -160,6 +170,11 @@ def _harm(case: _Case, against: Sequence[Against]) -> Finding | None:
     if hold is not None and May.HOLD in case.settings.automatic:
         return _finding(case, Verdict.CONTINUE, standing_up[0], hold=hold)
     return _pull(case, standing_up) or _finding(case, Verdict.PAUSE, standing_up[0], hold=hold)
+
+
+def _pause(case: _Case, against: Sequence[Against]) -> Finding | None:
+    standing_up = [each for each in against if _tamper(case, each).margin > case.budget]
+    return _finding(case, Verdict.PAUSE, standing_up[0]) if standing_up else None
 
 
 def _pull(case: _Case, against: Sequence[Against]) -> Finding | None:

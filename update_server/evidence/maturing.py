@@ -17,11 +17,14 @@ from update_server.evidence.tick import Tick
 from update_server.evidence.waiting import (
     DAY_OUTCOME,
     RETURN_OUTCOME,
+    await_return,
     tells_something,
     window_end,
 )
 
 _LOOP = 3
+LATER = 8
+"""Added to a stratum of silence where installs came back before: they are silent less often."""
 
 
 def mature(tick: Tick, register: Register) -> None:
@@ -48,23 +51,28 @@ def _resolve(tick: Tick, install: bytes, member: Member, horizon: float) -> None
         member.awaits = 0
         member.scores = {}
         return
-    for outcome, seconds in (
-        (DAY_OUTCOME, tick.settings.outcome_seconds),
-        (RETURN_OUTCOME, member.window_seconds),
+    for outcome, since, seconds in (
+        (DAY_OUTCOME, member.since, tick.settings.outcome_seconds),
+        (RETURN_OUTCOME, member.window_from, member.window_seconds),
     ):
         if not member.awaits & outcome:
             continue
-        end = window_end(tick.stage.outages, member.since, seconds)
+        end = window_end(tick.stage.outages, since, seconds)
         if end > horizon:
             member.due_at = end if member.due_at is None else min(end, member.due_at)
             continue
         member.awaits &= ~outcome
-        if not tells_something(member.since, end, seconds):
+        is_told = tells_something(since, end, seconds)
+        if outcome == DAY_OUTCOME:
+            if is_told:
+                _take_day(tick, install, member)
             member.scores = {}
-        elif outcome == DAY_OUTCOME:
-            _take_day(tick, install, member)
         else:
-            _take_return(tick, member)
+            if is_told:
+                _take_return(tick, member)
+            if member.returned or not is_told:
+                # A release may kill later than in its first window: whoever lives is watched on.
+                await_return(member, end)
 
 
 def _take_day(tick: Tick, install: bytes, member: Member) -> None:
@@ -81,13 +89,16 @@ def _take_day(tick: Tick, install: bytes, member: Member) -> None:
         for name, value in sorted(member.scores.items()):
             if name in tick.state.thresholds and not calibrates(install):
                 _pool(tick, f"score:{name}", 0, member, bad=False, value=value)
-    member.scores = {}
 
 
 def _take_return(tick: Tick, member: Member) -> None:
-    _guard(tick, "silent", member, failed=not member.returned)
+    if member.came_back:
+        metric, stratum = Metric.LATER_SILENCE, member.gap_stratum + LATER
+    else:
+        metric, stratum = Metric.SILENCE, member.gap_stratum
+        _guard(tick, "silent", member, failed=not member.returned)
     if not member.internal:
-        _pool(tick, Metric.SILENCE, member.gap_stratum, member, bad=not member.returned)
+        _pool(tick, metric, stratum, member, bad=not member.returned)
 
 
 def _guard(tick: Tick, name: str, member: Member, *, failed: bool) -> None:
@@ -122,7 +133,7 @@ def _pool(
 
 def _open_pool(tick: Tick, metric: str, stratum: int) -> Pool:
     base_rate = None
-    if metric == Metric.SILENCE:
+    if metric in (Metric.SILENCE, Metric.LATER_SILENCE):
         so_far = tick.state.silent_controls.get(stratum, Arms())
         base_rate = fisher.base_rate(
             tick.settings.baseline_silence, so_far.candidate, so_far.control

@@ -44,6 +44,8 @@ class Member:
     launched: bool = False
     failed_start: bool = False
     believed: bool = False
+    window_from: float = 0.0  # when the window of return that it is in began
+    came_back: bool = False  # at least once in this stage: the window is a later one
     awaits: int = 0
     crash_times: list[float] = field(default_factory=list)  # within a day of entry, at most 3
     scores: dict[str, float] = field(default_factory=dict)

@@ -109,10 +109,10 @@ def pulled(
     )
 
 
-def silence(told: Told) -> str:
-    """Return the sentence of a pause because installs do not come back."""
+def silence(told: Told, metric: str) -> str:
+    """Return the sentence of a pause because installs do not come back, or no more."""
     return (
-        f"Paused {told.version}: {_compared(told, Metric.SILENCE)}. "
+        f"Paused {told.version}: {_compared(told, metric)}. "
         "They sent no crash report; that is the point."
     )
 
@@ -288,6 +288,9 @@ _DID: dict[str, _Did] = {
     Metric.CRASH_LOOP: _Did("crashed three times within 24 h", "crash loops"),
     Metric.HEALTHY: _Did("had no healthy launch within 24 h", "failed first launches"),
     Metric.SILENCE: _Did("have not come back within their usual time", "silent installs"),
+    Metric.LATER_SILENCE: _Did(
+        "came back at first and then did not within their usual time", "installs silent later"
+    ),
 }
 
 
@@ -302,11 +305,12 @@ def _did(metric: str) -> _Did:
 
 
 def _compared(told: Told, metric: str) -> str:
-    on = f" on {told.previous}" if told.previous and metric != Metric.SILENCE else ""
+    is_silence = metric in (Metric.SILENCE, Metric.LATER_SILENCE)
+    on = f" on {told.previous}" if told.previous and not is_silence else ""
     return (
         f"{count(told.k_candidate)} of {count(told.n_candidate)} "
         f"{_noun(told.n_candidate, 'install')} offered it {_did(metric).verb}"
-        f"{',' if metric == Metric.SILENCE else ''} "
+        f"{',' if is_silence else ''} "
         f"against {count(told.k_control)} of {count(told.n_control)} held back{on}"
     )
 

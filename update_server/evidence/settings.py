@@ -21,6 +21,7 @@ class Metric(StrEnum):
     CRASH_LOOP = "crash_loop"
     HEALTHY = "healthy_launch"
     SILENCE = "silence"
+    LATER_SILENCE = "later_silence"
     FUNNEL = "funnel"
     SIGNATURE = "signature"
 
@@ -110,6 +111,7 @@ class Settings:
             {
                 Metric.CRASH: 0.30,
                 Metric.SILENCE: 0.20,
+                Metric.LATER_SILENCE: 0.05,
                 Metric.HEALTHY: 0.15,
                 Metric.CRASH_LOOP: 0.10,
                 Metric.SIGNATURE: 0.10,

@@ -22,7 +22,6 @@ from update_server.evidence.counting import count_crash, count_step
 from update_server.evidence.facts import (
     Crash,
     Fact,
-    Healthy,
     Left,
     Outage,
     Score,
@@ -37,14 +36,13 @@ from update_server.evidence.settings import Settings
 from update_server.evidence.stages import change_stage
 from update_server.evidence.state import Label, Scored, State
 from update_server.evidence.tick import Tick
-from update_server.evidence.waiting import note_contact, note_health, note_outage
+from update_server.evidence.waiting import note_contact, note_outage
 
-Happening = Session | Crash | Healthy | Stepped | Score | Left
+Happening = Session | Crash | Stepped | Score | Left
 
 # Of what is received at the same instant: crashes first, leaving last.
 _RANKS: dict[type[Happening], int] = {
     Crash: 0,
-    Healthy: 1,
     Session: 2,
     Stepped: 3,
     Score: 4,
@@ -90,7 +88,7 @@ def _sort(state: State, facts: Sequence[Fact]) -> tuple[list[Seen], list[Happeni
     for fact in facts:
         if isinstance(fact, Seen):
             seen.append(fact)
-        elif isinstance(fact, (Crash, Healthy, Session, Stepped, Score, Left)):
+        elif isinstance(fact, (Crash, Session, Stepped, Score, Left)):
             happened.append(fact)
         elif isinstance(fact, Outage):
             note_outage(state.stage, fact)
@@ -125,8 +123,6 @@ def _event_order(fact: Happening) -> tuple[float, int, bytes, str]:
 def _take(tick: Tick, fact: Happening, register: Register) -> None:
     if isinstance(fact, Crash):
         count_crash(tick, fact, register)
-    elif isinstance(fact, Healthy):
-        note_health(tick, fact)
     elif isinstance(fact, Session):
         _take_session(tick, fact)
     elif isinstance(fact, Stepped):
@@ -141,7 +137,7 @@ def _take_session(tick: Tick, fact: Session) -> None:
     member = tick.counted(fact.install)
     if member is None or fact.at <= member.since:
         return
-    note_contact(tick, fact.install, member, fact.at, healthy=fact.check_in)
+    note_contact(tick, fact.install, member, fact.at)
     if fact.on_release and not member.launched:
         member.launched = True
         tick.changed[fact.install] = member

@@ -108,8 +108,8 @@ def _against(
             replacement=names.replacement,
             margin=margin,
         )
-    if metric.metric == Metric.SILENCE:
-        told_so = sentences.silence(told)
+    if metric.kind is Kind.SILENCE:
+        told_so = sentences.silence(told, metric.metric)
     else:
         told_so = sentences.paused(
             told,

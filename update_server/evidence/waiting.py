@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from update_server.evidence.facts import Healthy, Outage
+from update_server.evidence.facts import Outage
 from update_server.evidence.register import Member
 from update_server.evidence.settings import Settings
 from update_server.evidence.state import Stage
@@ -18,7 +18,7 @@ from update_server.evidence.tick import Tick
 DAY_OUTCOME = 1
 """Crashed, healthy, scores: known ``outcome_seconds`` after entry."""
 RETURN_OUTCOME = 2
-"""Came back, or is silent: known one window after entry."""
+"""Came back, or is silent: known one window after entry, and again after each return."""
 
 # Restarting to apply gives candidates early contacts that say nothing of living on.
 _TOO_SOON = 0.25
@@ -28,11 +28,23 @@ _LARGEST_OUTAGE = 0.25
 def await_outcomes(member: Member, settings: Settings) -> None:
     """Let a member that has just entered await its outcomes."""
     member.awaits = DAY_OUTCOME
+    member.window_from = member.since
+    member.came_back = False
     window = settings.outcome_seconds
     if member.gap_stratum >= 0:
         member.awaits |= RETURN_OUTCOME
         window = min(window, member.window_seconds)
     member.due_at = member.since + window
+
+
+def await_return(member: Member, since: float) -> None:
+    """Let a member that is not silent await its next return, in a window that begins at *since*."""
+    member.awaits |= RETURN_OUTCOME
+    member.window_from = since
+    member.came_back = member.came_back or member.returned
+    member.returned = False
+    end = since + member.window_seconds
+    member.due_at = end if member.due_at is None else min(end, member.due_at)
 
 
 def note_outage(stage: Stage, fact: Outage) -> None:
@@ -63,38 +75,21 @@ def tells_something(since: float, end: float, seconds: float) -> bool:
     return end - since - seconds <= _LARGEST_OUTAGE * seconds
 
 
-def note_contact(tick: Tick, install: bytes, member: Member, at: float, *, healthy: bool) -> None:
+def note_contact(tick: Tick, install: bytes, member: Member, at: float) -> None:
     """Take a sign of life of a member of the stage, received at *at* after it entered.
 
-    Args:
-        tick: The tick.
-        install: Whose.
-        member: Its member.
-        at: When it was received.
-        healthy: Whether it shows health too: an agent that checks in lives.
+    It is a return, and a healthy launch, where it is not too soon for one. Both arms send such
+    signs; what only an update makes an install say (``update``/``healthy``) is none.
     """
+    awaits, outcome = member.awaits, tick.settings.outcome_seconds
     waited = passed(tick.stage.outages, member.since, at)
-    if waited <= 0:
-        return
-    awaits = member.awaits
-    in_time = waited <= tick.settings.outcome_seconds
-    if healthy and in_time and awaits & DAY_OUTCOME and not member.healthy:
+    is_launch = _TOO_SOON * outcome < waited <= outcome
+    if is_launch and awaits & DAY_OUTCOME and not member.healthy:
         member.healthy = True
         tick.changed[install] = member
     window = member.window_seconds
+    waited = passed(tick.stage.outages, member.window_from, at)
     is_return = _TOO_SOON * window < waited <= window
     if is_return and awaits & RETURN_OUTCOME and not member.returned:
         member.returned = True
         tick.changed[install] = member
-
-
-def note_health(tick: Tick, fact: Healthy) -> None:
-    """Take a healthy launch at the time it happened, or at receipt if it is dated later."""
-    member = tick.counted(fact.install)
-    if member is None or member.healthy or not member.awaits & DAY_OUTCOME:
-        return
-    happened_at = min(fact.happened_at, fact.at)
-    waited = passed(tick.stage.outages, member.since, happened_at)
-    if happened_at > member.since and waited <= tick.settings.outcome_seconds:
-        member.healthy = True
-        tick.changed[fact.install] = member

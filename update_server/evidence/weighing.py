@@ -65,6 +65,7 @@ class Weighted:
 _PLAIN = (
     (Metric.CRASH, Kind.EVENTS),
     (Metric.SILENCE, Kind.SILENCE),
+    (Metric.LATER_SILENCE, Kind.SILENCE),
     (Metric.HEALTHY, Kind.OUTCOMES),
     (Metric.CRASH_LOOP, Kind.EVENTS),
 )

@@ -22,7 +22,7 @@ from math import log1p
 from rollout.decide import decide
 from rollout.model import Action, Documents
 from update_server.evidence.design import silence_window
-from update_server.evidence.facts import Crash, Fact, Healthy, Seen, Session
+from update_server.evidence.facts import Crash, Fact, Seen, Session
 from update_server.evidence.settings import Settings
 from update_server.rehearsal.draws import Draws
 from update_server.rehearsal.harm import Harm
@@ -171,7 +171,6 @@ class Crowd:
             self.bricked += 1
             return
         self._launch(virtual, at)
-        self.facts.append(Healthy(at=at, happened_at=at, install=virtual.key))
         if harmed:
             self._crash_after(at, _Kind.EXTRA_CRASH, virtual, self._extra_rate(virtual))
 

@@ -19,7 +19,6 @@ from rollout.model import Arm, Reason, RolloutId
 from update_server.evidence.facts import (
     Crash,
     Fact,
-    Healthy,
     Left,
     Score,
     Seen,
@@ -176,16 +175,6 @@ class Attribution:
 
     def _update(self, event: Event) -> Iterator[Told]:
         studies = self._on(event.channel)
-        if event.phase is Phase.HEALTHY:
-            for study in studies:
-                yield (
-                    study.rollout,
-                    Healthy(
-                        at=study.stretch.instant(event.received_at),
-                        happened_at=study.stretch.instant(event.at),
-                        install=event.install_key,
-                    ),
-                )
         step, ok = _step(event)
         for study in studies:
             if step is not None and event.version == study.version:
@@ -234,7 +223,7 @@ def _sign_of_life(study: Watched, contact: Contact, known: History | None) -> Fa
     taken_first = known is not None and known.taken_first == study.rollout
     if not eligible or taken_first or contact.arm is None or contact.bucket is None:
         on_release = contact.version == study.version
-        return Session(at=at, install=install, on_release=on_release, check_in=True)
+        return Session(at=at, install=install, on_release=on_release)
     settings = study.settings
     return Seen(
         at=at,

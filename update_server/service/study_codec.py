@@ -20,7 +20,6 @@ import msgspec
 from update_server.evidence.facts import (
     Crash,
     Fact,
-    Healthy,
     Left,
     Outage,
     Paused,
@@ -40,12 +39,11 @@ from update_server.service.study_ports import LogKind, StoredLabel, StoredMember
 
 _Value = TypeVar("_Value")
 
-# The first byte of a fact. Stored: a kind keeps its number for good.
+# The first byte of a fact. Stored: a kind keeps its number for good; 4 is not used any more.
 _FACTS: Mapping[int, type[Fact]] = {
     1: Seen,
     2: Session,
     3: Crash,
-    4: Healthy,
     5: Stepped,
     6: Score,
     7: Left,
