@@ -189,8 +189,10 @@ def _keep(
     record = judgement.record
     standing = _standing(judgement)
     if not record:
-        # Nothing newer is to stand above the decision that paused it.
-        if held.state.paused or standing == held.standing:
+        # Nothing newer is to stand above the decision that paused it. What was decided before and
+        # is not carried out yet may be found again, after a tick between that found less.
+        found_again = judgement.verdict in {Verdict.PAUSE, Verdict.PULL}
+        if held.state.paused or found_again or standing == held.standing:
             return
         record = _described(held, log, cut.now, judgement, bearings.names)
     held.standing = standing
