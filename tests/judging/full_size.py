@@ -41,7 +41,7 @@ def test_one_broken_platform_is_kept_back(published: Path, tmp_path: Path) -> No
 
 def test_a_controller_that_is_killed_decides_the_same(published: Path, tmp_path: Path) -> None:
     with a_world(published, tmp_path / "updates", workers=2) as world:
-        stories.killed_controller(world, FULL, tmp_path)
+        stories.killed_controller(world, FULL, tmp_path, kills=2)
 
 
 def test_five_hundred_forged_reports_change_nothing(opened: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_release_that_is_broken_on_one_platform_is_kept_back_there(
 
 def test_a_controller_that_is_killed_decides_the_same(published: Path, tmp_path: Path) -> None:
     with a_world(published, tmp_path / "updates") as world:
-        stories.killed_controller(world, SMALL, tmp_path)
+        stories.killed_controller(world, SMALL, tmp_path, kills=1)
 
 
 def test_crash_reports_of_newcomers_change_nothing(opened: Path, tmp_path: Path) -> None:
