@@ -122,8 +122,8 @@ def score(
     )
 
 
-def left(key: int | bytes, at: float = 10) -> Left:
-    return Left(at=T0 + at, install=as_key(key))
+def left(key: int | bytes, at: float = 10, *, for_good: bool = True) -> Left:
+    return Left(at=T0 + at, install=as_key(key), for_good=for_good)
 
 
 def paused(at: float = 10, *, automatic: bool = True) -> Paused:

@@ -28,7 +28,7 @@ from update_server.evidence.design import (
     silence_window,
     total_at_risk,
 )
-from update_server.evidence.facts import PlatformHeld, Unsuspended
+from update_server.evidence.facts import PlatformHeld, PlatformReleased, Unsuspended
 from update_server.evidence.settings import DAY, HOUR, STANDARD
 from update_server.evidence.state import Arms, Stage
 
@@ -360,6 +360,32 @@ def test_a_platform_that_is_held_is_out_of_the_study() -> None:
     assert list(world.state.stage.risk_sets.values()) == [Arms(candidate=1)]
     assert total_at_risk(world.state.stage, "crash") == (1, 0)
     assert entries == []
+
+
+def test_what_a_hold_kept_enters_again_when_it_is_over() -> None:
+    world = World()
+    world.tick(seen(1), seen(2, platform="bad"), seen(3, platform="bad", candidate=False))
+    world.tick(PlatformHeld(at=T0 + 5, platform="bad"))
+    world.tick(left(2, 6, for_good=False), left(77, 6, for_good=False))
+
+    world.tick(PlatformReleased(at=T0 + 7, platform="bad"))
+    world.tick(stage_opened(8, exposure_bp=5_000))
+    world.tick(*(seen(i, 9, platform="bad", candidate=i == 2) for i in (2, 3)))
+    entries = world.tick(crash(2, 10))
+
+    assert world.state.held == []
+    assert [(label.n_candidate, label.n_control) for label in entries] == [(1, 1)]
+
+
+def test_an_install_that_a_hold_keeps_leaves_its_stage_and_may_enter_it_again() -> None:
+    world = World()
+    world.tick(seen(1), seen(2, candidate=False))
+
+    world.tick(left(1, 6, for_good=False))
+    assert total_at_risk(world.state.stage, "crash") == (0, 1)
+    world.tick(seen(1, 9))
+
+    assert total_at_risk(world.state.stage, "crash") == (1, 1)
 
 
 def test_a_platform_may_be_held_before_anything_is_known_of_it() -> None:

@@ -130,10 +130,10 @@ class TestCheckIns:
     def test_one_that_chose_by_itself_has_left(self) -> None:
         assert told(a_contact(self_selected=True)) == [Left(at=T, install=KEY)]
 
-    def test_one_that_a_hold_keeps_has_left(self) -> None:
+    def test_one_that_a_hold_keeps_has_left_for_as_long(self) -> None:
         contact = a_contact(held=True, rollout=None, arm=None, bucket=None, reason="held")
 
-        assert told(contact) == [Left(at=T, install=KEY)]
+        assert told(contact) == [Left(at=T, install=KEY, for_good=False)]
 
     @pytest.mark.parametrize(
         "fields",

@@ -14,6 +14,7 @@ from update_server.evidence.facts import (
     Fact,
     Paused,
     PlatformHeld,
+    PlatformReleased,
     Resumed,
     StageOpened,
     Unsuspended,
@@ -22,7 +23,7 @@ from update_server.evidence.settings import STANDARD, Settings
 from update_server.evidence.state import State
 from update_server.service.caller import AUTOMATIC
 from update_server.service.errors import ApprovalsMissingError, BadValueError
-from update_server.service.ports import NotFoundError
+from update_server.service.ports import NotFoundError, StoredHold
 from update_server.service.rollout_changes import record_change
 from update_server.service.study_codec import decode_fact, decode_settings, encode_state
 from update_server.service.study_ports import StoredStudy
@@ -198,6 +199,29 @@ def test_a_hold_on_platforms_keeps_them_out_of_the_study(released: World) -> Non
     held = [fact for fact in facts(released, rollout) if isinstance(fact, PlatformHeld)]
     assert {fact.platform for fact in held} == {"linux-x86_64", "windows-x86_64"}
     assert all(abs(fact.at - at) < 60 for fact in held)
+
+
+def test_a_lifted_hold_lets_its_platforms_enter_a_stage_that_opens_anew(released: World) -> None:
+    rollout = released.start("2.1.0")
+    both = Audience(platform=("linux-x86_64", "windows-x86_64"))
+    hold(released, both, rollout.id)
+    hold(released, Audience(platform=("windows-x86_64",)))
+    first, _ = lifted_first(released)
+
+    told = facts(released, rollout)[-2:]
+
+    assert first.hold.audience == both
+    assert isinstance(told[0], PlatformReleased)
+    assert told[0].platform == "linux-x86_64"  # the other one is kept by the other hold
+    assert isinstance(told[1], StageOpened)
+    assert told[1].position == rollout.position
+
+
+def lifted_first(world: World) -> tuple[StoredHold, StoredHold]:
+    with world.database.reading() as stores:
+        first, second = stores.rollouts.holds(APP)
+    world.services().holds.lift(world.caller(), APP, first.hold.id, reason="the driver is fixed")
+    return first, second
 
 
 @pytest.mark.parametrize(

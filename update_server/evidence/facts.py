@@ -97,10 +97,14 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """The install is out of the study: it chose to update by itself, is held, or was forgotten."""
+    """The install is out of the study: it chose to update by itself, or was forgotten.
+
+    One that a hold keeps is not out ``for_good``: it enters again when it is held no more.
+    """
 
     at: float
     install: bytes
+    for_good: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +154,14 @@ class PlatformHeld:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformReleased:
+    """A platform is kept back no more. A ``StageOpened`` follows, in which its installs enter."""
+
+    at: float
+    platform: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unsuspended:
     """A person ended the suspension: what suspended the judge was found."""
 
@@ -175,6 +187,7 @@ Fact = (
     | Paused
     | Resumed
     | PlatformHeld
+    | PlatformReleased
     | Unsuspended
     | Outage
 )

@@ -7,14 +7,15 @@ from update_server.evidence.cohorts import hold_platform
 from update_server.evidence.facts import (
     Paused,
     PlatformHeld,
+    PlatformReleased,
     Resumed,
     StageOpened,
     Unsuspended,
 )
 from update_server.evidence.state import Epoch, Stage, State
 
-StageFact = StageOpened | Paused | Resumed | PlatformHeld | Unsuspended
-STAGE_FACTS = (StageOpened, Paused, Resumed, PlatformHeld, Unsuspended)
+StageFact = StageOpened | Paused | Resumed | PlatformHeld | PlatformReleased | Unsuspended
+STAGE_FACTS = (StageOpened, Paused, Resumed, PlatformHeld, PlatformReleased, Unsuspended)
 """No tick mixes what was received before one of these with what came after it."""
 
 
@@ -29,6 +30,8 @@ def change_stage(state: State, fact: StageFact) -> None:
         _resume(state, fact)
     elif isinstance(fact, PlatformHeld):
         hold_platform(state, fact.platform)
+    elif isinstance(fact, PlatformReleased):
+        state.held = [held for held in state.held if held != fact.platform]
     else:
         # What suspended the judge was found: entrants are counted anew.
         state.suspended = False

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from update_server.evidence.cohorts import admit, leave_for_good
+from update_server.evidence.cohorts import admit, leave, leave_for_good
 from update_server.evidence.counting import count_crash, count_step
 from update_server.evidence.facts import (
     Crash,
@@ -129,8 +129,10 @@ def _take(tick: Tick, fact: Happening, register: Register) -> None:
         count_step(tick, fact)
     elif isinstance(fact, Score):
         note_score(tick, fact)
-    else:
+    elif fact.for_good:
         leave_for_good(tick, fact.install)
+    elif (member := tick.members.get(fact.install)) is not None:
+        leave(tick, fact.install, member)
 
 
 def _take_session(tick: Tick, fact: Session) -> None:

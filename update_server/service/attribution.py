@@ -115,7 +115,8 @@ class Attribution:
         known = self._known.get(contact.install_key)
         studies = self._on(contact.channel)
         if contact.self_selected or contact.held:
-            yield from self._left(contact, studies)
+            # A hold ends some day; a choice to be first is made for good.
+            yield from self._left(contact, studies, for_good=contact.self_selected)
         else:
             for study in studies:
                 yield study.rollout, _sign_of_life(study, contact, known)
@@ -200,11 +201,13 @@ class Attribution:
 
     # --- both ----------------------------------------------------------------------------
 
-    def _left(self, record: Contact | Event, studies: Iterable[Watched]) -> Iterator[Told]:
+    def _left(
+        self, record: Contact | Event, studies: Iterable[Watched], *, for_good: bool = True
+    ) -> Iterator[Told]:
         received_at = record.at if isinstance(record, Contact) else record.received_at
         for study in studies:
             at = study.stretch.instant(received_at)
-            yield study.rollout, Left(at=at, install=record.install_key)
+            yield study.rollout, Left(at=at, install=record.install_key, for_good=for_good)
 
     def _on(self, channel: str | None) -> Sequence[Watched]:
         """Return the studies of *channel*; all where it is not known: no member, no effect."""

@@ -22,7 +22,7 @@ from update_server.service.asks import digest_of_terms
 from update_server.service.caller import Caller
 from update_server.service.desired import documents_of
 from update_server.service.errors import BadValueError, UnknownChannelError
-from update_server.service.memory import note_hold
+from update_server.service.memory import note_hold, note_lift
 from update_server.service.ports import (
     Clock,
     Database,
@@ -128,6 +128,7 @@ class Holds:
             with self._database.transaction() as stores:
                 before = widening.desired(stores, now)
                 stores.rollouts.lift_hold(app, hold_id, now)
+                note_lift(stores, held, now)
                 _audit(stores, caller, held, "hold.lift", now, reason)
                 after = widening.desired(stores, now)
                 asking.check_lift(stores, held, before, after, now)

@@ -6,7 +6,7 @@ it exactly if it was stored. Not here: what installs tell (``service.watched``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -16,6 +16,7 @@ from update_server.evidence.facts import (
     Fact,
     Paused,
     PlatformHeld,
+    PlatformReleased,
     Resumed,
     StageOpened,
     Unsuspended,
@@ -110,17 +111,50 @@ def note_hold(stores: Stores, held: StoredHold) -> None:
 
     Of any narrower hold they learn by the installs that it keeps: those leave, one by one.
     """
+    for rollout, study in _held_studies(stores, held):
+        at = _stretch(study).instant(held.created_at)
+        facts = [PlatformHeld(at=at, platform=name) for name in _whole_platforms(held)]
+        _tell(stores, rollout, facts)
+
+
+def note_lift(stores: Stores, held: StoredHold, now: datetime) -> None:
+    """Tell the studies that a hold is over, unless another one keeps its platforms.
+
+    The stage opens anew: else those that are held no more would be offered the release and
+    compared with nobody.
+    """
+    others = [each for each in stores.rollouts.holds(held.app) if each.channel == held.channel]
+    for rollout, study in _held_studies(stores, held):
+        kept = {
+            name
+            for each in others
+            if each.rollout in {None, rollout.id}
+            for name in _whole_platforms(each)
+        }
+        released = [name for name in _whole_platforms(held) if name not in kept]
+        if released:
+            stretch = _stretch(study)
+            at = stretch.instant(now)
+            facts: list[Fact] = [PlatformReleased(at=at, platform=name) for name in released]
+            _tell(stores, rollout, [*facts, _stage(rollout, now, stretch)])
+
+
+def _whole_platforms(held: StoredHold) -> tuple[str, ...]:
+    """Return the platforms that a hold keeps back as a whole."""
     audience = held.hold.audience
     told = (audience.groups, audience.os_version, audience.locale, audience.country)
     if audience.platform is None or audience.unknown or audience.custom or any(told):
-        return
+        return ()
+    return audience.platform
+
+
+def _held_studies(stores: Stores, held: StoredHold) -> Iterator[tuple[Rollout, StoredStudy]]:
+    """Yield the live rollouts that a hold is about, with their studies."""
     for rollout in stores.rollouts.of_app(held.app):
         is_meant = held.rollout in {None, rollout.id} and rollout.channel == held.channel
         study = _study(stores, rollout) if is_meant and rollout.state in _LIVE else None
         if study is not None:
-            at = _stretch(study).instant(held.created_at)
-            facts = [PlatformHeld(at=at, platform=platform) for platform in audience.platform]
-            _tell(stores, rollout, facts)
+            yield rollout, study
 
 
 def _study(stores: Stores, rollout: Rollout) -> StoredStudy | None:

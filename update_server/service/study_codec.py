@@ -24,6 +24,7 @@ from update_server.evidence.facts import (
     Outage,
     Paused,
     PlatformHeld,
+    PlatformReleased,
     Resumed,
     Score,
     Seen,
@@ -53,6 +54,7 @@ _FACTS: Mapping[int, type[Fact]] = {
     11: PlatformHeld,
     12: Unsuspended,
     13: Outage,
+    14: PlatformReleased,
 }
 
 

@@ -19,6 +19,7 @@ from rollout.model import Actor, Entry, Policy, Rollout, RolloutDocument, Rollou
 from rollout.transitions import supersede
 from update_server.service.caller import AUTOMATIC
 from update_server.service.desired import Desired
+from update_server.service.memory import note_hold
 from update_server.service.ports import Stores
 from update_server.service.rollout_changes import record_change
 
@@ -123,6 +124,9 @@ def _restore_holds(stores: Stores, wanted: Desired, now: datetime, reason: str) 
     lifted = signed - {held.hold.id for held in wanted.holds}
     for hold_id in sorted(lifted):
         stores.rollouts.restore_hold(wanted.app, hold_id)
+        for held in stores.rollouts.holds(wanted.app):
+            if held.hold.id == hold_id:
+                note_hold(stores, held)  # the study was told that it is over
         stores.audit.append(
             at=now,
             actor=AUTOMATIC.name,
