@@ -248,6 +248,20 @@ def test_what_is_missing_is_told(why: NoVerdict, entered: tuple[int, int], reaso
     )
 
 
+def test_installs_that_are_all_too_new_are_no_silence() -> None:
+    world = a_world(entered=(0, 0))
+    world.state.not_aged = 1_200
+    finding = Finding(no_verdict=NoVerdict.NO_CONTACTS)
+    names = Names(app="desk", channel="stable", version="4.2.0", rollout="ro_1")
+
+    record = describe(world.state, world.log, world.settings, DAY, finding, names)
+
+    assert (
+        "1,200 installs checked in, and none had been known for long enough when the release "
+        "was published" in record["sentence"]
+    )
+
+
 def test_how_long_it_would_take_is_told() -> None:
     told = without_a_verdict(NoVerdict.COHORT_NOT_MATURED, entered=(500, 4_500))
 

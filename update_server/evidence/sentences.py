@@ -127,9 +127,18 @@ def no_verdict(
     minimum: int,
     installs_a_day: float,
     days: float | None,
+    too_new: int = 0,
 ) -> str:
-    """Return the sentence of having no verdict; *days* until a doubling shows, None for never."""
+    """Return the sentence of having no verdict; *days* until a doubling shows, None for never.
+
+    *too_new* installs were heard of that nobody knew long enough before the release.
+    """
     reason = _WHY.get(why)
+    if why is NoVerdict.NO_CONTACTS and too_new:
+        reason = (
+            f"{count(too_new)} {_noun(too_new, 'install')} checked in, and none had been known "
+            "for long enough when the release was published"
+        )
     if why is NoVerdict.TOO_FEW_INSTALLS:
         reason = f"{count(candidates)} of {count(minimum)} installs so far"
     elif why is NoVerdict.ONE_ARM_EMPTY:

@@ -204,4 +204,5 @@ def _no_verdict(state: State, settings: Settings, now: float, why: NoVerdict, na
         minimum=settings.minimum_installs,
         installs_a_day=a_day,
         days=days,
+        too_new=state.not_aged,
     )
