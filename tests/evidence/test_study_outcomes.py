@@ -405,7 +405,7 @@ def test_candidates_and_internal_installs_are_guarded_and_controls_counted_besid
 
     assert world.state.stage.guards == {
         "crashed": OneArm(failed=2, known=3),
-        "unhealthy": OneArm(failed=2, known=3),
+        "unhealthy": OneArm(failed=1, known=2),
         "crash_loop": OneArm(failed=2, known=3),
         "silent": OneArm(failed=2, known=3),
         "control:crashed": OneArm(failed=1, known=1),
@@ -414,6 +414,23 @@ def test_candidates_and_internal_installs_are_guarded_and_controls_counted_besid
         "control:silent": OneArm(failed=1, known=1),
     }
     assert world.state.stage.pools["silence/0/linux-x86_64"].total.total == 3
+
+
+def test_an_internal_install_is_unhealthy_if_it_applied_the_release_and_did_not_launch_it() -> None:
+    world = World()
+    world.tick(*(seen(i, internal=True) for i in range(5)))
+    world.tick(
+        *(stepped(i, Step.APPLY, 10) for i in (1, 2)),
+        stepped(2, Step.LAUNCH, 20),
+        stepped(3, Step.LAUNCH, 20, ok=False),
+        stepped(4, Step.APPLY, 10),
+        session(4, LATER),
+    )
+
+    world.wait(A_DAY_LATER)
+
+    # Of 0 nothing is known: it never had the release in its hands.
+    assert world.state.stage.guards["unhealthy"] == OneArm(failed=2, known=4)
 
 
 def test_the_floor_counts_candidates_that_ran_on_the_release() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from update_server.evidence import fisher
 from update_server.evidence.design import cohort_size
+from update_server.evidence.facts import Step
 from update_server.evidence.register import Member, Register
 from update_server.evidence.scores import calibrates, score_values
 from update_server.evidence.settings import Metric
@@ -78,7 +79,11 @@ def _resolve(tick: Tick, install: bytes, member: Member, horizon: float) -> None
 def _take_day(tick: Tick, install: bytes, member: Member) -> None:
     crashed = bool(member.crash_times)
     _guard(tick, "crashed", member, failed=crashed)
-    _guard(tick, "unhealthy", member, failed=not member.healthy)
+    if not member.internal:
+        _guard(tick, "unhealthy", member, failed=not member.healthy)
+    elif _has_tried(member):
+        # Nothing is compared here, so a launch that was reported counts, and staff may go home.
+        _guard(tick, "unhealthy", member, failed=not (member.healthy or member.launched))
     _guard(tick, "crash_loop", member, failed=len(member.crash_times) >= _LOOP)
     if member.candidate and member.launched:
         # Dead telemetry is not health: only what ran on the release counts for the floor.
@@ -89,6 +94,11 @@ def _take_day(tick: Tick, install: bytes, member: Member) -> None:
         for name, value in sorted(member.scores.items()):
             if name in tick.state.thresholds and not calibrates(install):
                 _pool(tick, f"score:{name}", 0, member, bad=False, value=value)
+
+
+def _has_tried(member: Member) -> bool:
+    """Whether an install got so far with the release that it could start it."""
+    return member.launched or member.failed_start or f"step:{Step.APPLY}" in member.had
 
 
 def _take_return(tick: Tick, member: Member) -> None:
