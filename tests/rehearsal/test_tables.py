@@ -121,6 +121,14 @@ def test_some_fleets_are_too_small_for_any_ladder() -> None:
     assert (found.chance, found.changes) == (0.0, ())
 
 
+def test_more_time_helps_where_evidence_only_comes_slowly() -> None:
+    plan, fleet = a_plan(steps=STEPS[1:], timeout_seconds=1.5 * A_DAY), a_fleet(crash_a_day=0.02)
+
+    found = out_of_reach(plan, fleet, expected(plan, fleet, NOTHING_WRONG))
+
+    assert [change for change in found[0].changes if change.startswith("timeout = ")]
+
+
 def test_a_larger_holdback_does_not_help_everybody() -> None:
     steps = (Step(ring="all", exposure_bp=9_800, holdback_bp=200, soak_seconds=A_DAY),)
     plan, fleet = a_plan(steps=steps), a_fleet(installs=100, internal=0)

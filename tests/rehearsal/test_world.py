@@ -26,12 +26,12 @@ def test_a_sound_release_reaches_everybody() -> None:
 
 
 def test_a_release_that_crashes_five_times_as_often_is_stopped_in_its_first_ring() -> None:
-    outcome = rehearsed(Harm(crash_ratio=5))
+    outcome = rehearsed(Harm(crash_ratio=5), fleet=a_fleet(installs=4_000))
 
     assert outcome.ending in {Ending.PAUSED, Ending.PULLED}
     assert [m.verdict for m in outcome.moments][:2] == ["promote", "pause"]
     assert outcome.moments[1].cause in {"crash", "crash_loop", "crashed"}
-    assert outcome.exposed < 200
+    assert outcome.exposed < 450
 
 
 def test_a_release_that_bricks_everybody_is_pulled_without_any_report_from_the_dead() -> None:
@@ -147,6 +147,17 @@ def test_a_suspension_ends_the_rehearsal() -> None:
     world._obey(Judgement(verdict=Verdict.SUSPEND, carry_out=True))
 
     assert world.run().ending is Ending.SUSPENDED
+
+
+def test_installs_that_hardly_ever_come_are_rehearsed_too() -> None:
+    fleet = a_fleet(installs=300, internal=0, median_gap_seconds=8 * DAY)
+
+    outcome = rehearsed(
+        NOTHING_WRONG, plan=a_plan(steps=STEPS[1:]), fleet=fleet, horizon_seconds=5 * DAY
+    )
+
+    assert outcome.exposed < 0.1 * 300
+    assert outcome.stopped_after() is None
 
 
 def test_samples_are_taken_as_often_as_told() -> None:

@@ -11,7 +11,7 @@ from math import log
 from typing import TypeVar
 
 from update_server.evidence.gates import WEAK_INSTALLS
-from update_server.evidence.guards import LOG_GUARD
+from update_server.evidence.guards import ABOVE_CONTROL, LOG_GUARD
 from update_server.evidence.one_sample import log_e_above, log_e_floor
 from update_server.evidence.planner import mean_until_pass, mean_until_pause
 from update_server.evidence.ratio import MARGINS
@@ -163,15 +163,18 @@ def _floors(scene: Scene, hour: int) -> dict[str, float]:
 
 def _stop_line(scene: Scene, hour: int) -> str | None:
     settings, ceilings = scene.plan.settings, scene.plan.settings.ceilings
-    bricked, ratio = scene.bricked, scene.harm.crash_ratio
+    sound, bricked = scene.fleet.crashed(1), scene.bricked
+    crashed = scene.fleet.crashed(1, scene.harm.crash_ratio) * (1 - bricked)
     day, window = settings.outcome_seconds, scene.window_seconds
-    for name, seconds, share, ceiling in (
-        ("crashed", day, scene.fleet.crashed(1, ratio) * (1 - bricked), ceilings.crashed),
-        ("unhealthy", day, bricked, ceilings.unhealthy),
-        ("silent", window, bricked, ceilings.silent),
+    for name, seconds, share, control, stated in (
+        ("crashed", day, crashed, sound, ceilings.crashed),
+        ("unhealthy", day, scene.unhealthy_candidates, scene.unhealthy, ceilings.unhealthy),
+        ("silent", window, scene.silent, scene.silent_controls, ceilings.silent),
     ):
         n = int(scene.known(hour, seconds))
-        if share > ceiling and log_e_above(round(n * share), n, ceiling) >= LOG_GUARD:
+        # Where there are controls no line is lower than what they show.
+        ceiling = max(stated, ABOVE_CONTROL * control) if scene.is_compared else stated
+        if ceiling < share <= 1 and log_e_above(round(n * share), n, ceiling) >= LOG_GUARD:
             return STOP_LINE + name
     return None
 

@@ -3,10 +3,10 @@
 Each asks the real decision function once in each step, at its first check-in. What it does becomes
 facts of the kind that the judge is given.
 
-Check-ins that nobody could tell apart are left out: an install that was seen in this step, has
-shown that it is healthy and has come back, changes nothing by coming again before the next step.
-One sign of life every few minutes stands for all of these. Contacts of one install come by
-chance alone, so that the next one after any moment can be drawn at that moment.
+Check-ins that nobody could tell apart are left out: of those that an install makes in one of its
+windows, the first that is not too soon to be a return says all. One sign of life every few minutes
+stands for the others. Contacts of one install come by chance alone, so that the next one after any
+moment can be drawn at that moment.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from enum import IntEnum
 from itertools import count
-from math import log1p
+from math import inf
 
 from rollout.decide import decide
 from rollout.model import Action, Documents
@@ -34,17 +34,18 @@ _BEAT_SECONDS = 600.0
 # So many check-ins of the whole fleet are to be expected between two signs of life.
 _BEAT_CONTACTS = 3.0
 _BEAT = b"others"
-# A sign of life in the first quarter of its window is not yet a return.
+# A sign of life in the first quarter of its window is not yet a return, nor shows it health.
 _EARLY = 0.25
 
 
 class _Kind(IntEnum):
     CONTACT = 0  # the first one in a step
-    SIGN = 1  # a later one that can be told apart
-    CRASH = 2
-    EXTRA_CRASH = 3  # one that the install has only on the release
-    UPDATED = 4
-    BEAT = 5
+    HEALTH = 1  # the first one that shows that the app is healthy
+    RETURN = 2  # the first one in a window that is not too soon
+    CRASH = 3
+    EXTRA_CRASH = 4  # one that the install has only on the release
+    UPDATED = 5
+    BEAT = 6
 
 
 class Crowd:
@@ -100,8 +101,10 @@ class Crowd:
             elif stage == self._stage:
                 if kind is _Kind.CONTACT:
                     self._contact(virtual, at, documents[virtual.install.platform])
+                elif kind is _Kind.HEALTH:
+                    self._see(virtual, at)
                 else:
-                    self._sign(virtual, at)
+                    self._return(virtual, at)
 
     def _push(self, at: float, kind: _Kind, virtual: Virtual) -> None:
         heapq.heappush(self._queue, (at, next(self._order), kind, self._stage, virtual))
@@ -133,30 +136,34 @@ class Crowd:
             )
         )
 
-    def _sign(self, virtual: Virtual, at: float) -> None:
-        self._see(virtual, at)
-        if virtual.on_release and virtual.launched_in != self._stage:
-            self._launch(virtual, at)
+    def _return(self, virtual: Virtual, at: float) -> None:
+        self.facts.append(Session(at=at, install=virtual.key, on_release=virtual.on_release))
+        # It is watched on, from the end of this window.
+        virtual.window_from += virtual.window
+        again = virtual.window_from + _EARLY * virtual.window
+        self._push_within(_Kind.RETURN, virtual, again + self._draws.expovariate(1 / virtual.gap))
 
-    def _launch(self, virtual: Virtual, at: float) -> None:
-        virtual.launched_in = self._stage
-        self.facts.append(Session(at=at, install=virtual.key, on_release=True))
+    def _push_within(self, kind: _Kind, virtual: Virtual, at: float) -> None:
+        """Plan a sign of life if it is in time; else the install is silent."""
+        if at <= virtual.window_from + virtual.window:
+            self._push(at, kind, virtual)
 
     def _show_life(self, virtual: Virtual, at: float) -> None:
-        """Plan the check-ins after the first that can be told apart: at most two."""
+        """Plan the check-ins after the first that can be told apart."""
         gap, draws = virtual.gap, self._draws
         in_time = self._settings.outcome_seconds
         stratum, window = silence_window(gap, self._settings)
-        early = _EARLY * window if stratum >= 0 else 0.0
-        late = early + draws.expovariate(1 / gap)
-        if late <= max(window, in_time):
-            self._push(at + late, _Kind.SIGN, virtual)
-        early = min(early, in_time)
-        if late > in_time and early > 0:
-            # The first check-in, given that it comes so soon; it may not.
-            first = -log1p(-draws.random()) * gap
-            if first <= early:
-                self._push(at + first, _Kind.SIGN, virtual)
+        virtual.window_from, virtual.window = at, window
+        first = at + _EARLY * in_time + draws.expovariate(1 / gap)
+        if stratum < 0:
+            returned = inf
+        elif first > at + _EARLY * window >= at + _EARLY * in_time:
+            returned = first
+        else:
+            returned = at + _EARLY * window + draws.expovariate(1 / gap)
+        if first <= at + in_time and first != returned:
+            self._push(first, _Kind.HEALTH, virtual)
+        self._push_within(_Kind.RETURN, virtual, returned)
 
     # --- what else happens ---------------------------------------------------------------
 
@@ -170,7 +177,7 @@ class Crowd:
             virtual.bricked = True
             self.bricked += 1
             return
-        self._launch(virtual, at)
+        self.facts.append(Session(at=at, install=virtual.key, on_release=True))
         if harmed:
             self._crash_after(at, _Kind.EXTRA_CRASH, virtual, self._extra_rate(virtual))
 

@@ -18,6 +18,7 @@ from update_server.evidence.design import silence_window
 from update_server.evidence.settings import DAY, HOUR, Settings
 
 _NODES = 41
+_NOT_TOO_SOON = 0.75
 _NORMAL = NormalDist()
 
 
@@ -71,8 +72,11 @@ class Fleet:
         return _heard_of(self.median_gap_seconds, self.gap_spread, seconds)
 
     def unhealthy(self, settings: Settings) -> float:
-        """Return the share of installs that show no sign of health in time, with nothing wrong."""
-        return 1 - self.heard_of(settings.outcome_seconds)
+        """Return the share of installs that show no sign of health in time, with nothing wrong.
+
+        A sign in the first quarter of the time is too soon to show anything.
+        """
+        return 1 - self.heard_of(_NOT_TOO_SOON * settings.outcome_seconds)
 
     def silence(self, settings: Settings) -> list[tuple[float, float]]:
         """Return, by stratum of gaps, the share that is silent with nothing wrong, and its size.
@@ -84,7 +88,7 @@ class Fleet:
             stratum, window = silence_window(gap, settings)
             if stratum >= 0:
                 # A sign of life in the window's first quarter is not a return.
-                by_stratum.setdefault(stratum, []).append(exp(-0.75 * window / gap))
+                by_stratum.setdefault(stratum, []).append(exp(-_NOT_TOO_SOON * window / gap))
         return [
             (min(0.999, max(1e-6, fsum(silent) / len(silent))), len(silent) / _NODES)
             for _, silent in sorted(by_stratum.items())

@@ -30,7 +30,8 @@ class Virtual:
     """One virtual install. ``rate`` is its crashes a second on the old version.
 
     ``crashes`` are those of the 14 days before. ``bricked`` ones send nothing any more; ``crashed``
-    tells whether it did on the release, ``launched_in`` in which step it last told of running it.
+    tells whether it did on the release. It is to come back in the ``window`` seconds that begin at
+    ``window_from``.
     """
 
     key: bytes
@@ -42,7 +43,8 @@ class Virtual:
     rate: float
     crashes: int
     events: int = 0
-    launched_in: int = 0
+    window_from: float = 0.0
+    window: float = 0.0
     on_release: bool = False
     bricked: bool = False
     crashed: bool = False

@@ -71,23 +71,21 @@ class Scene:
 
     @cached_property
     def unhealthy_candidates(self) -> float:
-        """The share of candidates that show no health in time.
-
-        Installs that update show it by starting the new version; those that were candidates before
-        are as any install.
-        """
-        before = max((self.plan.share(i) for i in range(self.position)), default=0.0)
-        old = min(1.0, before / self.share) if self.share else 0.0
-        return old * self.unhealthy + (1 - old) * self.bricked
+        """The share of candidates that show no health in time."""
+        return self.unhealthy + self.bricked * (1 - self.unhealthy)
 
     @cached_property
-    def silent(self) -> float:
-        """The share of candidates that do not come back in time."""
+    def silent_controls(self) -> float:
+        """The share of controls that do not come back in time."""
         strata = self.fleet.silence(self.plan.settings)
         # Installs that come less than once a week are in none.
         size_of_all = max(1e-9, sum(size for _, size in strata))
-        base = sum(base * size for base, size in strata) / size_of_all
-        return base + self.bricked * (1 - base)
+        return sum(base * size for base, size in strata) / size_of_all
+
+    @property
+    def silent(self) -> float:
+        """The share of candidates that do not come back in time."""
+        return self.silent_controls + self.bricked * (1 - self.silent_controls)
 
     @property
     def most_exposed(self) -> float:
