@@ -15,6 +15,7 @@ from rollout.model import InstallId
 INSTALL_KEY_BYTES = 32
 
 _NETWORK_BYTES = 16
+_NOBODY = frozenset({"", "unix:"})
 _IPV4_PREFIX_BYTES, _IPV6_PREFIX_BYTES = 3, 6  # /24 and /48: one subscriber's, at most
 _REMEMBERED = 16_384
 
@@ -29,17 +30,20 @@ def network_hash(pepper: bytes, app: str, address: str) -> bytes:
     """Return the 16 bytes by which the /24 or /48 around *address* is known for *app*.
 
     They are empty where it tells nobody apart: for no address, and for this machine itself, which
-    is a proxy that is not listed as one.
+    is a proxy that is not listed as one. Whatever is no address is one network: else whoever can
+    make it up would be in none, and believed without limit.
     """
+    if address in _NOBODY:
+        return b""
+    key = hmac.digest(pepper, b"network", "sha256")
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return b""
+        return hmac.digest(key, app.encode(), "sha256")[:_NETWORK_BYTES]
     parsed = getattr(parsed, "ipv4_mapped", None) or parsed
     if parsed.is_loopback:
         return b""
     prefix = _IPV4_PREFIX_BYTES if parsed.version == 4 else _IPV6_PREFIX_BYTES  # noqa: PLR2004
-    key = hmac.digest(pepper, b"network", "sha256")
     network = app.encode() + b"\0" + parsed.packed[:prefix]
     return hmac.digest(key, network, "sha256")[:_NETWORK_BYTES]
 

@@ -65,9 +65,17 @@ def test_a_network_of_ipv6_is_a_48() -> None:
     assert network_hash(PEPPER, APP, "2001:db8:2:2::3") != here
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "127.9.9.9", "unix:", "", "a.b"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "127.9.9.9", "unix:", ""])
 def test_no_network_is_made_of_what_tells_nobody_apart(address: str) -> None:
     assert network_hash(PEPPER, APP, address) == b""
+
+
+def test_what_is_no_address_is_one_network() -> None:
+    made_up = network_hash(PEPPER, "demo", "a.b")
+
+    assert made_up
+    assert network_hash(PEPPER, "demo", "1.2.3.4.5") == made_up
+    assert network_hash(PEPPER, "other", "a.b") != made_up
 
 
 @pytest.mark.parametrize("fast_path", [True, False])
