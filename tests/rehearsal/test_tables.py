@@ -23,6 +23,7 @@ from update_server.rehearsal.power import power_table
 from update_server.rehearsal.whole import Rehearsal, rehearse
 
 STANDARD_PLAN = Plan(steps=LADDER, settings=STANDARD)
+SLOW = a_fleet(installs=2_000, crash_a_day=0.01)
 
 
 def test_wider_rings_find_smaller_harms() -> None:
@@ -122,7 +123,7 @@ def test_some_fleets_are_too_small_for_any_ladder() -> None:
 
 
 def test_more_time_helps_where_evidence_only_comes_slowly() -> None:
-    plan, fleet = a_plan(steps=STEPS[1:], timeout_seconds=1.5 * A_DAY), a_fleet(crash_a_day=0.02)
+    plan, fleet = a_plan(steps=STEPS[1:], timeout_seconds=1.5 * A_DAY), SLOW
 
     found = out_of_reach(plan, fleet, expected(plan, fleet, NOTHING_WRONG))
 
