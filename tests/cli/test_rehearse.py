@@ -46,7 +46,7 @@ def test_a_ladder_is_rehearsed_without_a_server(alone: Cli) -> None:
     assert "2,000 installs (linux-x86_64 100 %; 20 internal)" in done.out
     for told in ("half 50%", "bricks all", "everybody has it after", "1 runs of 100", "seed 1"):
         assert told in done.out
-    assert "One rollout of 2,000 installs, 2x crashes" in done.out
+    assert "One rollout of 2,000 installs, 5x crashes" in done.out
     assert "out of reach" not in done.out
 
 

@@ -23,7 +23,7 @@ TRIAL_INSTALLS = 20_000
 """Trials take no more installs than this: then a handful of them fits into a minute."""
 STORY_INSTALLS = 100_000
 """The one rollout that is told takes no more installs than this."""
-_STORY_RATIO = 2.0
+_STORY_RATIO = 5.0
 
 MakeDraws = Callable[[str], Draws]
 """Makes a generator of random numbers of its own for each name; equal names give equal ones."""
