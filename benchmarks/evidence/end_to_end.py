@@ -19,7 +19,7 @@ from update_server.evidence.settings import HOUR, Metric
 from update_server.evidence.verdicts import Verdict
 
 SEED = 16
-HOURS = 7 * 24  # as long as a ring waits for evidence before it asks a person
+HOURS = 72
 RELEASES = {
     "5 times the crashes": Release(crash_ratio=5.0),
     "everybody bricked": Release(bricked=1.0),

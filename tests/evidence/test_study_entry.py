@@ -153,14 +153,19 @@ def test_platforms_and_crash_strata_have_risk_sets_of_their_own() -> None:
     assert world.state.platforms == [PLATFORM, "other"]
 
 
-def test_a_small_cohort_is_not_divided_by_crash_strata() -> None:
+def test_a_small_cohort_is_divided_in_two() -> None:
     world = World(replace(STANDARD, cohort_installs=2))
 
     # Four make a cohort at 50 %; who was there already, or may not enter, is not one of them.
-    world.tick(seen(1), seen(2, crashes=3), seen(3, crashes=9))
+    world.tick(seen(1), seen(2, crashes=1), seen(3, crashes=9))
     world.tick(seen(1), seen(4), seen(5, crashes=3), seen(6, crashes=9), seen(7, aged=False))
 
-    assert list(world.state.stage.risk_sets) == [risk_set_key(1, 0, 0), risk_set_key(2, 0, 0)]
+    assert list(world.state.stage.risk_sets) == [
+        risk_set_key(1, 0, 0),
+        risk_set_key(1, 2, 0),
+        risk_set_key(2, 0, 0),
+        risk_set_key(2, 2, 0),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Who is in the study: entry, risk sets, and leaving them (docs/evidence.md).
 
 Both arms enter at their first check-in after the stage opened. All that enter in one tick are a
-cohort; a risk set is a cohort's installs of one platform and, in a large cohort, one crash stratum,
-and events are compared within it only. Nothing here looks at an arm but to count it.
+cohort; a risk set is a cohort's installs of one platform and one crash stratum, of which a small
+cohort has fewer, and events are compared within it only. Nothing here looks at an arm but to count it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from update_server.evidence import srm
 from update_server.evidence.design import (
+    coarse_stratum,
     cohort_size,
     crash_stratum,
     has_risk_sets,
@@ -109,10 +110,9 @@ def hold_platform(state: State, platform: str) -> None:
 
 
 def _is_large(tick: Tick, seen: Sequence[Seen]) -> bool:
-    """Whether the tick's entrants are enough to be divided by crash strata.
+    """Whether the tick's entrants are enough to be divided by all crash strata.
 
-    In a risk set with an empty arm no event says anything. So few installs are compared as they
-    are; the number of entrants, of both arms together, is all that this depends on.
+    The number of entrants, of both arms together, is all that this depends on.
     """
     entrants = {fact.install for fact in seen if may_enter(fact)}
     stage = tick.stage
@@ -168,7 +168,7 @@ def _join_risk_set(tick: Tick, fact: Seen, member: Member) -> int:
         stage.cohort_entrants = 0
     if fact.platform not in state.platforms:
         state.platforms.append(fact.platform)
-    stratum = crash_stratum(fact.crashes) if tick.cohort_divides else 0
+    stratum = (crash_stratum if tick.cohort_divides else coarse_stratum)(fact.crashes)
     key = risk_set_key(stage.cohort, stratum, state.platforms.index(fact.platform))
     stage.risk_sets.setdefault(key, Arms()).add(candidate=member.candidate)
     stage.entered.add(candidate=member.candidate)

@@ -54,6 +54,15 @@ def crash_stratum(crashes: int) -> int:
     return sum(crashes >= limit for limit in _CRASH_STRATA)
 
 
+def coarse_stratum(crashes: int) -> int:
+    """Return the stratum, 0 or 2, where a cohort is too small for five: below two crashes, or more.
+
+    In a risk set with an empty arm no event says anything; without strata, crash-prone candidates
+    are soon used up. Of the divisions that were tried on small fleets this one finds harm soonest.
+    """
+    return 2 if crashes >= _CRASH_STRATA[1] else 0
+
+
 def silence_window(gap_seconds: float | None, settings: Settings) -> tuple[int, float]:
     """Return an install's stratum for silence and its window in seconds.
 

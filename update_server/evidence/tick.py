@@ -16,7 +16,7 @@ class Tick:
 
     ``members`` are those of the tick's facts, as far as they are known; ``changed`` those that
     are to be put back. ``entries`` is what the log gets. ``cohort_is_open``: somebody entered;
-    ``cohort_divides``: so many that crash strata are told apart.
+    ``cohort_divides``: so many that all crash strata are told apart.
     """
 
     state: State
