@@ -2,7 +2,8 @@
 
 Both arms enter at their first check-in after the stage opened. All that enter in one tick are a
 cohort; a risk set is a cohort's installs of one platform and one crash stratum, of which a small
-cohort has fewer, and events are compared within it only. Nothing here looks at an arm but to count it.
+cohort has fewer, and events are compared within it only. Nothing here looks at an arm but to
+count it.
 """
 
 from __future__ import annotations
