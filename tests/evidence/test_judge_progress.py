@@ -169,6 +169,8 @@ def test_the_last_step_has_none_to_promote_to() -> None:
 
 def test_a_ring_of_groups_is_left_when_nobody_complains() -> None:
     world = a_world(exposure_bp=None, entered=(0, 0), internal=3, ring="internal")
+    assert codes(world) == ["evidence:first_day"]  # nobody can have complained yet
+    world.state.stage.guards["crashed"] = OneArm(failed=0, known=1)
 
     judgement = world.judge()
 

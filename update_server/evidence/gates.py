@@ -15,7 +15,7 @@ from update_server.evidence.fisher import log_e_noninferiority_outcomes, log_e_s
 from update_server.evidence.one_sample import log_e_floor
 from update_server.evidence.ratio import interval, log_e_noninferiority
 from update_server.evidence.settings import DAY, HOUR, Gate, May, Metric, Settings
-from update_server.evidence.state import Epoch, State
+from update_server.evidence.state import Epoch, OneArm, State
 from update_server.evidence.verdicts import Wait
 from update_server.evidence.weighing import (
     Kind,
@@ -182,7 +182,11 @@ def _evidence_waits(
     state: State, settings: Settings, now: float, tests: Sequence[Shown]
 ) -> tuple[Way, tuple[Shown, ...], list[Wait]]:
     if not tests:
-        return Way.GUARDS, (), []
+        # Stop lines that nobody could have crossed yet say nothing.
+        known = state.stage.guards.get("crashed", OneArm()).known
+        told = "Of no install is it known yet how its first day went."
+        waits = [] if known else [Wait(code="evidence:first_day", sentence=told)]
+        return Way.GUARDS, (), waits
     used = tuple(
         floor if floor.passes and not margin.passes else margin
         for margin, floor in zip(tests[:3], tests[3:], strict=True)
