@@ -68,7 +68,7 @@ def test_a_mended_release_is_offered_first_to_installs_on_the_bad_one(cli: Cli) 
             'alpha = 0.01\n[[step]]\nring = "a"\nexposur_bp = 5\n',
             ":4: step[0].exposur_bp: ",
         ),
-        ("a.toml", "[metrics]\ncrash = 0.9\n", ":1: metrics: the weights sum to 1.55"),
+        ("a.toml", "[metrics]\ncrash = 0.9\n", ":1: metrics: the weights sum to 1.6"),
         ("a.json", "[]", ": step: is empty"),
         ("a.json", "{\n", ":2: "),
         ("a.toml", "\udcff", ": 'utf-8' codec"),

@@ -105,7 +105,7 @@ class FakeTelemetry:
         last = self._state.contacts.get(key)
         if last is None or last.at <= contact.at:
             self._state.contacts[key] = contact
-        if contact.rollout is None:
+        if contact.rollout is None or (contact.arm is None and contact.ring is None):
             return
         steps = {"contacts"}
         rollout = self._state.rollouts.get(contact.rollout)

@@ -105,7 +105,7 @@ def fold(
     """Return what *contacts* and *events* tell of each (rollout, install)."""
     folded: dict[tuple[RolloutId, bytes], Progress] = {}
     for contact in contacts:
-        if contact.rollout is None:
+        if contact.rollout is None or (contact.arm is None and contact.ring is None):
             continue  # under a hold, or no rollout concerns it
         progress = _progress(folded, contact.rollout, contact, contact.at)
         arm = _counted_arm(contact)

@@ -21,6 +21,8 @@ NAMES = {
     "group": "staff",
     "code": "en_none",
     "token": "tok_none",
+    "pending": "pd_none",
+    "waiver": "wv_none",
 }
 BODY: dict[str, object] = {
     "app": "demo",
@@ -35,6 +37,9 @@ BODY: dict[str, object] = {
     "name": "a",
     "group": "nobody",
     "role": "viewer",
+    "signature": "a" * 16,
+    "expires_at": "2026-11-23T00:00:00Z",
+    "reason": "known",
 }
 
 
