@@ -56,6 +56,7 @@ def test_a_few_failures_above_a_ceiling_are_not_enough() -> None:
 @pytest.mark.parametrize(("failed", "verdict"), [(2, "promote"), (3, "pause")])
 def test_failed_starts_are_counted_plainly(failed: int, verdict: str) -> None:
     world = a_world(exposure_bp=None, entered=(0, 0), internal=10)
+    world.state.stage.guards["crashed"] = OneArm(failed=0, known=10)
     world.state.stage.failed_starts = failed
 
     judgement = world.judge()

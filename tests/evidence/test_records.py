@@ -211,6 +211,7 @@ def test_a_suspension_has_no_cause() -> None:
 
 def test_a_ring_of_groups_has_nothing_to_plan() -> None:
     world = a_world(exposure_bp=None, entered=(0, 0), internal=4)
+    world.state.stage.guards["crashed"] = OneArm(failed=0, known=4)
 
     record = world.judge().record
 

@@ -191,8 +191,8 @@ def a_clinic(
 def staffed(
     world: World, *, terms: Settings = OPEN, ladder: tuple[Step, ...] = WITH_STAFF
 ) -> Clinic:
-    """Return a clinic whose rollout begins in a ring of groups."""
-    return a_clinic(world, terms=terms, ladder=ladder)
+    """Return a clinic whose rollout begins in a ring of groups, where a first day is short."""
+    return a_clinic(world, terms=replace(terms, outcome_seconds=300), ladder=ladder)
 
 
 def ill_on_windows(world: World, **policy: Any) -> Clinic:
