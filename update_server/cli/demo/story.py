@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -258,8 +259,24 @@ class Story:
                 return observer.reached(rollout, "offered") >= stage.settings.internal
 
             stage.wait("the reports of the offers there", reported)
+        since = stage.clock.now()
         self._rollouts.pull(cast.bad, cast.newer)
+        if self._has_enough:
+            self._wait_for_late_reports(cast.bad.version, since)
         return f"{version} is withdrawn for good"
+
+    def _wait_for_late_reports(self, version: Version, since: datetime) -> None:
+        """Wait until offers made before *since* are reported, lest they be taken for later ones."""
+        stage = self._stage
+        observer, rollout = stage.observer(), self._rollouts.id_of(version)
+
+        def told(looks: Looks) -> bool:
+            started = len(self._rollouts.installs_that_started(version))
+            return observer.reached(rollout, "offered") >= started and all(
+                look.checked_at and look.checked_at > since for look in looks.values()
+            )
+
+        stage.wait("the reports of the offers before it", told)
 
     def _after_pull(self, cast: Cast) -> str:
         stage = self._stage
