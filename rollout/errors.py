@@ -51,6 +51,15 @@ class ManifestError(RolloutError):
         self.line = line
 
 
+class DeltaFormatError(RolloutError):
+    """A delta is refused. ``code`` is ``bad_delta`` or ``over_cap``."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
 class IllegalTransitionError(RolloutError):
     """A rollout cannot do this now. ``legal`` holds the verbs that it can.
 

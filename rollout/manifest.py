@@ -112,7 +112,7 @@ def render_manifest(manifest: Manifest) -> bytes:
     """Return the bytes that describe the tree."""
     version = render_version(manifest.version)
     header = (_MAGIC, _FORMAT, manifest.app, manifest.platform, version, manifest.entry_point)
-    lines = ["\t".join(header), *map(_line, manifest.entries)]
+    lines = ["\t".join(header), *map(render_entry, manifest.entries)]
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -139,7 +139,17 @@ def parse_manifest(data: bytes) -> Manifest:
         raise ManifestError("bad_manifest", "the last line has no end")
     if len(lines) > MAX_TREE_ENTRIES + 1:
         raise ManifestError("over_cap", f"more than {MAX_TREE_ENTRIES} entries")
-    match lines[0].split("\t") if lines else []:  # 2
+    entries = (_entry(line, at) for at, line in enumerate(lines[1:], start=2))
+    return manifest_in_order(lines[0] if lines else "", entries)  # 2, 3
+
+
+def manifest_in_order(header: str, entries: Iterable[ManifestEntry]) -> Manifest:
+    """Return the manifest whose first line is *header*, before its line feed.
+
+    Raises:
+        ManifestError: as ``parse_manifest`` of the lines that *entries* have.
+    """
+    match header.split("\t"):
         case [magic, number, app, platform, version, entry_point] if (magic, number) == (
             _MAGIC,
             _FORMAT,
@@ -149,15 +159,16 @@ def parse_manifest(data: bytes) -> Manifest:
                 platform=platform,
                 version=_version(version),
                 entry_point=entry_point,
-                entries=tuple(_entry(line, at) for at, line in enumerate(lines[1:], start=2)),
+                entries=tuple(entries),
             )
         case _:
             raise ManifestError("bad_manifest", "no manifest of format 1", line=1)
-    _check(manifest)  # 3
+    _check(manifest)
     return manifest
 
 
-def _line(entry: ManifestEntry) -> str:
+def render_entry(entry: ManifestEntry) -> str:
+    """Return the entry's line, before its line feed."""
     if entry.kind is EntryKind.FILE:
         return f"f\t{entry.mode:o}\t{entry.size_bytes}\t{entry.sha256}\t{entry.path}"
     if entry.kind is EntryKind.LINK:
