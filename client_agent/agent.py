@@ -36,7 +36,6 @@ from client_agent.config import (
     Settings,
     Telemetry,
     this_platform,
-    with_file,
 )
 from client_agent.crash_hooks import CrashHooks
 from client_agent.download import Stopped
@@ -48,6 +47,7 @@ from client_agent.parts import Hooks, UpdateInfo, assemble
 from client_agent.platforms import Platform
 from client_agent.report import METRIC_NAME
 from client_agent.schedule import DEFAULT_PERIOD_SECONDS
+from client_agent.settings_file import with_file
 from client_agent.status import describe
 from client_agent.values import MarkerStatus
 from rollout.errors import RolloutError

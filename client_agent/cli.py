@@ -21,7 +21,7 @@ from tuf.api.exceptions import DownloadError, RepositoryError
 
 from client_agent import conformance
 from client_agent.agent import LAUNCH
-from client_agent.config import Apply, ConfirmBy, Settings, load
+from client_agent.config import Apply, ConfirmBy, Settings
 from client_agent.download import Stopped
 from client_agent.enrol import enrol
 from client_agent.errors import AgentError, Code, ConfigError, StateError
@@ -29,6 +29,7 @@ from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Passive, Staged, Trial
 from client_agent.parts import Hooks, Parts, assemble
+from client_agent.settings_file import load
 from client_agent.status import describe, render_assignment, tell
 from client_agent.supervise import Supervisor, Wanted
 from client_agent.transport import USER_AGENT

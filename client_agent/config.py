@@ -1,34 +1,16 @@
-"""Settings of an agent: values, and ``agent.toml`` as one way to write them.
+"""Settings of an agent, as values.
 
-What decides about trust (app, channel, platform, server, root) is compiled in where the agent
-lives in an app: there, ``[app]`` in a file beside it is passed over. Only ``serinus-agent``, which
-is compiled into nothing, takes it from its file. Everything else may stand in the file.
-
-Keys that are not known are refused by name: a misspelt limit must not silently be none.
+Not here: the file that they may come from (``client_agent.settings_file``).
 """
 
 from __future__ import annotations
 
 import platform as system
 import sys
-import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
-
-from client_agent.errors import ConfigError
-from rollout.errors import BadNameError
-from rollout.names import check_app, check_channel, check_platform
-
-MAX_ROOT_METADATA_BYTES = 512_000
-MAX_CONFIG_BYTES = 256 * 1024
-
-T = TypeVar("T")
-E = TypeVar("E", bound=StrEnum)
 
 
 class Apply(StrEnum):
@@ -59,6 +41,33 @@ class IdentityKind(StrEnum):
 
     STABLE = "stable"
     VOLATILE = "volatile"  # containers: such an install is no evidence
+
+
+class Metered(StrEnum):
+    """What a network that costs by the byte means for downloads."""
+
+    WAIT = "wait"  # for another one, and after a week only for small deltas
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """A time of the day, by the machine's own clock, in which nothing is applied."""
+
+    start: time
+    end: time
+
+    def end_after(self, now: datetime) -> datetime | None:
+        """Return when the quiet hours end that *now* lies in; None when it lies in none."""
+        local = now.astimezone()
+        for began_days_ago in (0, 1):
+            day = local.date() - timedelta(days=began_days_ago)
+            start = datetime.combine(day, self.start).astimezone()
+            over = day if self.start < self.end else day + timedelta(days=1)
+            end = datetime.combine(over, self.end).astimezone()
+            if start <= local < end:
+                return end
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +102,23 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySettings:
+    """When downloading and applying have to wait (``client_agent.policy``)."""
+
+    quiet_hours: QuietHours | None = None
+    metered: Metered = Metered.WAIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashSettings:
+    """What counts as a crash, and what of it leaves the machine at level ``crash``."""
+
+    crash_exit_codes: tuple[int, ...] = (1, 101)
+    minidump_dirs: tuple[Path, ...] = ()
+    messages: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HealthSettings:
     """What makes a trial a success."""
 
@@ -115,98 +141,10 @@ class Settings:
     grace_seconds: int = 10
     network: NetworkSettings = field(default_factory=NetworkSettings)
     health: HealthSettings = field(default_factory=HealthSettings)
-    crash_exit_codes: tuple[int, ...] = (1, 101)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    crash: CrashSettings = field(default_factory=CrashSettings)
+    in_process: bool = False
     unsafe_speed: float = 1.0
-
-
-def load(path: Path, *, confirm: ConfirmBy = ConfirmBy.APP) -> Settings:
-    """Return the settings of the ``agent.toml`` at *path*, ``[app]`` included.
-
-    Relative paths in it start at its folder. *confirm* holds where it says nothing else.
-
-    Raises:
-        ConfigError: It cannot be read, or a key is missing, unknown or out of bounds.
-    """
-    document = _read(path)
-    folder = path.resolve().parent
-    table = _Table("app", document.pop("app", None))
-    app = AppSettings(
-        app=_named(table, "app", check_app),
-        channel=_named(table, "channel", check_channel, "stable"),
-        platform=_named(table, "platform", check_platform, this_platform()),
-        server=_url(table.key("server"), table.text("server")),
-        root_metadata=_root_metadata(folder / table.text("root_metadata", "root.json")),
-    )
-    table.done()
-    return with_document(Settings(app=app, root=folder, confirm=confirm), document, folder)
-
-
-def with_file(settings: Settings, path: Path) -> Settings:
-    """Return *settings* with those of the file at *path*, if there is one, in their place.
-
-    What decides about trust stays as it is.
-
-    Raises:
-        ConfigError: As ``load``.
-    """
-    try:
-        if not path.is_file():
-            return settings
-    except OSError as error:  # its folder is another user's
-        raise ConfigError(path.name, f"cannot be read: {error.strerror}") from error
-    document = _read(path)
-    document.pop("app", None)
-    return with_document(settings, document, path.resolve().parent)
-
-
-def with_document(settings: Settings, document: dict[str, Any], folder: Path) -> Settings:
-    """Return *settings* with those of the parsed *document* in their place.
-
-    Raises:
-        ConfigError: A key is unknown, of another type, or out of bounds.
-    """
-    tables = {name: _Table(name, document.pop(name, {})) for name in _TABLES}
-    if document:
-        raise ConfigError(min(document), "no such table")
-    agent, network, health = tables["agent"], tables["network"], tables["health"]
-    old_network, old_health = settings.network, settings.health
-    read = Settings(
-        app=settings.app,
-        root=folder / agent.text("root", str(settings.root)),
-        apply=agent.choice("apply", settings.apply),
-        telemetry=agent.choice("telemetry", settings.telemetry),
-        confirm=agent.choice("confirm", settings.confirm),
-        identity=agent.choice("identity", settings.identity),
-        grace_seconds=agent.whole("grace_seconds", settings.grace_seconds, 0, 600),
-        network=NetworkSettings(
-            mirrors=tuple(
-                _url(network.key("mirrors"), text)
-                for text in network.texts("mirrors", old_network.mirrors)
-            ),
-            proxy=network.text("proxy", old_network.proxy),
-            ca_file=network.text("ca_file", old_network.ca_file),
-            max_bytes_per_second=network.whole(
-                "max_bytes_per_second", old_network.max_bytes_per_second, 0, 2**40
-            ),
-            unsafe_allow_http=network.flag("unsafe_allow_http", old_network.unsafe_allow_http),
-        ),
-        health=HealthSettings(
-            uptime_seconds=health.whole("uptime_seconds", old_health.uptime_seconds, 1, 86_400),
-            deadline_seconds=health.whole(
-                "deadline_seconds", old_health.deadline_seconds, 1, 86_400
-            ),
-            command=health.texts("command", old_health.command),
-            command_seconds=health.whole("command_seconds", old_health.command_seconds, 1, 3_600),
-        ),
-        crash_exit_codes=tables["crash"].numbers("crash_exit_codes", settings.crash_exit_codes),
-        unsafe_speed=tables["schedule"].real("unsafe_speed", settings.unsafe_speed, 1, 1e6),
-    )
-    for table in tables.values():
-        table.done()
-    return read
-
-
-_TABLES = ("agent", "network", "health", "crash", "schedule")
 
 
 def this_platform() -> str:
@@ -215,110 +153,3 @@ def this_platform() -> str:
     machine = system.machine().lower()
     machine = {"amd64": "x86_64", "aarch64": "arm64"}.get(machine, machine)
     return f"{names.get(sys.platform, sys.platform)}-{machine}"
-
-
-class _Table:
-    """A table of the document, read key by key; what is left over is not known."""
-
-    def __init__(self, name: str, found: object) -> None:
-        self._name = name
-        if not isinstance(found, dict):
-            raise ConfigError(name, "is no table" if found is not None else "is missing")
-        self._left = dict(found)
-
-    def key(self, name: str) -> str:
-        return f"{self._name}.{name}"
-
-    def text(self, name: str, default: str | None = None) -> str:
-        return self._take(name, str, default)
-
-    def flag(self, name: str, default: bool) -> bool:
-        return self._take(name, bool, default)
-
-    def whole(self, name: str, default: int, low: int, high: int) -> int:
-        number = self._take(name, int, default)
-        if not low <= number <= high:
-            raise ConfigError(self.key(name), f"is not between {low} and {high}")
-        return number
-
-    def real(self, name: str, default: float, low: float, high: float) -> float:
-        found = self._left.pop(name, default)
-        if isinstance(found, bool) or not isinstance(found, int | float):
-            raise ConfigError(self.key(name), "is no number")
-        if not low <= found <= high:
-            raise ConfigError(self.key(name), f"is not between {low} and {high}")
-        return float(found)
-
-    def choice(self, name: str, default: E) -> E:
-        text = self._take(name, str, str(default))
-        try:
-            return type(default)(text)
-        except ValueError:
-            words = ", ".join(type(default))
-            raise ConfigError(self.key(name), f"is none of {words}") from None
-
-    def texts(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        found = self._left.pop(name, list(default))
-        if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-            raise ConfigError(self.key(name), "is no list of texts")
-        return tuple(found)
-
-    def numbers(self, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
-        found = self._left.pop(name, list(default))
-        if not isinstance(found, list) or not all(type(number) is int for number in found):
-            raise ConfigError(self.key(name), "is no list of whole numbers")
-        return tuple(found)
-
-    def done(self) -> None:
-        if self._left:
-            raise ConfigError(self.key(min(self._left)), "is not known")
-
-    def _take(self, name: str, kind: type[T], default: T | None) -> T:
-        found = self._left.pop(name, default)
-        if found is None:
-            raise ConfigError(self.key(name), "is missing")
-        if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
-            raise ConfigError(self.key(name), f"is no {kind.__name__}")
-        return found
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_CONFIG_BYTES + 1)
-        if len(data) > MAX_CONFIG_BYTES:
-            raise ConfigError(path.name, f"is over {MAX_CONFIG_BYTES} bytes")
-        return tomllib.loads(data.decode("utf-8"))
-    except OSError as error:
-        raise ConfigError(path.name, f"cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(path.name, f"cannot be read: {error}") from error
-
-
-def _root_metadata(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ConfigError("app.root_metadata", f"cannot be read: {error.strerror}") from error
-    if len(data) > MAX_ROOT_METADATA_BYTES:
-        raise ConfigError("app.root_metadata", f"is over {MAX_ROOT_METADATA_BYTES} bytes")
-    return data
-
-
-def _named(
-    table: _Table, name: str, check: Callable[[str], str], default: str | None = None
-) -> str:
-    try:
-        return check(table.text(name, default))
-    except BadNameError as error:
-        raise ConfigError(table.key(name), error.rule) from error
-
-
-def _url(key: str, text: str) -> str:
-    """Return *text* without a final slash if it is a base URL; else raise ConfigError."""
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(key, "is no http(s) URL")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError(key, "has a user, a query or a fragment")
-    return text.rstrip("/")

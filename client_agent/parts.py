@@ -98,8 +98,8 @@ def assemble(
         settings.root,
         platform,
         clock,
-        crash_exit_codes=settings.crash_exit_codes,
-        in_process=in_process,
+        crash_exit_codes=settings.crash.crash_exit_codes,
+        in_process=in_process or settings.in_process,
     )
     spool = Spool(installation.spool, platform, clock)
     bases = (settings.app.base, *settings.network.mirrors)

@@ -15,6 +15,7 @@ import click
 import pytest
 
 from client_agent import config as agent_config
+from client_agent import settings_file
 from rollout.model import Detail, Reason
 from tests.cli_reference import FILE, agent_commands, render
 from tests.command_tree import commands
@@ -166,7 +167,7 @@ def test_every_setting_of_the_publisher_is_documented_and_no_other() -> None:
 
 def test_every_key_of_the_agents_settings_is_documented_and_no_other() -> None:
     read: dict[str, set[str]] = {}
-    for node in ast.walk(ast.parse(text_of("client_agent/config.py"))):
+    for node in ast.walk(ast.parse(text_of("client_agent/settings_file.py"))):
         match node:
             case ast.Call(
                 func=ast.Attribute(value=ast.Name(id=table), attr="text" | "choice" | "whole"
@@ -188,12 +189,12 @@ def test_every_key_of_the_agents_settings_is_documented_and_no_other() -> None:
             ):
                 read.setdefault(table, set()).add(key)
 
-    assert set(read) == {"app", *agent_config._TABLES}
+    assert set(read) == {"app", *settings_file._TABLES}
     for table, keys in read.items():
         assert keys_of(f"### [{table}]") == keys
     # The keys are those of the values: none was read and forgotten.
     names = {field.name for field in dataclasses.fields(agent_config.Settings)}
-    assert names - {"app", "network", "health"} <= set().union(*read.values())
+    assert names - {"app", "network", "policy", "health", "crash"} <= set().union(*read.values())
 
 
 # --- errors and reasons ----------------------------------------------------------------------

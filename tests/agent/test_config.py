@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,14 @@ from client_agent.config import (
     Apply,
     AppSettings,
     ConfirmBy,
+    Metered,
+    QuietHours,
     Settings,
     Telemetry,
-    load,
     this_platform,
-    with_file,
 )
 from client_agent.errors import ConfigError
+from client_agent.settings_file import load, with_file
 
 APP = """
 [app]
@@ -44,7 +46,9 @@ def test_the_shortest_file_gets_the_documented_defaults(tmp_path: Path) -> None:
     assert settings.apply is Apply.ON_QUIT
     assert settings.telemetry is Telemetry.CRASH
     assert settings.health.uptime_seconds == 60
-    assert settings.crash_exit_codes == (1, 101)
+    assert settings.crash.crash_exit_codes == (1, 101)
+    assert settings.policy.quiet_hours is None
+    assert settings.policy.metered is Metered.WAIT
     assert settings.unsafe_speed == 1.0
 
 
@@ -57,6 +61,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     identity = "volatile"
     root = "tree"
     grace_seconds = 3
+    in_process = true
     [network]
     mirrors = ["https://cdn.example.org/notes/"]
     proxy = "http://proxy:3128"
@@ -70,6 +75,11 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     command_seconds = 7
     [crash]
     crash_exit_codes = [3]
+    minidump_dirs = ["dumps", "/var/crash/notes"]
+    messages = true
+    [policy]
+    quiet_hours = "22:00-07:00"
+    metered = "ignore"
     [schedule]
     unsafe_speed = 600
     """
@@ -82,7 +92,12 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     assert settings.network.mirrors == ("https://cdn.example.org/notes",)
     assert settings.network.unsafe_allow_http
     assert settings.health.command == ("--version",)
-    assert settings.crash_exit_codes == (3,)
+    assert settings.crash.crash_exit_codes == (3,)
+    assert settings.crash.minidump_dirs == (tmp_path / "dumps", Path("/var/crash/notes"))
+    assert settings.crash.messages
+    assert settings.policy.quiet_hours == QuietHours(time(22), time(7))
+    assert settings.policy.metered is Metered.IGNORE
+    assert settings.in_process
     assert settings.unsafe_speed == 600.0
 
 
@@ -105,6 +120,12 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
         (APP + "[health]\ncommand = 'x'", "health.command"),
         (APP + "[network]\nmirrors = ['cdn']", "network.mirrors"),
         (APP + "[crash]\ncrash_exit_codes = ['1']", "crash.crash_exit_codes"),
+        (APP + "[crash]\nminidumps = []", "crash.minidumps"),
+        (APP + "[policy]\nstable_path = true", "policy.stable_path"),
+        (APP + "[policy]\nmetered = 'never'", "policy.metered"),
+        (APP + "[policy]\nquiet_hours = 'at night'", "policy.quiet_hours"),
+        (APP + "[policy]\nquiet_hours = '22:00-22:00'", "policy.quiet_hours"),
+        (APP + "[policy]\nquiet_hours = '22:00-27:00'", "policy.quiet_hours"),
         (APP + "[schedule]\nunsafe_speed = 0.5", "schedule.unsafe_speed"),
         (APP + "[schedule]\nunsafe_speed = 'fast'", "schedule.unsafe_speed"),
         ("not toml", "agent.toml"),
@@ -160,3 +181,24 @@ def test_a_file_nested_without_end_is_an_error_of_settings(tmp_path: Path) -> No
 
     with pytest.raises(ConfigError):
         load(tmp_path / "agent.toml")
+
+
+@pytest.mark.parametrize(
+    ("span", "hours"),
+    [
+        ((time(22), time(7)), {22, 23, 0, 1, 2, 3, 4, 5, 6}),
+        ((time(12), time(14)), {12, 13}),
+    ],
+)
+def test_quiet_hours_are_those_of_the_machines_own_clock(
+    span: tuple[time, time], hours: set[int]
+) -> None:
+    quiet = QuietHours(*span)
+    noon = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
+    day = [noon + timedelta(hours=hour) for hour in range(24)]
+
+    ends = {at.astimezone().hour: quiet.end_after(at) for at in day}
+
+    assert {hour for hour, end in ends.items() if end is not None} == hours
+    for end in ends.values():
+        assert end is None or (end.hour, end.minute) == (span[1].hour, 0)
