@@ -5,9 +5,7 @@ import sys
 if sys.platform == "win32":  # pragma: no cover - needs Windows
     import ctypes
     import msvcrt
-    import urllib.request
     import winreg
-    from collections.abc import Mapping
     from ctypes import wintypes
 
     _REPLACE_EXISTING = 1
@@ -40,6 +38,16 @@ if sys.platform == "win32":  # pragma: no cover - needs Windows
             ("scheduling", wintypes.DWORD),
             ("counters", ctypes.c_uint64 * 6),
             ("memory", ctypes.c_size_t * 4),
+        )
+
+    class _PowerStatus(ctypes.Structure):
+        _fields_ = (
+            ("ac_line", ctypes.c_ubyte),
+            ("battery_flag", ctypes.c_ubyte),
+            ("battery_percent", ctypes.c_ubyte),
+            ("system_flag", ctypes.c_ubyte),
+            ("battery_life_seconds", wintypes.DWORD),
+            ("battery_full_seconds", wintypes.DWORD),
         )
 
     class Kernel32:
@@ -86,5 +94,17 @@ if sys.platform == "win32":  # pragma: no cover - needs Windows
             except OSError:
                 return None
 
-        def registry_proxies(self) -> Mapping[str, str]:
-            return urllib.request.getproxies()
+        def internet_setting(self, name: str) -> str | int | None:
+            key = r"Software\Microsoft\Windows\CurrentVersion\Internet Settings"
+            try:
+                with winreg.OpenKey(winreg.HKEY_CURRENT_USER, key) as opened:
+                    value: str | int = winreg.QueryValueEx(opened, name)[0]
+                    return value
+            except OSError:
+                return None
+
+        def power(self) -> tuple[int, int]:
+            status = _PowerStatus()
+            if not self._dll.GetSystemPowerStatus(ctypes.byref(status)):
+                raise ctypes.WinError(ctypes.get_last_error())
+            return status.ac_line, status.battery_percent

@@ -44,10 +44,12 @@ class Linux(Posix):
         *,
         proc: Path = Path("/proc"),
         etc: Path = Path("/etc"),
+        power: Path = Path("/sys/class/power_supply"),
         metered_word: Callable[[], int | None] = ask_network_manager,
     ) -> None:
         self._proc = proc
         self._etc = etc
+        self._power = power
         self._metered_word = metered_word
 
     def sync_file_system(self, descriptor: int) -> bool:
@@ -96,6 +98,20 @@ class Linux(Posix):
         word = self._metered_word()
         return None if word is None else _NM_METERED.get(word)
 
+    def battery_percent(self) -> int | None:
+        supplies = [_read_supply(folder) for folder in self._power.glob("*")]
+        if any(supply["online"] == "1" for supply in supplies if supply["type"] != "Battery"):
+            return None
+        # A mouse has a battery too, of scope Device.
+        left = [
+            int(supply["capacity"])
+            for supply in supplies
+            if (supply["type"], supply["status"]) == ("Battery", "Discharging")
+            and supply["scope"] != "Device"
+            and supply["capacity"].isdecimal()
+        ]
+        return max(left, default=None)
+
     def check_signature(
         self,
         program: Path,
@@ -114,3 +130,14 @@ class Linux(Posix):
             if before.split(" ")[2] == number:  # proc(5): major:minor of st_dev
                 return after.split(" ")[0]
         return ""
+
+
+def _read_supply(folder: Path) -> dict[str, str]:
+    """Return what sysfs says of one power supply (the kernel's sysfs-class-power)."""
+    found = {}
+    for name in ("type", "scope", "status", "online", "capacity"):
+        try:
+            found[name] = (folder / name).read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            found[name] = ""
+    return found

@@ -70,6 +70,14 @@ class MacOS(Posix):
     def metered(self) -> bool | None:
         return None
 
+    def battery_percent(self) -> int | None:
+        try:
+            said = self._run(["/usr/bin/pmset", "-g", "batt"])
+        except OSError:
+            return None
+        found = re.search(r"\t(\d{1,3})%; discharging", said)
+        return int(found[1]) if "'Battery Power'" in said and found else None
+
     def check_signature(
         self,
         program: Path,
@@ -103,9 +111,13 @@ class MacOS(Posix):
         except OSError:
             return {}
         rows = dict(re.findall(r"^\s*(\w+) : (\S+)$", text, re.MULTILINE))
-        return {
+        proxies = {
             scheme: f"http://{rows[f'{prefix}Proxy']}:{rows[f'{prefix}Port']}"
             for scheme, prefix in (("http", "HTTP"), ("https", "HTTPS"))
             if rows.get(f"{prefix}Enable") == "1"
             and {f"{prefix}Proxy", f"{prefix}Port"} <= rows.keys()
         }
+        exceptions = [value for name, value in rows.items() if name.isdecimal()]  # an array's
+        if rows.get("ExcludeSimpleHostnames") == "1":
+            exceptions.append("<local>")
+        return {**proxies, "no": ",".join(exceptions)} if proxies and exceptions else proxies

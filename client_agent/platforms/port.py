@@ -125,11 +125,19 @@ class Platform(Protocol):
         ...
 
     def proxies(self) -> Mapping[str, str]:
-        """Return the proxy per scheme (``http``, ``https``), and ``no`` for exceptions."""
+        """Return the proxy per scheme (``http``, ``https``, ``all``), and ``no`` for exceptions.
+
+        The environment's, else the system's own. ``no``: hosts, domains, networks and patterns
+        with ``*``, separated by commas; ``<local>`` is every name without a dot.
+        """
         ...
 
     def metered(self) -> bool | None:
         """Return whether the network costs by the byte; None when the system cannot tell."""
+        ...
+
+    def battery_percent(self) -> int | None:
+        """Return what is left in the battery that the machine runs on; None on mains."""
         ...
 
     def check_signature(self, program: Path, *, spki: Sequence[str], teams: Sequence[str]) -> None:

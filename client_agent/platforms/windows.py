@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
+from urllib.request import getproxies_environment
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -39,6 +40,19 @@ _ASK_SIGNATURE = (
 )
 
 
+# What the connection to the internet costs, through the system's own types (cost API).
+_NETWORK = "Windows.Networking.Connectivity.NetworkInformation"
+_ASK_COST = (
+    f"$null = [{_NETWORK},Windows,ContentType=WindowsRuntime]; "
+    f"$p = [{_NETWORK}]::GetInternetConnectionProfile(); "
+    "if ($p) { [string]$p.GetConnectionCost().NetworkCostType }"
+)
+_COSTS = {"Unrestricted": False, "Fixed": True, "Variable": True}
+
+_OFFLINE = 0
+_FULL_PERCENT = 100  # 255: nobody knows
+
+
 class Kernel(Protocol):
     """The calls of kernel32 and the registry that are needed here. All may raise ``OSError``."""
 
@@ -62,8 +76,12 @@ class Kernel(Protocol):
         """Return a value under ``HKEY_LOCAL_MACHINE``, or None."""
         ...
 
-    def registry_proxies(self) -> Mapping[str, str]:
-        """Return the proxies of the person's internet settings."""
+    def internet_setting(self, name: str) -> str | int | None:
+        """Return a value of the person's internet settings, or None."""
+        ...
+
+    def power(self) -> tuple[int, int]:
+        """``GetSystemPowerStatus``: ``ACLineStatus`` and ``BatteryLifePercent``."""
         ...
 
 
@@ -157,10 +175,18 @@ class Windows:
         return process.wait()
 
     def proxies(self) -> Mapping[str, str]:
-        return self._kernel.registry_proxies()
+        return getproxies_environment() or self._system_proxies()
 
     def metered(self) -> bool | None:
-        return None
+        command = [_POWERSHELL, "-NoProfile", "-NonInteractive", "-Command", _ASK_COST]
+        try:
+            return _COSTS.get(self._run(command).strip())
+        except OSError:
+            return None
+
+    def battery_percent(self) -> int | None:
+        on_mains, percent = self._kernel.power()
+        return percent if on_mains == _OFFLINE and percent <= _FULL_PERCENT else None
 
     def check_signature(
         self,
@@ -182,6 +208,20 @@ class Windows:
         found = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
         if found.hexdigest() not in spki:
             raise PlatformSignatureError(program, f"public key {found.hexdigest()}")
+
+    def _system_proxies(self) -> dict[str, str]:
+        """Return the proxies of the person's internet settings: one for all, or by scheme."""
+        server = self._kernel.internet_setting("ProxyServer")
+        if self._kernel.internet_setting("ProxyEnable") != 1 or not isinstance(server, str):
+            return {}
+        found: dict[str, str] = {}
+        for part in filter(None, server.split(";")):
+            scheme, equals, place = part.strip().rpartition("=")
+            found[scheme.lower() if equals else "all"] = place
+        overrides = self._kernel.internet_setting("ProxyOverride")
+        if isinstance(overrides, str) and overrides:
+            found["no"] = overrides.replace(";", ",")
+        return found
 
     def _move(self, source: Path, target: Path, *, replace: bool) -> None:
         pause = _FIRST_PAUSE_SECONDS

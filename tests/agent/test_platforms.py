@@ -9,7 +9,7 @@ import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,6 +54,8 @@ class FakeKernel:
         self.contained: list[int] = []
         self.drives = {"/": 3}
         self.keys: dict[tuple[str, str], str | int] = {}
+        self.settings: dict[str, str | int] = {}
+        self.battery = (1, 255)
         self.lock_error: OSError | None = None
 
     def move(self, source: str, target: str, *, replace: bool) -> None:
@@ -85,8 +87,11 @@ class FakeKernel:
     def registry(self, key: str, name: str) -> str | int | None:
         return self.keys.get((key.rsplit("\\", 1)[-1], name))
 
-    def registry_proxies(self) -> Mapping[str, str]:
-        return {"https": "http://proxy:8080"}
+    def internet_setting(self, name: str) -> str | int | None:
+        return self.settings.get(name)
+
+    def power(self) -> tuple[int, int]:
+        return self.battery
 
 
 def a_windows(kernel: FakeKernel | None = None, **more: Any) -> Windows:
@@ -103,6 +108,14 @@ def every_platform() -> list[Platform]:
 
 
 each_platform = pytest.mark.parametrize("platform", every_platform(), ids=lambda each: each.name)
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the environment name no proxy."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
 
 
 def test_this_system_is_known() -> None:
@@ -322,6 +335,28 @@ def test_network_manager_may_be_missing(answer: str | OSError, word: int | None)
     assert ask_network_manager(Answers(busctl=answer)) == word
 
 
+def a_supply(folder: Path, name: str, **said: str) -> None:
+    (folder / name).mkdir()
+    for key, text in said.items():
+        (folder / name / key).write_text(f"{text}\n")
+
+
+def test_linux_knows_its_battery(tmp_path: Path) -> None:
+    linux = Linux(power=tmp_path)
+    assert linux.battery_percent() is None
+
+    a_supply(tmp_path, "AC", type="Mains", online="0")
+    a_supply(tmp_path, "mouse", type="Battery", scope="Device", status="Discharging", capacity="3")
+    a_supply(tmp_path, "odd", type="Battery", status="Discharging", capacity="much")
+    assert linux.battery_percent() is None
+
+    a_supply(tmp_path, "BAT0", type="Battery", status="Discharging", capacity="17")
+    assert linux.battery_percent() == 17
+
+    (tmp_path / "AC/online").write_text("1\n")
+    assert linux.battery_percent() is None
+
+
 def test_linux_vouches_for_no_program() -> None:
     with pytest.raises(PlatformSignatureError):
         Linux().check_signature(Path("app"), spki=["x"], teams=["y"])
@@ -437,6 +472,7 @@ def test_macos_refuses_network_file_systems(tmp_path: Path) -> None:
     assert not MacOS(run=Answers(mount=mounts)).supports(tmp_path)
 
 
+@pytest.mark.usefixtures("no_proxies")
 @pytest.mark.parametrize(
     ("scutil", "proxies"),
     [
@@ -447,19 +483,39 @@ def test_macos_refuses_network_file_systems(tmp_path: Path) -> None:
             ),
             {"http": "http://p:1", "https": "http://s:2"},
         ),
+        (
+            (
+                "<dictionary> {\n  ExceptionsList : <array> {\n    0 : *.local\n"
+                "    1 : 169.254/16\n  }\n  ExcludeSimpleHostnames : 1\n"
+                "  HTTPSEnable : 1\n  HTTPSProxy : s\n  HTTPSPort : 2\n}\n"
+            ),
+            {"https": "http://s:2", "no": "*.local,169.254/16,<local>"},
+        ),
         ("  HTTPEnable : 0\n  HTTPProxy : p\n  HTTPPort : 1\n", {}),
         ("  HTTPEnable : 1\n  HTTPPort : 1\n", {}),
         (OSError(errno.ENOENT, "no scutil"), {}),
     ],
 )
 def test_macos_takes_the_proxies_of_its_settings(
-    monkeypatch: pytest.MonkeyPatch, scutil: str | OSError, proxies: dict[str, str]
+    scutil: str | OSError, proxies: dict[str, str]
 ) -> None:
-    for name in list(os.environ):
-        if name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-
     assert MacOS(run=Answers(scutil=scutil)).proxies() == proxies
+
+
+@pytest.mark.parametrize(
+    ("pmset", "percent"),
+    [
+        (
+            "Now drawing from 'Battery Power'\n -InternalBattery-0 (id=1)\t17%; discharging; 1:02",
+            17,
+        ),
+        ("Now drawing from 'AC Power'\n -InternalBattery-0 (id=1)\t17%; charging; 1:02", None),
+        ("Now drawing from 'AC Power'\n", None),
+        (OSError(errno.ENOENT, "no pmset"), None),
+    ],
+)
+def test_macos_knows_its_battery(pmset: str | OSError, percent: int | None) -> None:
+    assert MacOS(run=Answers(pmset=pmset)).battery_percent() == percent
 
 
 def test_macos_prefers_the_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -559,10 +615,64 @@ def test_windows_waits_for_the_program_in_a_job() -> None:
     assert len(kernel.contained) == 1
 
 
-def test_windows_takes_the_proxies_of_the_registry() -> None:
-    windows = a_windows()
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize(
+    ("settings", "proxies"),
+    [
+        ({}, {}),
+        ({"ProxyEnable": 0, "ProxyServer": "proxy:8080"}, {}),
+        ({"ProxyEnable": 1}, {}),
+        ({"ProxyEnable": 1, "ProxyServer": "proxy:8080"}, {"all": "proxy:8080"}),
+        (
+            {
+                "ProxyEnable": 1,
+                "ProxyServer": "http=a:1;HTTPS=b:2;",
+                "ProxyOverride": "*.intra;<local>",
+            },
+            {"http": "a:1", "https": "b:2", "no": "*.intra,<local>"},
+        ),
+    ],
+)
+def test_windows_takes_the_proxies_of_the_persons_settings(
+    settings: dict[str, str | int], proxies: dict[str, str]
+) -> None:
+    kernel = FakeKernel()
+    kernel.settings = settings
 
-    assert (windows.proxies(), windows.metered()) == ({"https": "http://proxy:8080"}, None)
+    assert a_windows(kernel).proxies() == proxies
+
+
+def test_windows_prefers_the_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://mine:1")
+    kernel = FakeKernel()
+    kernel.settings = {"ProxyEnable": 1, "ProxyServer": "proxy:8080"}
+
+    assert a_windows(kernel).proxies()["https"] == "http://mine:1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "metered"),
+    [
+        ("Unrestricted\r\n", False),
+        ("Fixed\r\n", True),
+        ("Variable\r\n", True),
+        ("Unknown\r\n", None),
+        ("", None),
+        (OSError(errno.ENOENT, "no PowerShell"), None),
+    ],
+)
+def test_windows_asks_what_the_network_costs(answer: str | OSError, metered: bool | None) -> None:
+    assert a_windows(run=Answers(**{_POWERSHELL: answer})).metered() is metered
+
+
+@pytest.mark.parametrize(
+    ("battery", "percent"), [((0, 19), 19), ((1, 19), None), ((0, 255), None), ((255, 19), None)]
+)
+def test_windows_knows_its_battery(battery: tuple[int, int], percent: int | None) -> None:
+    kernel = FakeKernel()
+    kernel.battery = battery
+
+    assert a_windows(kernel).battery_percent() == percent
 
 
 def a_certificate() -> tuple[str, str]:
