@@ -92,13 +92,15 @@ class Downloader:
         self._schedule = schedule
         self._throttle = _Throttle(max_bytes_per_second, clock)
         self._barred: dict[str, datetime] = {}
+        self.received_bytes = 0
+        """What came from all mirrors, whatever became of it."""
 
-    def have_bytes(self, target: TargetInfo) -> int:
-        """Return how many bytes of *target* may lie here already."""
+    def missing_bytes(self, target: TargetInfo) -> int:
+        """Return how many bytes of *target* are not here, if what lies here is good."""
         try:
-            return min(self._part(target).stat().st_size, target.length_bytes)
+            return max(0, target.length_bytes - self._part(target).stat().st_size)
         except OSError:
-            return 0
+            return target.length_bytes
 
     def drop(self, target: TargetInfo) -> None:
         """Delete the part and its journal."""
@@ -284,6 +286,7 @@ class _Attempt:
         noted = self._count
         self._part.seek(self._count)
         for chunk in stream.chunks():
+            self._owner.received_bytes += len(chunk)
             if self._stop.is_set():
                 self._note(journal)
                 raise Stopped

@@ -14,10 +14,11 @@ from typing import BinaryIO
 from client_agent.errors import AgentError, Code, DiskError, StateError
 from client_agent.machine import effects as do
 from client_agent.machine import events as on
-from client_agent.machine.values import Fault
+from client_agent.machine.values import Fault, Goal, Plan, TargetInfo
 from client_agent.parts import Parts
-from client_agent.telling import Telling, fault_of
-from client_agent.values import VersionFailure
+from client_agent.status import Taken
+from client_agent.telling import Received, Telling, fault_of
+from client_agent.values import DeltaFailure, VersionFailure
 from client_agent.visit import Visits
 
 _ROOM_BYTES = 16 * 1024 * 1024
@@ -29,8 +30,7 @@ class _Download:
     """A verified part, waiting to be built."""
 
     part: BinaryIO
-    received_bytes: int
-    seconds: int
+    received: Received
 
 
 class Fetching:
@@ -50,57 +50,85 @@ class Fetching:
         self._stop = stop
         self._failed = failed
         self._download: _Download | None = None
+        self._received_bytes = 0  # in this run, over all its plans
+        self.taken: Taken | None = None
+        """What the last directory that was built here cost."""
 
     @property
-    def received(self) -> tuple[int, int] | None:
-        """Bytes and seconds of the download that waits to be built."""
-        download = self._download
-        return None if download is None else (download.received_bytes, download.seconds)
+    def received(self) -> Received | None:
+        """What came for the download that waits to be built."""
+        return None if self._download is None else self._download.received
 
-    def fetch(self, effect: do.Fetch) -> on.Event | None:
-        """Bring the goal's bytes to a verified part, unless its directory is there already."""
+    def choose(self, effect: do.Choose) -> on.Event:
+        """Make room, and find out how the goal's directory comes about most cheaply."""
         goal, parts = effect.goal, self._parts
+        self._received_bytes = 0
         try:
             built = parts.installation.find_built(goal)
             keep = [built.directory] if built else []
-            parts.installation.collect_garbage(keep, keep_parts=[goal.target.sha256])
+            files = [target.sha256 for target in _files_of(goal)]
+            parts.installation.collect_garbage(keep, keep_parts=files)
             if built is not None:
                 return on.AlreadyBuilt()
-            have = parts.downloader.have_bytes(goal.target)
-            tree = goal.release.artifact.tree_bytes * _ROOM_TENTHS // 10
-            missing = goal.target.length_bytes - have
-            parts.installation.preflight(missing + tree + _ROOM_BYTES)
-            started = parts.clock.monotonic()
-            part = parts.downloader.fetch(
-                goal.target,
-                parts.sources(self._visits.identity),
-                self._visits.transport,
-                self._stop,
-                self._progress,
-            )
+            return on.Planned(plan=Plan())
         except AgentError as error:
             return on.DownloadFailed(fault=self._failed(error))
-        seconds = int(parts.clock.monotonic() - started)
-        self._download = _Download(part, missing, seconds)
+
+    def fetch(self, effect: do.Fetch) -> on.Event:
+        """Bring the plan's bytes to a verified part."""
+        goal, plan = effect.goal, effect.plan
+        clock, downloader = self._parts.clock, self._parts.downloader
+        started, before = clock.monotonic(), downloader.received_bytes
+        try:
+            part = self._bring(goal, plan.target_of(goal))
+        except AgentError as error:
+            return on.DownloadFailed(fault=self._failed(error))
+        finally:
+            received_bytes = downloader.received_bytes - before
+            self._received_bytes += received_bytes
+        seconds = int(clock.monotonic() - started)
+        received = Received(bytes=received_bytes, seconds=seconds, delta=plan.delta is not None)
+        self._download = _Download(part, received)
         return on.Downloaded()
 
-    def build(self, effect: do.Build) -> on.Event | None:
+    def build(self, effect: do.Build) -> on.Event:
         """Make the goal's directory from the verified part."""
+        goal, plan = effect.goal, effect.plan
         download, self._download = self._download, None
         if download is None:
             return on.BuildFailed(fault=fault_of(StateError(Code.LOST)))
         try:
             with download.part as part:
-                self._parts.installation.build(part, effect.goal, _no_progress)
+                self._parts.installation.build(part, goal, _no_progress)
         except AgentError as error:
             return on.BuildFailed(fault=self._failed(error))
+        self.taken = Taken(
+            version=goal.version,
+            delta=plan.delta is not None,
+            received_bytes=self._received_bytes,
+            full_bytes=goal.target.length_bytes,
+        )
         return on.Built()
 
-    def drop_part(self, effect: do.DropPart) -> None:
-        """Delete the part: its directory is finished."""
+    def bar_delta(self, effect: do.BarDelta) -> None:
+        """Remember that this delta is no good, and delete it."""
+        failure = DeltaFailure(
+            from_manifest=effect.delta.signed.from_manifest,
+            to_manifest=effect.goal.manifest_sha256,
+            code=effect.fault.code,
+        )
         try:
-            self._parts.downloader.drop(effect.goal.target)
-        except DiskError as error:  # garbage collection gets it later
+            self._parts.downloader.drop(effect.delta.target)
+            self._parts.installation.state.note_delta_failure(failure)
+        except AgentError as error:
+            self._telling.once(error)
+
+    def drop_parts(self, effect: do.DropParts) -> None:
+        """Delete the parts: the directory is finished."""
+        try:
+            for target in _files_of(effect.goal):
+                self._parts.downloader.drop(target)
+        except DiskError as error:  # garbage collection gets them later
             self._telling.once(error)
 
     def remember_failure(self, effect: do.RememberFailure) -> None:
@@ -128,8 +156,25 @@ class Fetching:
         except AgentError as error:
             self._telling.once(error)
 
+    def _bring(self, goal: Goal, target: TargetInfo) -> BinaryIO:
+        """Return the verified part of *target*, if there is room for it and for the tree."""
+        parts = self._parts
+        tree = goal.release.artifact.tree_bytes * _ROOM_TENTHS // 10
+        parts.installation.preflight(parts.downloader.missing_bytes(target) + tree + _ROOM_BYTES)
+        return parts.downloader.fetch(
+            target,
+            parts.sources(self._visits.identity),
+            self._visits.transport,
+            self._stop,
+            self._progress,
+        )
+
     def _progress(self, done: int, total: int) -> None:
         self._telling.call(self._parts.hooks.on_progress, done, total)
+
+
+def _files_of(goal: Goal) -> list[TargetInfo]:
+    return [goal.target, *(delta.target for delta in goal.deltas)]
 
 
 def _no_progress(_done: int, _total: int) -> None:

@@ -73,9 +73,11 @@ class Performer:
             do.Report: self._report,
             do.ReportMarkers: lambda _: self._telling.markers(),
             do.ReportLastResult: self._report_last_result,
+            do.Choose: self._fetching.choose,
             do.Fetch: self._fetching.fetch,
             do.Build: self._fetching.build,
-            do.DropPart: self._fetching.drop_part,
+            do.BarDelta: self._fetching.bar_delta,
+            do.DropParts: self._fetching.drop_parts,
             do.RememberFailure: self._fetching.remember_failure,
             do.AskPolicy: self._ask_policy,
             do.Arm: self._arm,
@@ -218,6 +220,7 @@ class Performer:
                 error=None if error is None else fault_of(error),
                 checked_at=self._timers.checked_at,
                 next_check_in_at=self._timers.due_at,
+                taken=self._fetching.taken,
             )
         )
 

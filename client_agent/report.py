@@ -59,6 +59,7 @@ class Reporter:
         to: Version,
         fault: Fault | None = None,
         downloaded_bytes: int | None = None,
+        delta: bool | None = None,
         duration_seconds: int | None = None,
     ) -> None:
         """Report a step of an update, from *running* to *to*."""
@@ -68,7 +69,7 @@ class Reporter:
             "phase": phase,
             "error": None if fault is None else {"category": fault.category, "code": fault.code},
             "downloaded_bytes": downloaded_bytes,
-            "delta": None if downloaded_bytes is None else False,
+            "delta": delta,
             "duration_seconds": duration_seconds,
         }
         self._append("update", event, running or to, source="agent", required=("from",))

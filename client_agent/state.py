@@ -34,6 +34,7 @@ from client_agent.state_body import (
 from client_agent.tree import CONFIRMED
 from client_agent.values import (
     Ban,
+    DeltaFailure,
     Goal,
     InstalledVersion,
     LastResult,
@@ -49,6 +50,7 @@ TRIES = 3
 _LOCK_SECONDS = 5.0  # others hold it for less than 50 ms; the launcher may hash a tree
 _LOCK_STEP_SECONDS = 0.02
 _DISARMED = "disarmed"  # no failure: only tries that are left
+_MAX_DELTA_FAILURES = 16  # of pairs of trees; older ones matter to nobody any more
 _MAX_TOKENS = 8  # current, previous, pending, and a few whose crashes may still come
 
 
@@ -198,6 +200,19 @@ class StateFile:
             return replace(state, failures=(*kept, *tried))
 
         self.update(forgotten)
+
+    def note_delta_failure(self, failure: DeltaFailure) -> None:
+        """Remember *failure*: no delta between these two trees is taken again."""
+        pair = (failure.from_manifest, failure.to_manifest)
+
+        def noted(state: State) -> State:
+            others = [
+                old for old in state.delta_failures if (old.from_manifest, old.to_manifest) != pair
+            ]
+            kept = (*others[1 - _MAX_DELTA_FAILURES :], failure)
+            return replace(state, delta_failures=kept)
+
+        self.update(noted)
 
     def ban_pending(self, reason: str, now: datetime) -> None:
         """Give up the pending version: ban it, and let ``last_result`` say that it fell back."""

@@ -18,6 +18,7 @@ from packaging.version import Version
 
 from client_agent.values import (
     Ban,
+    DeltaFailure,
     InstalledVersion,
     LastResult,
     Outcome,
@@ -50,6 +51,7 @@ def render_state(state: State, kept: Mapping[str, Any]) -> bytes:
         "pending": _render_pending(state.pending, kept.get("pending")),
         "bans": [_render_ban(ban) for ban in state.bans],
         "failures": [_render_failure(failure) for failure in state.failures],
+        "delta_failures": [_render_delta_failure(failure) for failure in state.delta_failures],
         "data_schema": state.data_schema,
         "last_result": _render_result(state.last_result),
         "tokens": dict(state.tokens),
@@ -120,6 +122,7 @@ def _parse_body(body: Body) -> State:
         pending=None if pending is None else _parse_pending(pending),
         bans=_parse_bans(body.get("bans", [])),
         failures=_parse_failures(body.get("failures", [])),
+        delta_failures=tuple(map(_parse_delta_failure, body.get("delta_failures", []))),
         data_schema=body.get("data_schema"),
         last_result=_parse_result(body.get("last_result")),
         tokens=MappingProxyType(dict(body.get("tokens", {}))),
@@ -245,6 +248,16 @@ def _parse_failure(body: Body) -> VersionFailure:
         count=int(body["count"]),
         retry_at=parse_time(body["retry_at"]),
         tries_left=body.get("tries_left"),
+    )
+
+
+def _render_delta_failure(failure: DeltaFailure) -> Body:
+    return {"from": failure.from_manifest, "to": failure.to_manifest, "code": failure.code}
+
+
+def _parse_delta_failure(body: Body) -> DeltaFailure:
+    return DeltaFailure(
+        from_manifest=str(body["from"]), to_manifest=str(body["to"]), code=str(body["code"])
     )
 
 

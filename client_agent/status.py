@@ -26,8 +26,21 @@ FILE_NAME = "status.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What the last update took from the network, and the size of its full payload.
+
+    ``received_bytes`` counts everything, what was thrown away included.
+    """
+
+    version: Version
+    delta: bool
+    received_bytes: int
+    full_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Where the agent stands, and why."""
+    """Where the agent stands, and why. Without ``taken``, what was written of it stays."""
 
     phase: str
     state: str
@@ -36,6 +49,7 @@ class Status:
     error: Fault | None
     checked_at: datetime | None
     next_check_in_at: datetime | None
+    taken: Taken | None = None
 
 
 class StatusFile:
@@ -47,8 +61,11 @@ class StatusFile:
     def write(self, status: Status) -> None:
         """Put *status* in the place of the last one; never raises."""
         new = self._path.with_suffix(".new")
+        said = _render(status)
+        if status.taken is None:  # another process made that update: the one before a restart
+            said["last_update"] = self.read().get("last_update")
         try:
-            new.write_text(json.dumps(_render(status), indent=1) + "\n", encoding="utf-8")
+            new.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
             new.replace(self._path)
         except OSError:
             return
@@ -118,6 +135,10 @@ def tell(said: Mapping[str, Any]) -> str:
         f"{one['version']} failed: {one['code']}, not before {one['retry_at']}"
         for one in said["failures"]
     ]
+    if taken := said.get("last_update"):
+        how = "by a delta" if taken["delta"] else "in full"
+        size = f"{taken['received_bytes']} of {taken['full_bytes']} bytes"
+        lines.append(f"{taken['version']} was fetched {how}: {size}")
     return "\n".join(lines)
 
 
@@ -143,6 +164,16 @@ def _render(status: Status) -> dict[str, Any]:
         "next_check_in_at": (
             None if status.next_check_in_at is None else zulu(status.next_check_in_at)
         ),
+        "last_update": None if status.taken is None else _render_taken(status.taken),
+    }
+
+
+def _render_taken(taken: Taken) -> dict[str, Any]:
+    return {
+        "version": str(taken.version),
+        "delta": taken.delta,
+        "received_bytes": taken.received_bytes,
+        "full_bytes": taken.full_bytes,
     }
 
 

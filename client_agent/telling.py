@@ -6,6 +6,7 @@ Nothing here raises: what cannot be told is told less, or later.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,15 @@ _OUTCOMES = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What one download took."""
+
+    bytes: int
+    seconds: int
+    delta: bool
+
+
 class Telling:
     """Tells for one agent. ``running`` returns the version that runs now."""
 
@@ -44,9 +54,9 @@ class Telling:
         fault: Fault | None,
         *,
         on_trial: bool = False,
-        received: tuple[int, int] | None = None,
+        received: Received | None = None,
     ) -> None:
-        """Queue a step of an update; *received*: bytes and seconds of the download."""
+        """Queue a step of an update."""
         running = self._running()
         about = running if edition is None else edition.version
         if about is None:
@@ -61,8 +71,9 @@ class Telling:
             running=running,
             to=about,
             fault=fault,
-            downloaded_bytes=None if received is None else received[0],
-            duration_seconds=None if received is None else received[1],
+            downloaded_bytes=None if received is None else received.bytes,
+            delta=None if received is None else received.delta,
+            duration_seconds=None if received is None else received.seconds,
         )
 
     def once(self, error: AgentError) -> None:

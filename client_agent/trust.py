@@ -22,7 +22,7 @@ from tuf.api.metadata import TargetFile
 from client_agent.config import AppSettings
 from client_agent.errors import AgentError, Code, NetworkError, StateError, TrustError
 from client_agent.floor import Floor, FloorFile, Memory
-from client_agent.machine.values import Goal, TargetInfo
+from client_agent.machine.values import DeltaInfo, Goal, TargetInfo
 from client_agent.metadata import Metadata, refresh
 from client_agent.platforms.port import Platform
 from client_agent.transport import Transport
@@ -163,9 +163,10 @@ class Trust:
         )
         local = decide(documents, install, now)
         assignment = _narrowed(local, hint, now)
+        goal = self._goal(metadata, assignment, found)
         return Decision(
             assignment=assignment,
-            goal=self._goal(metadata, assignment, found.releases),
+            goal=goal,
             not_after=min(metadata.timestamp.expires, now + MAX_ARMED),
             timestamp_version=metadata.timestamp.version,
             snapshot_sha256=metadata.snapshot_sha256(),
@@ -284,23 +285,10 @@ class Trust:
                 found.problems.append(error)
         return MappingProxyType(releases)
 
-    def _goal(
-        self, metadata: Metadata, assignment: Assignment, releases: Mapping[Version, Release]
-    ) -> Goal | None:
+    def _goal(self, metadata: Metadata, assignment: Assignment, found: _Found) -> Goal | None:
         if assignment.action is Action.STAY or assignment.version is None:
             return None
-        release = releases[assignment.version]
-        path = release.artifact.path
-        target = metadata.find(path)
-        app, channel, platform = self._app.app, self._app.channel, self._app.platform
-        document = metadata.find(path_of_release(app, channel, platform, release.version))
-        # The same role has to vouch for the release and for its bytes.
-        if target is None or document is None or not _same_role(metadata, target, document):
-            raise TrustError(Code.BAD_DOCUMENT, f"{path} is not signed by its release's role")
-        try:
-            file = file_of(target)
-        except SignedError as error:
-            raise _own(error) from error
+        release = found.releases[assignment.version]
         return Goal(
             version=release.version,
             manifest_sha256=release.artifact.manifest_sha256,
@@ -308,8 +296,40 @@ class Trust:
             reason=assignment.reason,
             action=assignment.action,
             release=release,
-            target=TargetInfo(path=file.path, sha256=file.sha256, length_bytes=file.length_bytes),
+            target=self._file(metadata, release, release.artifact.path),
+            deltas=self._deltas(metadata, release, found.problems),
         )
+
+    def _deltas(
+        self, metadata: Metadata, release: Release, problems: list[AgentError]
+    ) -> tuple[DeltaInfo, ...]:
+        """Return the deltas to *release*. One that is not signed as it must be is none."""
+        deltas: list[DeltaInfo] = []
+        for delta in release.deltas:
+            try:
+                target = self._file(metadata, release, delta.path)
+            except TrustError as error:
+                problems.append(error)
+                continue
+            deltas.append(DeltaInfo(signed=delta, target=target))
+        return tuple(deltas)
+
+    def _file(self, metadata: Metadata, release: Release, path: str) -> TargetInfo:
+        """Return what the bytes of the release's file at *path* must be.
+
+        Raises:
+            TrustError: Another role than the release's vouches for it, or none.
+        """
+        app, channel, platform = self._app.app, self._app.channel, self._app.platform
+        target = metadata.find(path)
+        document = metadata.find(path_of_release(app, channel, platform, release.version))
+        if target is None or document is None or not _same_role(metadata, target, document):
+            raise TrustError(Code.BAD_DOCUMENT, f"{path} is not signed by its release's role")
+        try:
+            file = file_of(target)
+        except SignedError as error:
+            raise _own(error) from error
+        return TargetInfo(path=file.path, sha256=file.sha256, length_bytes=file.length_bytes)
 
     def _load(self) -> tuple[Floor, bool]:
         self._stored, lost = self._floors.load()

@@ -14,10 +14,12 @@ from types import MappingProxyType
 
 from packaging.version import Version
 
-from client_agent.machine.values import Goal, TargetInfo
+from client_agent.machine.values import DeltaInfo, Goal, Plan, TargetInfo
 
 __all__ = [
     "Ban",
+    "DeltaFailure",
+    "DeltaInfo",
     "Goal",
     "InstalledVersion",
     "LastResult",
@@ -25,6 +27,7 @@ __all__ = [
     "MarkerStatus",
     "Outcome",
     "Pending",
+    "Plan",
     "State",
     "TargetInfo",
     "VersionFailure",
@@ -90,6 +93,15 @@ class VersionFailure:
     tries_left: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaFailure:
+    """A delta that was no good here, by the manifests of the trees that it leads from and to."""
+
+    from_manifest: str
+    to_manifest: str
+    code: str
+
+
 class Outcome(StrEnum):
     """How the last trial ended."""
 
@@ -120,6 +132,7 @@ class State:
     pending: Pending | None = None
     bans: tuple[Ban, ...] = ()
     failures: tuple[VersionFailure, ...] = ()
+    delta_failures: tuple[DeltaFailure, ...] = ()
     data_schema: int | None = None
     last_result: LastResult | None = None
     tokens: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from client_agent.machine.values import Edition, Fault, Goal, Phase, Trigger, When
+from client_agent.machine.values import DeltaInfo, Edition, Fault, Goal, Phase, Plan, Trigger, When
 from rollout.model import Assignment
 
 
@@ -59,22 +59,40 @@ class ReportLastResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fetch:
-    """Make room and bring the goal's bytes; answer AlreadyBuilt, Downloaded, DownloadFailed."""
+class Choose:
+    """Find the cheapest plan; answer AlreadyBuilt, Planned or DownloadFailed."""
 
     goal: Goal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """Bring the plan's bytes, if there is room; answer Downloaded or DownloadFailed."""
+
+    goal: Goal
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """Make the goal's directory; answer Built or BuildFailed."""
+    """Make the goal's directory, or leave nothing of it; answer Built or BuildFailed."""
 
     goal: Goal
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DropPart:
-    """Delete the part file."""
+class BarDelta:
+    """Never take this delta again, and delete its part file."""
+
+    goal: Goal
+    delta: DeltaInfo
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropParts:
+    """Delete the part files of the goal."""
 
     goal: Goal
 
@@ -162,9 +180,11 @@ Effect = (
     | Report
     | ReportMarkers
     | ReportLastResult
+    | Choose
     | Fetch
     | Build
-    | DropPart
+    | BarDelta
+    | DropParts
     | RememberFailure
     | AskPolicy
     | Arm

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from client_agent.machine.states import Armed, Trial
-from client_agent.machine.values import ConfirmRule, Edition, Fault, Goal, PassiveReason
+from client_agent.machine.values import ConfirmRule, Edition, Fault, Goal, PassiveReason, Plan
 from rollout.model import Assignment
 
 
@@ -66,8 +66,15 @@ class AlreadyBuilt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """How the goal's directory is to come about."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Downloaded:
-    """The goal's bytes are there and verified."""
+    """The plan's bytes are there and verified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +193,7 @@ Event = (
     | Decided
     | CheckFailed
     | AlreadyBuilt
+    | Planned
     | Downloaded
     | DownloadFailed
     | Built

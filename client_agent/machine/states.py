@@ -11,6 +11,7 @@ from client_agent.machine.values import (
     Edition,
     Goal,
     PassiveReason,
+    Plan,
     Trigger,
     Trouble,
 )
@@ -33,9 +34,10 @@ class Checking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Downloading:
-    """Bringing the goal's bytes to a part file."""
+    """Bringing the goal's bytes to a part file. Without a plan: looking for the cheapest."""
 
     goal: Goal
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class Building:
     """Turning verified bytes into a finished directory."""
 
     goal: Goal
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ from client_agent.machine.values import (
     Goal,
     PassiveReason,
     Phase,
+    Plan,
     Trigger,
     Trouble,
     When,
@@ -49,6 +50,9 @@ EXTEND_ARMING_BY = timedelta(hours=1)
 # A stale edge of a CDN hands out an older timestamp now and then. That is no news rather than
 # an attack, so it is reported only when it lasts (docs/trust.md, 6).
 QUIET_CODES = frozenset({"timestamp_rollback"})
+
+DELTAS_FAULTS = frozenset({"delta", "payload", "agent"})
+WRONG_BYTES = frozenset({"hash_mismatch", "length_mismatch"})
 
 NOT_HEALTHY = Fault(category="launch", code="not_healthy")
 
@@ -154,18 +158,31 @@ def _checking(state: Checking, event: on.Event) -> Outcome:
 
 
 def _downloading(state: Downloading, event: on.Event) -> Outcome:
-    goal = state.goal
+    goal, plan = state.goal, state.plan
+    if plan is None:
+        return _choosing(goal, event)
+    match event:
+        case on.Downloaded():
+            # How a delta failed is told with the bytes that make up for it: nothing has failed yet.
+            told = do.Report(phase=Phase.DOWNLOADED, edition=goal.edition, fault=plan.instead_of)
+            return Building(goal=goal, plan=plan), (told, do.Build(goal=goal, plan=plan))
+        case on.DownloadFailed():
+            return _in_full_or_not_at_all(goal, plan, event.fault)
+        case _:
+            return _ignored(state, event)
+
+
+def _choosing(goal: Goal, event: on.Event) -> Outcome:
     match event:
         case on.AlreadyBuilt():
             staged = do.Report(phase=Phase.STAGED, edition=goal.edition)
             return Staged(edition=goal.edition), (staged, do.AskPolicy(edition=goal.edition))
-        case on.Downloaded():
-            told = do.Report(phase=Phase.DOWNLOADED, edition=goal.edition)
-            return Building(goal=goal), (told, do.Build(goal=goal))
+        case on.Planned(plan=plan):
+            return Downloading(goal=goal, plan=plan), (do.Fetch(goal=goal, plan=plan),)
         case on.DownloadFailed():
             return _give_up(goal, event.fault)
         case _:
-            return _ignored(state, event)
+            return _ignored(Downloading(goal=goal), event)
 
 
 def _building(state: Building, event: on.Event) -> Outcome:
@@ -175,11 +192,11 @@ def _building(state: Building, event: on.Event) -> Outcome:
             return Staged(edition=goal.edition), (
                 do.Report(phase=Phase.VERIFIED, edition=goal.edition),
                 do.Report(phase=Phase.STAGED, edition=goal.edition),
-                do.DropPart(goal=goal),
+                do.DropParts(goal=goal),
                 do.AskPolicy(edition=goal.edition),
             )
         case on.BuildFailed():
-            return _give_up(goal, event.fault)
+            return _in_full_or_not_at_all(goal, state.plan, event.fault)
         case _:
             return _ignored(state, event)
 
@@ -358,7 +375,7 @@ def _follow(event: on.Decided) -> Outcome:
         recorded,
         do.Disarm(),
         do.Report(phase=Phase.OFFERED, edition=event.goal.edition),
-        do.Fetch(goal=event.goal),
+        do.Choose(goal=event.goal),
     )
 
 
@@ -372,6 +389,26 @@ def _arm(goal: Goal, event: on.Decided) -> Outcome:
         do.Schedule(when=When.CLOSE),
         do.NotifyApp(edition=goal.edition, armed=True, urgent=urgent),
     )
+
+
+def _in_full_or_not_at_all(goal: Goal, plan: Plan, fault: Fault) -> Outcome:
+    """Take the full payload in the same run where a delta failed, whatever the fault was.
+
+    A delta that cannot be had or used must never keep a version away.
+    """
+    if plan.delta is None:
+        return _give_up(goal, fault)
+    full = Plan(instead_of=fault)
+    fetch = do.Fetch(goal=goal, plan=full)
+    if not _is_to_blame(fault):
+        return Downloading(goal=goal, plan=full), (fetch,)
+    barred = do.BarDelta(goal=goal, delta=plan.delta, fault=fault)
+    return Downloading(goal=goal, plan=full), (barred, fetch)
+
+
+def _is_to_blame(fault: Fault) -> bool:
+    """Return whether *fault* is the delta's own. Networks and disks get better, it does not."""
+    return fault.category in DELTAS_FAULTS or fault.code in WRONG_BYTES
 
 
 def _give_up(goal: Goal, fault: Fault) -> Outcome:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from packaging.version import Version
 
-from rollout.model import Action, Reason, Release, RolloutId
+from rollout.model import Action, Delta, Reason, Release, RolloutId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,14 @@ class TargetInfo:
     path: str
     sha256: str
     length_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaInfo:
+    """A delta as its release signs it, and the file that it is."""
+
+    signed: Delta
+    target: TargetInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +45,8 @@ class Edition:
 class Goal:
     """The version that the signed documents give this install, and where its bytes are.
 
-    ``action`` is never ``stay``.
+    ``action`` is never ``stay``. ``target`` is the full payload; ``deltas`` lead to the same tree
+    from others, installed here or not.
     """
 
     version: Version
@@ -47,6 +56,7 @@ class Goal:
     action: Action
     release: Release
     target: TargetInfo
+    deltas: tuple[DeltaInfo, ...] = ()
 
     @property
     def edition(self) -> Edition:
@@ -62,6 +72,21 @@ class Fault:
 
     category: str
     code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a goal's directory is made from: *delta*, or without one the full payload.
+
+    ``instead_of``: how the delta failed that was tried before, in the same run.
+    """
+
+    delta: DeltaInfo | None = None
+    instead_of: Fault | None = None
+
+    def target_of(self, goal: Goal) -> TargetInfo:
+        """Return the file to bring."""
+        return goal.target if self.delta is None else self.delta.target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

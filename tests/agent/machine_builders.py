@@ -9,14 +9,21 @@ from packaging.version import Version
 
 from client_agent.machine import effects as do
 from client_agent.machine import events as on
-from client_agent.machine.values import Fault, Goal, TargetInfo
-from rollout.model import Action, Artifact, Assignment, Reason, Release, RolloutId
+from client_agent.machine.values import DeltaInfo, Fault, Goal, TargetInfo
+from rollout.model import Action, Artifact, Assignment, Delta, Reason, Release, RolloutId
 
 NOW = datetime(2026, 11, 22, 3, 7, tzinfo=UTC)
 BROKEN = Fault(category="payload", code="bad_payload")
 
 
-def a_goal(version: str = "2.1.0", *, manifest: str = "ab" * 32, rollout: str = "ro_7k2m") -> Goal:
+def a_goal(
+    version: str = "2.1.0",
+    *,
+    manifest: str = "ab" * 32,
+    rollout: str = "ro_7k2m",
+    length_bytes: int = 500,
+    deltas: Iterable[DeltaInfo] = (),
+) -> Goal:
     folder = f"demo/releases/stable/linux-x86_64/{version}"
     path = f"{folder}/demo-{version}.srn"
     artifact = Artifact(
@@ -38,8 +45,23 @@ def a_goal(version: str = "2.1.0", *, manifest: str = "ab" * 32, rollout: str = 
         reason=Reason.IN_RING,
         action=Action.UPDATE,
         release=release,
-        target=TargetInfo(path=path, sha256="ef" * 32, length_bytes=500),
+        target=TargetInfo(path=path, sha256="ef" * 32, length_bytes=length_bytes),
+        deltas=tuple(deltas),
     )
+
+
+def a_delta(from_manifest: str = "cd" * 32, *, length_bytes: int = 50) -> DeltaInfo:
+    path = f"demo/releases/stable/linux-x86_64/2.1.0/from-{from_manifest[:4]}.delta"
+    signed = Delta(
+        path=path,
+        from_version=Version("2.0.0"),
+        from_manifest=from_manifest,
+        algo="pb1",
+        output_bytes=1000,
+        max_file_bytes=900,
+    )
+    target = TargetInfo(path=path, sha256=from_manifest, length_bytes=length_bytes)
+    return DeltaInfo(signed=signed, target=target)
 
 
 def decided(

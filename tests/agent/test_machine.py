@@ -23,14 +23,17 @@ from client_agent.machine.values import (
     Fault,
     PassiveReason,
     Phase,
+    Plan,
     Trigger,
     Trouble,
     When,
 )
 from rollout.model import Reason
-from tests.agent.machine_builders import BROKEN, NOW, a_goal, decided, kinds, stay
+from tests.agent.machine_builders import BROKEN, NOW, a_delta, a_goal, decided, kinds, stay
 
-GOAL = a_goal("2.1.0")
+DELTA = a_delta()
+GOAL = a_goal("2.1.0", deltas=[DELTA])
+FULL, SMALL = Plan(), Plan(delta=DELTA)
 OTHER = a_goal("2.2.0")
 STAGED = Staged(edition=GOAL.edition)
 ARMED = Armed(edition=GOAL.edition, not_after=NOW + timedelta(hours=20), decided_at=NOW)
@@ -53,6 +56,7 @@ def test_an_update_goes_from_idle_to_confirmed_step_by_step() -> None:
         Idle(),
         on.TimerFired(),
         decided(GOAL),
+        on.Planned(plan=SMALL),
         on.Downloaded(),
         on.Built(),
         on.Allowed(),
@@ -108,19 +112,97 @@ def test_a_finished_directory_is_staged_without_a_download() -> None:
     assert kinds(effects) == [do.Report, do.AskPolicy]
 
 
-def test_a_failed_download_ends_the_run_and_is_remembered() -> None:
+def test_room_that_cannot_be_made_ends_the_run_before_anything_is_brought() -> None:
     state, effects = step(Downloading(goal=GOAL), on.DownloadFailed(fault=BROKEN))
+
+    assert state == Idle()
+    assert do.RememberFailure(edition=GOAL.edition, fault=BROKEN) in effects
+
+
+def test_what_was_planned_is_brought_and_then_built() -> None:
+    state, effects = run(Downloading(goal=GOAL), on.Planned(plan=SMALL), on.Downloaded())
+
+    assert state == Building(goal=GOAL, plan=SMALL)
+    assert effects == [
+        do.Fetch(goal=GOAL, plan=SMALL),
+        do.Report(phase=Phase.DOWNLOADED, edition=GOAL.edition),
+        do.Build(goal=GOAL, plan=SMALL),
+    ]
+
+
+def test_a_failed_download_of_the_payload_ends_the_run_and_is_remembered() -> None:
+    state, effects = step(Downloading(goal=GOAL, plan=FULL), on.DownloadFailed(fault=BROKEN))
 
     assert state == Idle()
     assert do.RememberFailure(edition=GOAL.edition, fault=BROKEN) in effects
     assert do.Report(phase=Phase.FAILED, edition=GOAL.edition, fault=BROKEN) in effects
 
 
-def test_a_failed_build_ends_the_run_and_is_remembered() -> None:
-    state, effects = step(Building(goal=GOAL), on.BuildFailed(fault=BROKEN))
+def test_a_failed_build_of_the_payload_ends_the_run_and_is_remembered() -> None:
+    state, effects = step(Building(goal=GOAL, plan=FULL), on.BuildFailed(fault=BROKEN))
 
     assert state == Idle()
     assert do.RememberFailure(edition=GOAL.edition, fault=BROKEN) in effects
+
+
+# --- deltas ------------------------------------------------------------------------------
+
+BAD_DELTA = Fault(category="delta", code="bad_delta")
+WRONG_BYTES = Fault(category="trust", code="hash_mismatch")
+NO_NETWORK = Fault(category="network", code="unreachable")
+NO_SPACE = Fault(category="disk", code="no_space")
+
+
+@pytest.mark.parametrize("fault", [BAD_DELTA, WRONG_BYTES])
+@pytest.mark.parametrize(
+    ("state", "failed"),
+    [
+        (Downloading(goal=GOAL, plan=SMALL), on.DownloadFailed),
+        (Building(goal=GOAL, plan=SMALL), on.BuildFailed),
+    ],
+)
+def test_a_delta_that_is_no_good_is_barred_and_the_payload_taken_in_the_same_run(
+    state: State, failed: type[on.DownloadFailed | on.BuildFailed], fault: Fault
+) -> None:
+    after, effects = step(state, failed(fault=fault))
+
+    full = Plan(instead_of=fault)
+    assert after == Downloading(goal=GOAL, plan=full)
+    assert effects == (
+        do.BarDelta(goal=GOAL, delta=DELTA, fault=fault),
+        do.Fetch(goal=GOAL, plan=full),
+    )
+
+
+@pytest.mark.parametrize("fault", [NO_NETWORK, NO_SPACE])
+def test_a_delta_is_not_barred_for_what_a_network_or_a_disk_did(fault: Fault) -> None:
+    state, effects = step(Downloading(goal=GOAL, plan=SMALL), on.DownloadFailed(fault=fault))
+
+    assert state == Downloading(goal=GOAL, plan=Plan(instead_of=fault))
+    assert kinds(effects) == [do.Fetch]
+
+
+def test_the_payload_that_makes_up_for_a_delta_tells_how_that_failed() -> None:
+    _, effects = run(
+        Building(goal=GOAL, plan=SMALL), on.BuildFailed(fault=BAD_DELTA), on.Downloaded()
+    )
+
+    reports = [effect for effect in effects if isinstance(effect, do.Report)]
+    assert reports == [do.Report(phase=Phase.DOWNLOADED, edition=GOAL.edition, fault=BAD_DELTA)]
+
+
+def test_delta_and_payload_are_each_tried_once_and_then_the_version_rests() -> None:
+    state, effects = run(
+        Downloading(goal=GOAL),
+        on.Planned(plan=SMALL),
+        on.DownloadFailed(fault=WRONG_BYTES),
+        on.DownloadFailed(fault=NO_NETWORK),
+    )
+
+    fetched = [effect.plan.delta for effect in effects if isinstance(effect, do.Fetch)]
+    assert state == Idle()
+    assert fetched == [DELTA, None]
+    assert do.RememberFailure(edition=GOAL.edition, fault=NO_NETWORK) in effects
 
 
 # --- failed check-ins --------------------------------------------------------------------
@@ -369,7 +451,7 @@ def test_a_decision_for_another_version_waits_until_the_trial_is_over() -> None:
 
     assert isinstance(state, Trial)
     assert state.passed_over
-    assert do.Fetch not in kinds(effects)
+    assert do.Choose not in kinds(effects)
     _, after = run(state, on.AppHealthy(), on.UptimeReached(), on.Confirmed())
     assert do.Schedule(when=When.SOON) in after
 
@@ -512,7 +594,9 @@ def test_a_clean_quit_seals_the_marker_and_flushes_the_spool(state: State) -> No
         (Idle(), on.Built()),
         (Checking(trigger=Trigger.TIMER), on.TimerFired()),
         (Downloading(goal=GOAL), on.CheckRequested()),
-        (Building(goal=GOAL), on.CheckRequested()),
+        (Downloading(goal=GOAL), on.Downloaded()),
+        (Downloading(goal=GOAL, plan=FULL), on.Planned(plan=FULL)),
+        (Building(goal=GOAL, plan=FULL), on.CheckRequested()),
         (STAGED, on.Built()),
         (STAGED, decided(GOAL)),
         (Staged(edition=GOAL.edition, checking=Trigger.TIMER), on.Allowed()),

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from client_agent.machine import effects as do
 from client_agent.machine import events as on
-from client_agent.machine.states import Armed, Checking, Idle, Passive, Staged, State, Trial
+from client_agent.machine.states import (
+    Armed,
+    Building,
+    Checking,
+    Downloading,
+    Idle,
+    Passive,
+    Staged,
+    State,
+    Trial,
+)
 from client_agent.machine.step import step
 from client_agent.machine.values import (
     NO_TROUBLE,
@@ -19,13 +29,15 @@ from client_agent.machine.values import (
     Fault,
     PassiveReason,
     Phase,
+    Plan,
     Trigger,
     Trouble,
 )
 from rollout.model import Reason
-from tests.agent.machine_builders import BROKEN, NOW, a_goal, decided, stay
+from tests.agent.machine_builders import BROKEN, NOW, a_delta, a_goal, decided, stay
 
-FIRST = a_goal("2.1.0")
+DELTA = a_delta()
+FIRST = a_goal("2.1.0", deltas=[DELTA])
 SECOND = a_goal("2.2.0")
 UNREACHABLE = Fault(category="network", code="unreachable")
 
@@ -39,8 +51,11 @@ EVENTS: tuple[on.Event, ...] = (
     stay(Reason.PAUSED),
     on.CheckFailed(fault=UNREACHABLE, at=NOW),
     on.AlreadyBuilt(),
+    on.Planned(plan=Plan()),
+    on.Planned(plan=Plan(delta=DELTA)),
     on.Downloaded(),
     on.DownloadFailed(fault=BROKEN),
+    on.DownloadFailed(fault=UNREACHABLE),
     on.Built(),
     on.BuildFailed(fault=BROKEN),
     on.Allowed(),
@@ -70,12 +85,13 @@ class Path:
 
     state: State
     asked: bool = False  # the last thing that happened to an armable state was a check
+    fetched: tuple[Plan, ...] = ()  # in this run
 
 
 def follow(path: Path, event: on.Event) -> Path:
     """Take one step, and check every rule that holds for single steps."""
     state, effects = step(path.state, event)
-    asked = path.asked
+    asked, fetched = path.asked, path.fetched
     for effect in effects:
         match effect:
             case do.Check(trigger=trigger):
@@ -85,14 +101,27 @@ def follow(path: Path, event: on.Event) -> Path:
                 assert asked, "armed without asking first"
                 assert isinstance(event, on.Decided)
                 assert event.goal == goal
+            case do.Choose():
+                assert not fetched, "a run inside a run"
+            case do.Fetch(plan=plan):
+                assert isinstance(path.state, Downloading | Building), "brought out of any run"
+                tried = [one.delta is None for one in fetched]
+                assert (plan.delta is None) not in tried, "brought twice in a run"
+                assert True not in tried, "a delta after the payload"
+                fetched = (*fetched, plan)
+            case do.Build(plan=plan):
+                assert plan == fetched[-1], "built from something else than was brought"
     if isinstance(state, Trial):
         assert isinstance(path.state, Trial) or isinstance(event, on.Launched), "who started it?"
     if isinstance(event, on.Decided | on.CheckFailed | on.LockLost):
         asked = False
-    assert sum(isinstance(effect, do.Fetch | do.Build) for effect in effects) <= 1
+    bringing = do.Choose | do.Fetch | do.Build
+    assert sum(isinstance(effect, bringing) for effect in effects) <= 1
     assert sum(isinstance(effect, do.Check | do.Look) for effect in effects) <= 1
     assert len({e.edition for e in effects if isinstance(e, do.Report) and e.edition}) <= 1
-    return Path(forget(state), asked)
+    if not isinstance(state, Downloading | Building):  # the run is over
+        fetched = ()
+    return Path(forget(state), asked, fetched)
 
 
 def forget(state: State) -> State:
@@ -151,6 +180,17 @@ def test_long_paths_keep_the_rules_too(events: list[on.Event]) -> None:
     path = Path(Idle())
     for event in events:
         path = follow(path, event)
+
+
+def test_what_fails_again_and_again_ends_every_run() -> None:
+    failures = (on.DownloadFailed(fault=BROKEN), on.BuildFailed(fault=BROKEN))
+
+    for path in walk(8):
+        if isinstance(path.state, Downloading | Building):
+            state: State = path.state
+            for event in failures * 2:
+                state, _ = step(state, event)
+            assert state == Idle()
 
 
 @given(st.lists(st.sampled_from(EVENTS), max_size=60))

@@ -84,7 +84,7 @@ def a_marker(**fields: Any) -> Marker:
 
 
 def test_a_step_says_from_where_to_where(desk: Desk) -> None:
-    desk.reporter.step("downloaded", running=V1, to=V2, downloaded_bytes=500, duration_seconds=9)
+    desk.reporter.step("downloaded", running=V1, to=V2, downloaded_bytes=500, delta=False)
 
     (event,) = desk.events()
     assert event["from"] == "2.0.0"
