@@ -36,6 +36,7 @@ class Code(StrEnum):
     UNEXPECTED_ANSWER = "unexpected_answer"  # a captive portal, a wrong type, an encoding
     ASKED_TO_WAIT = "asked_to_wait"  # the server's Retry-After is not over
     TOO_LARGE = "too_large"  # more bytes than the cap of that answer
+    PROXY_REFUSED = "proxy_refused"  # the proxy wants to know who we are, or nobody tells
     UNSAFE_URL = "unsafe_url"  # http to another host than this one
     # Trust: docs/trust.md, 6.
     EXPIRED = "expired"
@@ -64,12 +65,18 @@ class Code(StrEnum):
     BAD_NAME = "bad_name"
     OVER_CAP = "over_cap"
     DAMAGED = "damaged"  # a finished directory no longer matches its manifest
+    # Delta: these, and those of payload; its DAMAGED is also the tree that it starts from.
+    BAD_DELTA = "bad_delta"
+    WRONG_BASE = "wrong_base"  # it starts from another tree than it should
     # launch
     CANNOT_START = "cannot_start"
     CRASHED = "crashed"
     NOT_HEALTHY = "not_healthy"
     TRIES_USED_UP = "tries_used_up"
     # policy
+    DEFERRED = "deferred"  # a person, the app or a setting says: not now
+    BROKEN_POLICY = "broken_policy"  # the app's hook raised, hung or gave no verdict
+    DATA_SCHEMA = "data_schema"  # that version could not read the app's data
     BAD_CODE = "bad_code"  # an enrolment code that the server does not take
     # state
     BUSY = "busy"  # another agent holds the lock
@@ -125,6 +132,12 @@ class PayloadError(AgentError):
     """A signed payload or a finished directory is not what its manifest says."""
 
     category = Category.PAYLOAD
+
+
+class DeltaError(AgentError):
+    """A signed delta, or the tree that it starts from, does not make the signed tree."""
+
+    category = Category.DELTA
 
 
 class PolicyError(AgentError):

@@ -8,7 +8,6 @@ Not here: what the bytes mean.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -19,12 +18,19 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+)
 
 from client_agent.clock import Clock
 from client_agent.config import NetworkSettings
 from client_agent.errors import Code, ConfigError, NetworkError, TrustError
 from client_agent.pace import LONG, SHORT, Limits, Pace, PacedManagers
+from client_agent.proxies import Proxies, ProxyHeaders, is_loopback
 
 MAX_REDIRECTS = 3
 READ_BYTES = 64 * 1024
@@ -34,6 +40,7 @@ USER_AGENT = "serinus/0.1.0"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEPS_METHOD = frozenset({307, 308})
 _OK = 200
+_PROXY_REFUSED = 407
 
 Origin = tuple[str, str, int]
 
@@ -94,10 +101,13 @@ class Transport:
         clock: Clock,
         *,
         system_proxies: Callable[[], Mapping[str, str]] = dict,
+        proxy_headers: ProxyHeaders | None = None,
     ) -> None:
         self._network = network
         self._clock = clock
-        self._system_proxies = system_proxies
+        self._proxies = Proxies(
+            explicit=network.proxy, system=system_proxies, headers=proxy_headers
+        )
         self._server = origin_of(server)
         self._origins = {self._server, *(origin_of(mirror) for mirror in network.mirrors)}
         self._paced = PacedManagers()
@@ -191,22 +201,51 @@ class Transport:
     ) -> urllib3.BaseHTTPResponse:
         self._check_scheme(url)
         sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
-        with _translated():
-            response = self._manager_for(url).request(
-                method,
-                url,
-                body=body,
-                headers=sent,
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-                timeout=urllib3.Timeout(connect=limits.connect_seconds, read=limits.gap_seconds),
-            )
+        proxy = self._proxies.for_url(url)
+        response = self._request(method, url, sent, body, limits, proxy)
+        if response is None and self._proxies.headers is not None:
+            # A ticket that was good an hour ago may be no more: the hook is asked for another.
+            self._managers.pop(_key(url, proxy)).clear()
+            response = self._request(method, url, sent, body, limits, proxy)
+        if response is None:
+            raise NetworkError(Code.PROXY_REFUSED, f"by {urlsplit(proxy).hostname}")
         encoding = response.headers.get("content-encoding", "identity")
         if encoding.strip().lower() not in {"", "identity"}:
             response.close()
             raise NetworkError(Code.UNEXPECTED_ANSWER, f"content-encoding {encoding[:40]}")
+        return response
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        limits: Limits,
+        proxy: str,
+    ) -> urllib3.BaseHTTPResponse | None:
+        """Return the answer, or None when the proxy wants to know who we are."""
+        timeout = urllib3.Timeout(connect=limits.connect_seconds, read=limits.gap_seconds)
+        with _translated():
+            try:
+                response = self._manager_for(url, proxy).request(
+                    method,
+                    url,
+                    body=body,
+                    headers=headers,
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                    decode_content=False,
+                    timeout=timeout,
+                )
+            except ProxyError as error:  # https: it answered the CONNECT
+                if f" {_PROXY_REFUSED} " in f"{error.original_error} ":
+                    return None
+                raise
+        if proxy and response.status == _PROXY_REFUSED:
+            response.close()
+            return None
         return response
 
     def _answer(self, response: urllib3.BaseHTTPResponse) -> Answer:
@@ -233,36 +272,24 @@ class Transport:
         parts = urlsplit(url)
         if parts.scheme == "https":
             return
-        allowed = self._network.unsafe_allow_http or _is_loopback(parts.hostname or "")
+        allowed = self._network.unsafe_allow_http or is_loopback(parts.hostname or "")
         if parts.scheme != "http" or not allowed:
             raise NetworkError(Code.UNSAFE_URL, f"{parts.scheme}://{parts.hostname}")
 
-    def _manager_for(self, url: str) -> urllib3.PoolManager:
-        proxy = self._proxy_for(url)
-        secure = "https" in {urlsplit(url).scheme, urlsplit(proxy).scheme}
-        key = (proxy, secure)
+    def _manager_for(self, url: str, proxy: str) -> urllib3.PoolManager:
+        key = _key(url, proxy)
         if key not in self._managers:
             # The system's certificates take a while to load: only where they are needed.
-            pools: dict[str, Any] = {"ssl_context": self._ssl_context()} if secure else {}
-            manager = (
-                urllib3.ProxyManager(proxy, **pools) if proxy else urllib3.PoolManager(**pools)
-            )
+            pools: dict[str, Any] = {"ssl_context": self._ssl_context()} if key[1] else {}
+            if proxy:
+                headers = self._proxies.introduction(proxy)
+                manager: urllib3.PoolManager = urllib3.ProxyManager(
+                    proxy, proxy_headers=headers, **pools
+                )
+            else:
+                manager = urllib3.PoolManager(**pools)
             self._managers[key] = self._paced.adopt(manager)
         return self._managers[key]
-
-    def _proxy_for(self, url: str) -> str:
-        """Return the proxy's URL, or nothing: explicit, else environment, else system."""
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        if _is_loopback(host):
-            return ""
-        if self._network.proxy:
-            return self._network.proxy
-        proxies = dict(self._system_proxies())
-        if _is_excepted(host, proxies.get("no", "")):
-            return ""
-        found = proxies.get(parts.scheme, proxies.get("all", ""))
-        return found if "://" in found or not found else f"http://{found}"
 
     def _ssl_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
@@ -307,20 +334,9 @@ def _redirected(url: str, target: str, where: set[Origin]) -> str:
     return followed
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_excepted(host: str, exceptions: str) -> bool:
-    """Return whether *host* is one of the comma-separated hosts or domains."""
-    names = [name.strip().lower().lstrip(".") for name in exceptions.split(",") if name.strip()]
-    host = host.lower()
-    return any(name in ("*", host) or host.endswith(f".{name}") for name in names)
+def _key(url: str, proxy: str) -> tuple[str, bool]:
+    """Return what requests that may share a manager have in common: the proxy, and TLS."""
+    return proxy, "https" in {urlsplit(url).scheme, urlsplit(proxy).scheme}
 
 
 @contextmanager

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import itertools
 import socket
+import threading
 from collections.abc import Iterator
+from typing import Self
 
 import pytest
 
 from client_agent.config import NetworkSettings
 from client_agent.errors import Code, ConfigError, NetworkError, TrustError
 from client_agent.pace import LONG
+from client_agent.proxies import Proxies, ProxyHeaders
 from client_agent.transport import Transport, _redirected, origin_of
 from tests.agent.agent_fakes import FakeClock
 from tests.agent.web_server import Asked, Reply, WebServer
@@ -360,6 +363,13 @@ def test_a_proxy_is_asked_for_other_machines_and_never_for_this_one(
         ({"https": "http://p:1", "no": ".example.org,x"}, "U.example.org", ""),
         ({"https": "http://p:1", "no": "ample.org"}, "u.example.org", "http://p:1"),
         ({"https": "http://p:1", "no": "*"}, "u.example.org", ""),
+        ({"https": "http://p:1", "no": "*.example.org"}, "u.example.org", ""),
+        ({"https": "http://p:1", "no": "10.*"}, "10.1.2.3", ""),
+        ({"https": "http://p:1", "no": "10.0.0.0/8"}, "10.1.2.3", ""),
+        ({"https": "http://p:1", "no": "10.0.0.0/8"}, "u.example.org", "http://p:1"),
+        ({"https": "http://p:1", "no": "169.254/16"}, "169.254.1.1", "http://p:1"),
+        ({"https": "http://p:1", "no": "<local>"}, "intranet", ""),
+        ({"https": "http://p:1", "no": "<local>"}, "u.example.org", "http://p:1"),
         ({}, "u.example.org", ""),
     ],
 )
@@ -368,7 +378,126 @@ def test_the_systems_proxies_and_their_exceptions_are_kept(
 ) -> None:
     visit = Transport("https://u", NetworkSettings(), FakeClock(), system_proxies=lambda: proxies)
 
-    assert visit._proxy_for(f"https://{host}/x") == expected
+    assert visit._proxies.for_url(f"https://{host}/x") == expected
+
+
+def test_what_was_set_comes_before_the_systems_proxies() -> None:
+    proxies = Proxies(explicit="http://mine:1", system=lambda: {"https": "http://p:1"})
+
+    assert proxies.for_url("https://u.example.org/") == "http://mine:1"
+
+
+class Gate:
+    """A proxy that lets in whoever shows the right ticket, and answers everything itself."""
+
+    def __init__(self, server: WebServer) -> None:
+        self.ticket = "Basic bWU6cCZ3"  # me:p&w
+        self.seen: list[str] = []
+        server.default = self.answer
+
+    def answer(self, asked: Asked) -> Reply:
+        self.seen.append(asked.headers.get("proxy-authorization", ""))
+        if self.seen[-1] != self.ticket:
+            return Reply(status=407, headers={"Proxy-Authenticate": "Basic"})
+        return Reply(body=b"inside")
+
+
+URL = "http://files.invalid/x"
+
+
+def through(proxy: str, headers: ProxyHeaders | None = None) -> Transport:
+    network = NetworkSettings(proxy=proxy, unsafe_allow_http=True)
+    return Transport("https://u", network, FakeClock(), proxy_headers=headers)
+
+
+def test_the_user_in_a_proxys_url_is_who_we_are_to_it(server: WebServer) -> None:
+    gate = Gate(server)
+    proxy = server.url.replace("http://", "http://me:p%26w@")
+
+    assert through(proxy).get(URL, max_bytes=9) == b"inside"
+    assert gate.seen == [gate.ticket]
+
+
+def test_a_proxy_that_knows_us_not_is_named_and_no_ticket_is_told(server: WebServer) -> None:
+    Gate(server)
+
+    with pytest.raises(NetworkError) as caught:
+        through(server.url.replace("http://", "http://me:secret@")).get(URL, max_bytes=9)
+
+    assert caught.value.code is Code.PROXY_REFUSED
+    assert "secret" not in str(caught.value)
+
+
+def test_the_apps_hook_is_asked_again_when_its_ticket_is_refused(server: WebServer) -> None:
+    gate = Gate(server)
+    tickets = iter(["Negotiate old", gate.ticket, "never"])
+    asked: list[str] = []
+
+    def headers(proxy: str) -> dict[str, str]:
+        asked.append(proxy)
+        return {"Proxy-Authorization": next(tickets)}
+
+    assert through(server.url, headers).get(URL, max_bytes=9) == b"inside"
+    assert asked == [server.url, server.url]
+    assert gate.seen == ["Negotiate old", gate.ticket]
+
+
+def test_a_hook_that_raises_is_a_proxy_that_cannot_be_asked(server: WebServer) -> None:
+    def headers(_proxy: str) -> dict[str, str]:
+        raise LookupError
+
+    with pytest.raises(NetworkError) as caught:
+        through(server.url, headers).get(URL, max_bytes=9)
+
+    assert caught.value.code is Code.PROXY_REFUSED
+
+
+def test_a_tunnel_that_is_refused_is_asked_for_with_another_ticket() -> None:
+    with Tunnels() as tunnels:
+        tickets = iter(["old", "new"])
+        visit = Transport(
+            "https://u",
+            NetworkSettings(proxy=tunnels.url),
+            FakeClock(),
+            proxy_headers=lambda _: {"Proxy-Authorization": next(tickets)},
+        )
+
+        with pytest.raises(NetworkError) as caught:
+            visit.get("https://files.invalid/x", max_bytes=9)
+
+        assert tunnels.tickets == ["old", "new"]
+        assert caught.value.code is Code.PROXY_REFUSED
+
+
+class Tunnels:
+    """A proxy that refuses every tunnel, and notes the tickets."""
+
+    def __init__(self) -> None:
+        self.tickets: list[str] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def _serve(self) -> None:
+        for _ in range(2):
+            connection, _ = self._listener.accept()
+            with connection, connection.makefile("rb") as lines:
+                for line in iter(lines.readline, b"\r\n"):
+                    if line.lower().startswith(b"proxy-authorization:"):
+                        self.tickets.append(line.decode().split(":", 1)[1].strip())
+                refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\n"
+                connection.sendall(refusal + b"Content-Length: 0\r\n\r\n")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(5)
+        self._listener.close()
 
 
 def test_certificates_that_cannot_be_read_are_named() -> None:
