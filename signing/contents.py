@@ -19,6 +19,7 @@ from rollout.documents import path_of_policy, path_of_release, path_of_rollout, 
 from rollout.errors import RolloutError
 from rollout.model import Policy, Release, RolloutDocument
 from rollout.names import check_channel, check_file_name
+from rollout.pieces import pieces_path
 from rollout.versions import parse_version
 from signing.errors import TrustError
 from signing.metadata import parse_targets
@@ -27,7 +28,6 @@ from signing.state import RepositoryState
 from signing.verify import SignedFile, document_of, file_of, policy_of, release_of, rollout_of
 
 RELEASE_FILE = "release.json"
-PIECES_SUFFIX = ".pieces"
 
 _NAME_NO_FILES = frozenset({RoleKind.ROOT, RoleKind.SNAPSHOT, RoleKind.TIMESTAMP})
 
@@ -165,7 +165,7 @@ def _release(
     if missing := named - listed:
         raise TrustError("bad_document", min(missing), "the release names it, the role does not")
     # Nothing is signed that no document explains, so nothing can hide beside a release.
-    explained = named | {f"{path}{PIECES_SUFFIX}" for path in named}
+    explained = named | {pieces_path(path) for path in named}
     if unnamed := listed - explained:
         raise TrustError("bad_document", min(unnamed), "the release does not name it")
     return release
