@@ -1,4 +1,6 @@
-"""From a verified payload to a finished tree in a folder of its own (docs/agent.md, 10, 4 to 8).
+"""From a verified part to a finished tree in a folder of its own (docs/agent.md, 10, 4 to 8).
+
+The part is a payload, or a delta from the tree of another version that is here.
 
 Usually in a child process of low priority, so that neither the app's interpreter lock nor its
 memory is used up; in this process where there is no Python to start, or when asked to.
@@ -17,11 +19,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from client_agent import platforms
+from client_agent.delta import apply_delta, open_delta
 from client_agent.disk import disk_errors
 from client_agent.errors import (
     AgentError,
     Category,
     Code,
+    DeltaError,
     DiskError,
     InternalError,
     PayloadError,
@@ -29,8 +33,9 @@ from client_agent.errors import (
 )
 from client_agent.folder import Folder
 from client_agent.platforms import Platform, PlatformSignatureError
-from client_agent.tree import TreeWriter, verify_tree
-from client_agent.unpack import Progress, open_payload, unpack
+from client_agent.tree import BaseTree, read_manifest, verify_tree
+from client_agent.tree_writer import Progress, TreeWriter
+from client_agent.unpack import open_payload, unpack
 from rollout.manifest import Manifest
 from rollout.model import Release
 from rollout.versions import render_version
@@ -44,13 +49,30 @@ _CHILD = (
     "from client_agent.build import child_main; child_main(message)"
 )
 _ERRORS: dict[Category, type[AgentError]] = {
-    kind.category: kind for kind in (DiskError, PayloadError, TrustError)
+    kind.category: kind for kind in (DeltaError, DiskError, PayloadError, TrustError)
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """The finished tree in *folder* that a delta starts from, and the delta as the document says.
+
+    ``output_bytes``: the sizes of all files that the delta makes, together;
+    ``max_file_bytes``: the largest of them.
+    """
+
+    folder: str
+    manifest_sha256: str
+    output_bytes: int
+    max_file_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOrder:
-    """What the tree must be, as the release document says."""
+    """What the tree must be, as the release document says.
+
+    ``base`` is None when the part is a payload; otherwise it is a delta from there.
+    """
 
     app: str
     platform: str
@@ -60,10 +82,14 @@ class BuildOrder:
     files: int
     spki: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
+    base: Base | None = None
+    hard_links: bool = False
 
 
-def order_for(release: Release) -> BuildOrder:
-    """Return the order for the release's payload."""
+def order_for(
+    release: Release, *, base: Base | None = None, hard_links: bool = False
+) -> BuildOrder:
+    """Return the order for the release's payload, or for a delta from *base*."""
     return BuildOrder(
         app=release.app,
         platform=release.platform,
@@ -73,6 +99,8 @@ def order_for(release: Release) -> BuildOrder:
         files=release.artifact.files,
         spki=release.authenticode_spki,
         teams=release.apple_team_id,
+        base=base,
+        hard_links=hard_links,
     )
 
 
@@ -90,21 +118,26 @@ def _check_order(manifest: Manifest, order: BuildOrder) -> None:
 
 
 def build_tree(
-    payload: BinaryIO, order: BuildOrder, folder: Path, platform: Platform, progress: Progress
+    part: BinaryIO, order: BuildOrder, folder: Path, platform: Platform, progress: Progress
 ) -> None:
     """Make the tree in *folder*, which is empty, and return when it is durable and verified.
 
     Raises:
-        PayloadError: the payload is not what was ordered.
+        PayloadError: *part* is a payload, and not what was ordered.
+        DeltaError: *part* is a delta, and it or its base does not make what was ordered.
         TrustError: ``platform_signature``.
         DiskError: it could not be written or read back.
     """
-    with disk_errors():
-        opened = open_payload(payload, manifest_sha256=order.manifest_sha256)
-        _check_order(opened.manifest, order)
-        with Folder.opened(folder, by_descriptor=platform.by_descriptor) as root:
-            unpack(opened, TreeWriter(root, opened.manifest, platform), progress)
-        manifest = verify_tree(folder, order.manifest_sha256, platform, from_medium=True)
+    with disk_errors(), Folder.opened(folder, by_descriptor=platform.by_descriptor) as root:
+        if order.base is None:
+            _from_payload(part, order, root, platform, progress)
+            manifest = verify_tree(folder, order.manifest_sha256, platform, from_medium=True)
+        else:
+            try:
+                _from_delta(part, order, order.base, root, platform, progress)
+                manifest = verify_tree(folder, order.manifest_sha256, platform, from_medium=True)
+            except PayloadError as error:  # another way to the same tree is left
+                raise DeltaError(error.code, error.detail) from error
     signers = {"windows": order.spki, "macos": order.teams}.get(platform.name, ())
     if signers:
         program = folder / manifest.entry_point
@@ -114,13 +147,46 @@ def build_tree(
             raise TrustError(Code.PLATFORM_SIGNATURE, str(error)) from error
 
 
+def _from_payload(
+    part: BinaryIO, order: BuildOrder, root: Folder, platform: Platform, progress: Progress
+) -> None:
+    opened = open_payload(part, manifest_sha256=order.manifest_sha256)
+    _check_order(opened.manifest, order)
+    unpack(opened, TreeWriter(root, opened.manifest, platform, progress))
+
+
+def _from_delta(
+    part: BinaryIO,
+    order: BuildOrder,
+    base: Base,
+    root: Folder,
+    platform: Platform,
+    progress: Progress,
+) -> None:
+    old = Path(base.folder)
+    manifest = read_manifest(old, base.manifest_sha256)
+    opened = open_delta(
+        part,
+        manifest,
+        from_manifest=base.manifest_sha256,
+        to_manifest=order.manifest_sha256,
+        output_bytes=base.output_bytes,
+        max_file_bytes=base.max_file_bytes,
+    )
+    _check_order(opened.manifest, order)
+    links = order.hard_links
+    writer = TreeWriter(root, opened.manifest, platform, progress, hard_links=links)
+    with Folder.opened(old, by_descriptor=platform.by_descriptor) as folder:
+        apply_delta(opened, BaseTree(folder, manifest, platform), writer)
+
+
 def can_build_apart() -> bool:
     """Return whether this process can start another Python: not when it is a frozen app."""
     name = Path(sys.executable or "").name.lower()
     return name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
 
 
-def build_apart(payload: BinaryIO, order: BuildOrder, folder: Path, progress: Progress) -> None:
+def build_apart(part: BinaryIO, order: BuildOrder, folder: Path, progress: Progress) -> None:
     """Do what ``build_tree`` does in a child process, with this system's own platform.
 
     Raises:
@@ -132,7 +198,7 @@ def build_apart(payload: BinaryIO, order: BuildOrder, folder: Path, progress: Pr
         disk_errors(),
         subprocess.Popen(
             [sys.executable, "-I", "-c", _CHILD, message],
-            stdin=payload,
+            stdin=part,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
@@ -162,11 +228,16 @@ def _search_path() -> list[str]:
     return [*absolute, str(Path(__file__).resolve().parents[1])]
 
 
+def _order_of(values: dict[str, Any]) -> BuildOrder:
+    base = values.pop("base")
+    return BuildOrder(**values, base=Base(**base) if base else None)
+
+
 def child_main(message: dict[str, Any]) -> None:
-    """Build what *message* orders from the payload on standard input; tell by lines of JSON."""
+    """Build what *message* orders from the part on standard input; tell by lines of JSON."""
     if hasattr(os, "nice"):
         os.nice(_NICE)
-    order = BuildOrder(**message["order"])
+    order = _order_of(message["order"])
     parent = os.getppid()
     told = 0
 
@@ -183,8 +254,8 @@ def child_main(message: dict[str, Any]) -> None:
             tell(written=written)
 
     try:
-        with open(0, "rb", closefd=False) as payload:
-            build_tree(payload, order, Path(message["folder"]), platforms.current(), progress)
+        with open(0, "rb", closefd=False) as part:
+            build_tree(part, order, Path(message["folder"]), platforms.current(), progress)
     except AgentError as error:
         tell(category=error.category, code=error.code, detail=error.detail)
     else:

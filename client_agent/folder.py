@@ -82,6 +82,19 @@ class Folder:
         """Make the symbolic link *name*."""
         os.symlink(target, self._at(name), dir_fd=self.descriptor)
 
+    def share(self, name: str, other: Folder, new_name: str) -> None:
+        """Make *new_name* in the *other* folder a second name of the file *name*."""
+        if self.descriptor is None or other.descriptor is None:
+            os.link(self.path / name, other.path / new_name)
+        else:
+            os.link(
+                name,
+                new_name,
+                src_dir_fd=self.descriptor,
+                dst_dir_fd=other.descriptor,
+                follow_symlinks=False,
+            )
+
     def read_link(self, name: str) -> str:
         """Return where the link *name* points."""
         return os.readlink(self._at(name), dir_fd=self.descriptor)

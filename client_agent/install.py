@@ -14,21 +14,23 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from client_agent.build import build_apart, build_tree, can_build_apart, order_for
+from client_agent.build import Base, build_apart, build_tree, can_build_apart, order_for
 from client_agent.clock import Clock
 from client_agent.disk import disk_error, disk_errors
-from client_agent.errors import Code, DiskError, PayloadError, StateError
+from client_agent.errors import Code, DeltaError, DiskError, PayloadError, StateError
 from client_agent.launches import CRASH_EXIT_CODES, Launches
 from client_agent.platforms import Lock, Platform, current
 from client_agent.state import Source, StateFile
 from client_agent.state_body import BadBodyError, parse_confirmed
 from client_agent.tree import CONFIRMED, verify_tree
+from client_agent.tree_writer import Progress
 from client_agent.values import Goal, InstalledVersion, Marker, MarkerStatus, State
+from rollout.model import Delta
 from rollout.names import RESERVED_ROOT
 from rollout.versions import render_version
 
@@ -41,6 +43,7 @@ class Installation:
     """The installation in *root*. One agent at a time changes it: see ``lock``.
 
     *in_process*: unpack in this process instead of a child of low priority.
+    *hard_links*: see ``TreeWriter``.
     """
 
     def __init__(
@@ -50,11 +53,13 @@ class Installation:
         clock: Clock,
         *,
         in_process: bool = False,
+        hard_links: bool = False,
         crash_exit_codes: Container[int] = CRASH_EXIT_CODES,
     ) -> None:
         self._root = root
         self._platform = platform
         self._in_process = in_process or not can_build_apart()
+        self._hard_links = hard_links
         self._launches = Launches(root / "launches", platform, crash_exit_codes)
         self._state = StateFile(root, platform, clock, recover=self._recovered)
         self.recovered: Source | None = None
@@ -190,24 +195,35 @@ class Installation:
         """
         verify_tree(self.path_of(installed), installed.manifest_sha256, self._platform)
 
-    def build(
-        self, part: BinaryIO, goal: Goal, progress: Callable[[int, int], None]
-    ) -> InstalledVersion:
-        """Make the goal's directory from its payload, durably: steps 4 to 10 of docs/agent.md, 10.
+    def base_for(self, delta: Delta) -> InstalledVersion | None:
+        """Return the version that *delta* starts from, if it is here; it may be damaged."""
+        state = self._state.read()
+        pending = state.pending.installed if state.pending else None
+        for installed in (state.current, state.previous, pending):
+            if installed is not None and installed.manifest_sha256 == delta.from_manifest:
+                return installed
+        return None
 
-        *part* is the open file whose bytes were verified as the goal's target. *progress* gets
-        bytes written and bytes in all.
+    def build(
+        self, part: BinaryIO, goal: Goal, progress: Progress, *, delta: Delta | None = None
+    ) -> InstalledVersion:
+        """Make the goal's directory, durably: steps 4 to 10 of docs/agent.md, 10.
+
+        *part* is the open file whose bytes were verified as a target: the goal's own, a payload,
+        or with *delta* that delta of its release.
 
         Raises:
             PayloadError: the payload is not the signed tree.
+            DeltaError: it does not become the signed tree this way; the payload may.
             TrustError: ``platform_signature``.
             DiskError: it could not be written; nothing is left of it.
         """
+        base = None if delta is None else self._base(delta)
         staged = self.staging / secrets.token_hex(8)
         with disk_errors():
             staged.mkdir(mode=0o700)
         try:
-            order = order_for(goal.release)
+            order = order_for(goal.release, base=base, hard_links=self._hard_links)
             if self._in_process:
                 build_tree(part, order, staged, self._platform, progress)
             else:
@@ -276,6 +292,17 @@ class Installation:
             self._launches.mark_reported(launch_id)
         else:
             self._launches.remove(launch_id)
+
+    def _base(self, delta: Delta) -> Base:
+        installed = self.base_for(delta)
+        if installed is None:
+            raise DeltaError(Code.WRONG_BASE, f"from {delta.from_version}, which is not here")
+        return Base(
+            folder=str(self.path_of(installed).absolute()),
+            manifest_sha256=delta.from_manifest,
+            output_bytes=delta.output_bytes,
+            max_file_bytes=delta.max_file_bytes,
+        )
 
     def _names_for(self, goal: Goal) -> list[str]:
         """Return the folders that may hold the goal: its own name, and names beside it."""

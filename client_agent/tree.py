@@ -1,6 +1,6 @@
-"""A version's tree on disk: writing one into a new folder, and holding one against its manifest.
+"""A version's finished tree on disk: reading it, and holding it against its manifest.
 
-Not here: where the bytes come from (``unpack``), and where a finished tree goes (``install``).
+Not here: how it comes there (``tree_writer``).
 """
 
 from __future__ import annotations
@@ -8,12 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from client_agent.errors import Code, PayloadError
 from client_agent.folder import Folder
 from client_agent.platforms import Platform
+from client_agent.xz_stream import STEP_BYTES
 from rollout.errors import ManifestError
 from rollout.manifest import (
     MAX_MANIFEST_BYTES,
@@ -21,7 +25,6 @@ from rollout.manifest import (
     Manifest,
     ManifestEntry,
     parse_manifest,
-    render_manifest,
 )
 from rollout.names import RESERVED_ROOT
 
@@ -29,113 +32,73 @@ MANIFEST = "manifest"
 CONFIRMED = "confirmed"
 """The two files of a version's ``.serinus``; the second from its first confirmation on."""
 
-STEP_BYTES = 64 * 1024
-_EXECUTABLE = 0o755
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-
-# From here on one syncfs(2) is cheaper than an fsync(2) for each file.
-MANY_FILES = 256
+EXECUTABLE = 0o755
+"""The mode of a file that can be started."""
 
 
-class TreeWriter:
-    """Writes the tree of *manifest* into *root*, an empty folder that only we can reach.
+class BaseFile:
+    """A file of a ``BaseTree``, open.
 
-    Files first, in any order (``write`` or ``copy``), then ``finish``. Nothing is durable
-    before that has returned.
+    Raises:
+        PayloadError: ``damaged``, from each method: the bytes cannot be read, or end too early.
     """
 
-    def __init__(self, root: Folder, manifest: Manifest, platform: Platform) -> None:
-        self._root = root
-        self._manifest = manifest
-        self._platform = platform
-        self._all_at_once = len(manifest.files) > MANY_FILES
-        for folder in manifest.folders:
-            with root.parent_of(folder) as (parent, name):
-                parent.make(name)
+    def __init__(self, file: BinaryIO, entry: ManifestEntry) -> None:
+        self._file = file
+        self._entry = entry
+        self._at = 0
 
-    def write(self, entry: ManifestEntry, steps: Iterable[bytes]) -> None:
-        """Write the file of *entry*.
+    @property
+    def descriptor(self) -> int:
+        return self._file.fileno()
+
+    def read_at(self, at: int, size: int) -> bytes:
+        """Return the *size* bytes from *at* on."""
+        try:
+            if at != self._at:
+                self._file.seek(at)
+            data = self._file.read(size)
+        except OSError as error:
+            raise PayloadError(Code.DAMAGED, self._entry.path) from error
+        if len(data) != size:
+            raise PayloadError(Code.DAMAGED, self._entry.path)
+        self._at = at + size
+        return data
+
+    def steps(self) -> Iterator[bytes]:
+        """Return the whole file in steps of at most 64 KiB."""
+        for at in range(0, self._entry.size_bytes, STEP_BYTES):
+            yield self.read_at(at, min(STEP_BYTES, self._entry.size_bytes - at))
+
+
+@dataclass(frozen=True, slots=True)
+class BaseTree:
+    """The finished tree that a new one is made from; nothing is ever written to it."""
+
+    root: Folder
+    manifest: Manifest
+    platform: Platform
+
+    def verify(self, entry: ManifestEntry) -> None:
+        """Return when the file of *entry* is what the manifest says.
 
         Raises:
-            PayloadError: ``manifest_mismatch``: these are other bytes than the manifest's.
+            PayloadError: ``damaged``.
         """
-        with self._root.parent_of(entry.path) as (parent, name):
-            descriptor = parent.open(name, _NEW)
-            try:
-                digest = hashlib.sha256()
-                with os.fdopen(descriptor, "wb", buffering=0, closefd=False) as file:
-                    for step in steps:
-                        _write_all(file.fileno(), step)
-                        digest.update(step)
-                if digest.hexdigest() != entry.sha256:
-                    raise PayloadError(Code.MANIFEST_MISMATCH, entry.path)
-                self._complete(descriptor, entry)
-            finally:
-                os.close(descriptor)
+        with _read_from(entry), self.root.parent_of(entry.path) as (folder, name):
+            _verify_file(folder, name, entry, self.platform, from_medium=False)
 
-    def copy(self, entry: ManifestEntry, first: ManifestEntry) -> None:
-        """Write the file of *entry* with the content of *first*, which has been written."""
-        with self._root.parent_of(first.path) as (folder, name):
-            source = folder.open(name, os.O_RDONLY)
-        try:
-            if not self._clone(entry, source):
-                self.write(entry, _steps(source))
-        finally:
-            os.close(source)
+    @contextmanager
+    def opened(self, entry: ManifestEntry) -> Iterator[BaseFile]:
+        """Open the file of *entry*.
 
-    def finish(self) -> None:
-        """Add the links and the manifest, and return when all of it is on the medium."""
-        for entry in self._manifest.entries:
-            if entry.kind is EntryKind.LINK:
-                with self._root.parent_of(entry.path) as (parent, name):
-                    parent.link(entry.target, name)
-        self._root.make(RESERVED_ROOT)
-        with self._root.parent_of(f"{RESERVED_ROOT}/{MANIFEST}") as (parent, name):
-            descriptor = parent.open(name, _NEW)
-            try:
-                _write_all(descriptor, render_manifest(self._manifest))
-                self._platform.seal(descriptor, executable=False)
-                self._platform.sync_file(descriptor)
-            finally:
-                os.close(descriptor)
-        if self._all_at_once:
-            self._sync_files()
-        for folder in reversed(self._manifest.folders):
-            self._platform.sync_dir(self._root.path / folder)
-        self._platform.sync_dir(self._root.path / RESERVED_ROOT)
-        if self._root.descriptor is not None:
-            os.fchmod(self._root.descriptor, 0o755)  # it was ours alone until now
-        self._platform.sync_dir(self._root.path)
-
-    def _clone(self, entry: ManifestEntry, source: int) -> bool:
-        with self._root.parent_of(entry.path) as (parent, name):
-            if parent.descriptor is None:
-                return False
-            if not self._platform.clone_file(source, parent.descriptor, name):
-                return False
-            descriptor = parent.open(name, os.O_RDONLY)
-            try:
-                self._complete(descriptor, entry)
-            finally:
-                os.close(descriptor)
-        return True
-
-    def _complete(self, descriptor: int, entry: ManifestEntry) -> None:
-        self._platform.seal(descriptor, executable=entry.mode == _EXECUTABLE)
-        if not self._all_at_once:
-            self._platform.sync_file(descriptor)
-
-    def _sync_files(self) -> None:
-        root = self._root.descriptor  # open since before the first write, so it sees all errors
-        if root is not None and self._platform.sync_file_system(root):
-            return
-        for entry in self._manifest.files:
-            with self._root.parent_of(entry.path) as (parent, name):
-                descriptor = parent.open(name, os.O_RDONLY)
-            try:
-                self._platform.sync_file(descriptor)
-            finally:
-                os.close(descriptor)
+        Raises:
+            PayloadError: ``damaged``: it cannot be opened.
+        """
+        with _read_from(entry), self.root.parent_of(entry.path) as (folder, name):
+            descriptor = folder.open(name, os.O_RDONLY)
+        with os.fdopen(descriptor, "rb", buffering=STEP_BYTES) as file:
+            yield BaseFile(file, entry)
 
 
 def read_manifest(root: Path, manifest_sha256: str) -> Manifest:
@@ -222,7 +185,7 @@ def _verify_file(
         found = os.fstat(file.fileno())
         # Some file systems show every file as executable, so only a missing bit is wrong.
         lacks_bit = (
-            platform.by_descriptor and entry.mode == _EXECUTABLE and not found.st_mode & 0o100
+            platform.by_descriptor and entry.mode == EXECUTABLE and not found.st_mode & 0o100
         )
         if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size_bytes or lacks_bit:
             raise PayloadError(Code.DAMAGED, entry.path)
@@ -232,12 +195,10 @@ def _verify_file(
             raise PayloadError(Code.DAMAGED, entry.path)
 
 
-def _steps(descriptor: int) -> Iterable[bytes]:
-    while step := os.read(descriptor, STEP_BYTES):
-        yield step
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+@contextmanager
+def _read_from(entry: ManifestEntry) -> Iterator[None]:
+    """Take what the system refuses to open or to read for damage."""
+    try:
+        yield
+    except OSError as error:
+        raise PayloadError(Code.DAMAGED, entry.path) from error

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import lzma
 import struct
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from client_agent.errors import Code, PayloadError
-from client_agent.tree import STEP_BYTES, TreeWriter
+from client_agent.tree_writer import TreeWriter
+from client_agent.xz_stream import XzStream
 from rollout.errors import ManifestError
 from rollout.manifest import (
     MAX_MANIFEST_BYTES,
@@ -32,62 +31,15 @@ MAGIC = b"SRNPAY1\n"
 XZ_MEMORY_BYTES = 34 * 1024**2  # a dictionary of 32 MiB, and what liblzma needs beside it
 _HEADER = struct.Struct("<8sIIQQ")
 
-Progress = Callable[[int, int], None]
-"""Gets the bytes written and the bytes in all."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """A payload whose manifest has been read: *file* stands at its contents."""
+    """A payload whose manifest has been read, and where in *file* its contents are."""
 
     file: BinaryIO
     manifest: Manifest
+    content_start: int
     content_xz_bytes: int
-
-
-class XzStream:
-    """One xz stream of *packed_bytes*, read from the start to the end.
-
-    Raises:
-        PayloadError: ``bad_payload``, from any method: the stream is not exactly that.
-    """
-
-    def __init__(self, file: BinaryIO, packed_bytes: int) -> None:
-        self._file = file
-        self._packed_left = packed_bytes
-        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY_BYTES)
-
-    def read(self, size: int) -> Iterator[bytes]:
-        """Return the next *size* unpacked bytes in steps of at most 64 KiB."""
-        while size:
-            step = self._step(min(size, STEP_BYTES))
-            size -= len(step)
-            yield step
-
-    def finish(self) -> None:
-        """Return when everything has been read and the stream ends where it should."""
-        while not self._decoder.eof:
-            if self._step(1):
-                raise PayloadError(Code.BAD_PAYLOAD, "more content than declared")
-        if self._packed_left or self._decoder.unused_data:
-            raise PayloadError(Code.BAD_PAYLOAD, "bytes that belong to nothing")
-        if self._decoder.check not in {lzma.CHECK_CRC32, lzma.CHECK_CRC64, lzma.CHECK_SHA256}:
-            raise PayloadError(Code.BAD_PAYLOAD, "no integrity check")
-
-    def _step(self, most: int) -> bytes:
-        """Return some bytes, at most *most*; none when the decoder needs more input."""
-        packed = b""
-        if self._decoder.needs_input:
-            packed = self._file.read(min(self._packed_left, STEP_BYTES))
-            if not packed:
-                raise PayloadError(Code.BAD_PAYLOAD, "ends too early")
-            self._packed_left -= len(packed)
-        try:
-            return self._decoder.decompress(packed, max_length=most)
-        except lzma.LZMAError as error:  # also: over the limit of memory
-            raise PayloadError(Code.BAD_PAYLOAD, "no xz stream within the limits") from error
-        except EOFError as error:  # its end was reached before
-            raise PayloadError(Code.BAD_PAYLOAD, "less content than declared") from error
 
 
 def open_payload(file: BinaryIO, *, manifest_sha256: str) -> Payload:
@@ -111,7 +63,7 @@ def open_payload(file: BinaryIO, *, manifest_sha256: str) -> Payload:
         raise PayloadError(Code.BAD_PAYLOAD, "not as long as declared")
     if manifest_raw > MAX_MANIFEST_BYTES or content_raw > MAX_TREE_BYTES:
         raise PayloadError(Code.OVER_CAP, "manifest or contents too long")
-    stream = XzStream(file, manifest_xz)
+    stream = _stream(file, _HEADER.size, manifest_xz)
     spelled = b"".join(stream.read(manifest_raw))
     stream.finish()
     if hashlib.sha256(spelled).hexdigest() != manifest_sha256:  # 2
@@ -122,35 +74,36 @@ def open_payload(file: BinaryIO, *, manifest_sha256: str) -> Payload:
         raise PayloadError(Code(error.code), str(error)) from error
     if manifest.content_bytes != content_raw:  # 4
         raise PayloadError(Code.BAD_PAYLOAD, "contents and manifest disagree")
-    return Payload(file=file, manifest=manifest, content_xz_bytes=content_xz)
+    return Payload(
+        file=file,
+        manifest=manifest,
+        content_start=_HEADER.size + manifest_xz,
+        content_xz_bytes=content_xz,
+    )
 
 
-def unpack(payload: Payload, writer: TreeWriter, progress: Progress) -> None:
+def unpack(payload: Payload, writer: TreeWriter) -> None:
     """Write the payload's tree, durably.
 
     Raises:
         PayloadError: the contents are not what the manifest says.
         OSError: the tree could not be written.
     """
-    stream = XzStream(payload.file, payload.content_xz_bytes)
-    total = payload.manifest.tree_bytes
-    written = 0
+    stream = _stream(payload.file, payload.content_start, payload.content_xz_bytes)
     first_with: dict[str, ManifestEntry] = {}
     for entry in payload.manifest.files:
         if entry.sha256 in first_with:
             writer.copy(entry, first_with[entry.sha256])
         else:
             first_with[entry.sha256] = entry
-            steps = stream.read(entry.size_bytes)
-            writer.write(entry, _told(steps, progress, written, total))
-        written += entry.size_bytes
-        progress(written, total)
+            writer.write(entry, stream.read(entry.size_bytes))
     stream.finish()
     writer.finish()
 
 
-def _told(steps: Iterator[bytes], progress: Progress, written: int, total: int) -> Iterator[bytes]:
-    for step in steps:
-        yield step
-        written += len(step)
-        progress(written, total)
+def _stream(file: BinaryIO, start: int, packed_bytes: int) -> XzStream:
+    return XzStream(file, start, packed_bytes, memory_bytes=XZ_MEMORY_BYTES, refused=_refused)
+
+
+def _refused(detail: str) -> PayloadError:
+    return PayloadError(Code.BAD_PAYLOAD, detail)

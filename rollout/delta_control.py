@@ -125,7 +125,8 @@ class Control:
     """The control stream, once through: the header line, then the entries of the new tree.
 
     ``header`` is the first line of the new tree's manifest. The counters tell what the
-    entries so far take from the other streams, and what they put out.
+    entries so far take from the other streams, what they make by that in all, and the size of
+    the largest file among it.
 
     Raises:
         DeltaFormatError: from any method: ``bad_delta``, or ``over_cap``.
@@ -138,6 +139,7 @@ class Control:
         self.difference_bytes = 0
         self.literal_bytes = 0
         self.output_bytes = 0
+        self.max_file_bytes = 0
         self.header = self._next_name()
 
     def entries(self) -> Iterator[Placed]:
@@ -232,6 +234,7 @@ class Control:
         if size > MAX_FILE_BYTES:
             raise DeltaFormatError("over_cap", f"a file over {MAX_FILE_BYTES} bytes")
         self.output_bytes += size
+        self.max_file_bytes = max(self.max_file_bytes, size)
         return _file(path, mode, size, self._bytes.take(DIGEST_BYTES).hex())
 
     def _next_source(self) -> ManifestEntry:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from client_agent import tree
+from client_agent import tree_writer
 from client_agent.errors import Code, DiskError, InternalError, PayloadError, StateError, TrustError
 from client_agent.install import Installation
 from client_agent.platforms import PlatformSignatureError
@@ -247,7 +247,7 @@ def test_everything_is_synced_before_the_version_gets_its_name(tmp_path: Path) -
 
 
 def test_many_files_are_synced_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "MANY_FILES", 3)
+    monkeypatch.setattr(tree_writer, "MANY_FILES", 3)
     platform = Recording()
     installation = an_installation(tmp_path, platform=platform)
 
@@ -263,7 +263,7 @@ def test_many_files_are_synced_one_by_one_where_the_system_cannot(
         def sync_file_system(self, descriptor: int) -> bool:  # noqa: ARG002
             return False
 
-    monkeypatch.setattr(tree, "MANY_FILES", 3)
+    monkeypatch.setattr(tree_writer, "MANY_FILES", 3)
     platform = Old()
     installation = an_installation(tmp_path, platform=platform)
 
