@@ -23,6 +23,8 @@ EXACT := rollout/*,signing/*,client_agent/machine/*,update_server/crashes/*,upda
 
 # Settings of the caller's own Python and pip must not reach this project's.
 unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_PREFIX PIP_TARGET PIP_USER
+# Without bytecode every worker of a test run, and all that it starts, compiles everything again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo serve test check docs bench bench-evidence judge-e2e lock clean postgres
 
