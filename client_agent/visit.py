@@ -7,6 +7,7 @@ documents; the API without files only reports.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ from packaging.version import Version
 
 from client_agent.bans import as_of, failures_for
 from client_agent.check_in import Answered, Standing, parse_answer, render_check_in
-from client_agent.errors import AgentError, Code, NetworkError, StateError
+from client_agent.errors import AgentError, Code, DiskError, NetworkError, StateError
 from client_agent.forgetting import Forgetting
 from client_agent.identity import Identity
 from client_agent.parts import Parts
@@ -187,7 +188,8 @@ class Visits:
         self.token = token
         state = self._parts.installation.state
         if running is not None and state.read().tokens.get(str(running)) != token:
-            state.set_token(running, token)
+            with suppress(DiskError, StateError):  # until it can be stored, every answer has it
+                state.set_token(running, token)
 
 
 def _is_not_found(error: AgentError | None) -> bool:
