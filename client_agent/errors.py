@@ -67,6 +67,7 @@ class Code(StrEnum):
     DAMAGED = "damaged"  # a finished directory no longer matches its manifest
     # Delta: these, and those of payload; its DAMAGED is also the tree that it starts from.
     BAD_DELTA = "bad_delta"
+    MISSING = "missing"  # no mirror has the delta that was signed
     WRONG_BASE = "wrong_base"  # it starts from another tree than it should
     # launch
     CANNOT_START = "cannot_start"

@@ -11,18 +11,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
 
-from client_agent.errors import AgentError, Code, DiskError, StateError
+from client_agent.download import Ways
+from client_agent.errors import AgentError, Code, DeltaError, DiskError, NetworkError, StateError
 from client_agent.machine import effects as do
 from client_agent.machine import events as on
+from client_agent.machine.plans import cheapest
 from client_agent.machine.values import Fault, Goal, Plan, TargetInfo
 from client_agent.parts import Parts
 from client_agent.status import Taken
 from client_agent.telling import Received, Telling, fault_of
 from client_agent.values import DeltaFailure, VersionFailure
 from client_agent.visit import Visits
+from rollout.model import Reason
 
 _ROOM_BYTES = 16 * 1024 * 1024
 _ROOM_TENTHS = 11  # of ten: a tree takes a little more than its files
+_NOT_THERE = frozenset({404, 410})
 
 
 @dataclass(slots=True)
@@ -70,7 +74,7 @@ class Fetching:
             parts.installation.collect_garbage(keep, keep_parts=files)
             if built is not None:
                 return on.AlreadyBuilt()
-            return on.Planned(plan=Plan())
+            return on.Planned(plan=self._cheapest(goal))
         except AgentError as error:
             return on.DownloadFailed(fault=self._failed(error))
 
@@ -82,7 +86,7 @@ class Fetching:
         try:
             part = self._bring(goal, plan.target_of(goal))
         except AgentError as error:
-            return on.DownloadFailed(fault=self._failed(error))
+            return on.DownloadFailed(fault=self._failed(_as_of(plan, error)))
         finally:
             received_bytes = downloader.received_bytes - before
             self._received_bytes += received_bytes
@@ -97,9 +101,10 @@ class Fetching:
         download, self._download = self._download, None
         if download is None:
             return on.BuildFailed(fault=fault_of(StateError(Code.LOST)))
+        signed = None if plan.delta is None else plan.delta.signed
         try:
             with download.part as part:
-                self._parts.installation.build(part, goal, _no_progress)
+                self._parts.installation.build(part, goal, _no_progress, delta=signed)
         except AgentError as error:
             return on.BuildFailed(fault=self._failed(error))
         self.taken = Taken(
@@ -156,25 +161,50 @@ class Fetching:
         except AgentError as error:
             self._telling.once(error)
 
+    def _cheapest(self, goal: Goal) -> Plan:
+        installation, downloader = self._parts.installation, self._parts.downloader
+        installed = {
+            delta.signed.from_manifest
+            for delta in goal.deltas
+            if installation.base_for(delta.signed) is not None
+        }
+        failures = installation.state.read().delta_failures
+        return cheapest(
+            goal,
+            installed=installed,
+            barred={(failure.from_manifest, failure.to_manifest) for failure in failures},
+            missing_bytes=downloader.missing_bytes,
+        )
+
     def _bring(self, goal: Goal, target: TargetInfo) -> BinaryIO:
         """Return the verified part of *target*, if there is room for it and for the tree."""
         parts = self._parts
         tree = goal.release.artifact.tree_bytes * _ROOM_TENTHS // 10
         parts.installation.preflight(parts.downloader.missing_bytes(target) + tree + _ROOM_BYTES)
-        return parts.downloader.fetch(
-            target,
-            parts.sources(self._visits.identity),
-            self._visits.transport,
-            self._stop,
-            self._progress,
+        ways = Ways(
+            sources=parts.sources(self._visits.identity),
+            transport=self._visits.transport,
+            stop=self._stop,
+            in_foreground=bool if goal.reason is Reason.MUST_REACH else self._in_foreground,
         )
+        return parts.downloader.fetch(target, ways, self._progress)
+
+    def _in_foreground(self) -> bool:
+        return bool(self._telling.call(self._parts.hooks.on_foreground))
 
     def _progress(self, done: int, total: int) -> None:
         self._telling.call(self._parts.hooks.on_progress, done, total)
 
 
 def _files_of(goal: Goal) -> list[TargetInfo]:
-    return [goal.target, *(delta.target for delta in goal.deltas)]
+    files = [goal.target, *(delta.target for delta in goal.deltas)]
+    return [*files, *(file.pieces for file in files if file.pieces is not None)]
+
+
+def _as_of(plan: Plan, error: AgentError) -> AgentError:
+    """Return *error* as the delta's own where the delta is not there: no network mends that."""
+    gone = isinstance(error, NetworkError) and error.status in _NOT_THERE
+    return DeltaError(Code.MISSING, str(error)) if gone and plan.delta is not None else error
 
 
 def _no_progress(_done: int, _total: int) -> None:

@@ -128,16 +128,21 @@ class Telling:
         except AgentError as error:
             self.once(error)
 
-    def call(self, hook: Callable[..., None] | None, *arguments: Any) -> None:
-        """Call a hook of the app's. What it raises is reported, and stops nothing of ours."""
+    def call(self, hook: Callable[..., Any] | None, *arguments: Any) -> Any:
+        """Call a hook of the app's and return what it returns.
+
+        What it raises is reported, and stops nothing of ours: then, as without a hook, the answer
+        is None.
+        """
         if hook is None:
-            return
+            return None
         try:
-            hook(*arguments)
+            return hook(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever the app's code raises
             running = self._running()
             if running is not None:
                 self._parts.reporter.crash(error, running, self._launch_id)
+            return None
 
 
 def _version_of(installed: InstalledVersion | None) -> Version | None:

@@ -45,6 +45,7 @@ from rollout.model import (
     Release,
     RolloutDocument,
 )
+from rollout.pieces import PIECES_ABOVE_BYTES, pieces_length, pieces_path
 from signing.errors import TrustError as SignedError
 from signing.verify import file_of, policy_of, release_of, rollout_of
 
@@ -325,11 +326,15 @@ class Trust:
         document = metadata.find(path_of_release(app, channel, platform, release.version))
         if target is None or document is None or not _same_role(metadata, target, document):
             raise TrustError(Code.BAD_DOCUMENT, f"{path} is not signed by its release's role")
-        try:
-            file = file_of(target)
-        except SignedError as error:
-            raise _own(error) from error
-        return TargetInfo(path=file.path, sha256=file.sha256, length_bytes=file.length_bytes)
+        file = _file_of(target)
+        if file.length_bytes <= PIECES_ABOVE_BYTES:
+            return file
+        pieces = metadata.find(pieces_path(path))
+        if pieces is None or not _same_role(metadata, pieces, document):
+            return file  # they help, and nothing depends on them
+        found = _file_of(pieces)
+        fits = found.length_bytes == pieces_length(file.length_bytes)
+        return replace(file, pieces=found) if fits else file
 
     def _load(self) -> tuple[Floor, bool]:
         self._stored, lost = self._floors.load()
@@ -340,6 +345,14 @@ class Trust:
         if floor != self._stored:
             self._stored = self._floors.save(floor)
         return self._stored
+
+
+def _file_of(target: TargetFile) -> TargetInfo:
+    try:
+        file = file_of(target)
+    except SignedError as error:
+        raise _own(error) from error
+    return TargetInfo(path=file.path, sha256=file.sha256, length_bytes=file.length_bytes)
 
 
 def _same_role(metadata: Metadata, one: TargetFile, other: TargetFile) -> bool:

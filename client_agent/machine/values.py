@@ -13,11 +13,15 @@ from rollout.model import Action, Delta, Reason, Release, RolloutId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetInfo:
-    """A file of the signed repository: its path and what its bytes must be."""
+    """A file of the signed repository: its path and what its bytes must be.
+
+    ``pieces`` is the file of its pieces' hashes, where one is signed.
+    """
 
     path: str
     sha256: str
     length_bytes: int
+    pieces: TargetInfo | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,10 @@ from typing import BinaryIO
 import pytest
 
 from client_agent.config import NetworkSettings
-from client_agent.download import Downloader, Source, Stopped, url_of
+from client_agent.download import Downloader, Source, Stopped, Ways, url_of
 from client_agent.errors import Code, DiskError, NetworkError, TrustError
 from client_agent.machine.values import TargetInfo
+from client_agent.mirrors import Mirrors
 from client_agent.platforms.linux import Linux
 from client_agent.schedule import Schedule
 from client_agent.transport import Transport
@@ -33,7 +34,9 @@ class Bench:
     """A downloader in a folder, and servers that hold one file."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.trust = folder / "parts", folder / "trust"
+        self.folder.mkdir()
+        self.trust.mkdir()
         self.clock = FakeClock()
         self.stop = threading.Event()
         self.seen: list[tuple[int, int]] = []
@@ -43,12 +46,22 @@ class Bench:
     def again(self, **options: int) -> Downloader:
         """Return a new downloader on the same folder, as after a restart."""
         self.downloader = Downloader(
-            self.folder, Linux(), self.clock, Dice(fixed=0.5), Schedule(), **options
+            self.folder,
+            Linux(),
+            self.clock,
+            Dice(fixed=0.5),
+            Schedule(),
+            Mirrors(self.trust, self.clock),
+            **options,
         )
         return self.downloader
 
     def fetch(
-        self, *servers: WebServer, target: TargetInfo | None = None, secrets: Sequence[str] = ()
+        self,
+        *servers: WebServer,
+        target: TargetInfo | None = None,
+        secrets: Sequence[str] = (),
+        in_foreground: Callable[[], bool] = bool,
     ) -> BinaryIO:
         sources = [
             Source(base=server.url, credentials=tuple(secrets) if index == 0 else ())
@@ -56,7 +69,10 @@ class Bench:
         ]
         mirrors = tuple(server.url for server in servers)
         transport = Transport(servers[0].url, NetworkSettings(mirrors=mirrors), self.clock)
-        return self.downloader.fetch(target or a_target(), sources, transport, self.stop, self.note)
+        ways = Ways(
+            sources=sources, transport=transport, stop=self.stop, in_foreground=in_foreground
+        )
+        return self.downloader.fetch(target or a_target(), ways, self.note)
 
     def note(self, done: int, total: int) -> None:
         self.seen.append((done, total))
