@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from client_agent.agent import Agent
     from client_agent.errors import AgentError, ConfigError
-    from client_agent.parts import UpdateInfo
+    from client_agent.policy import Allow, Defer, Policy, UpdateInfo
 
-__all__ = ["Agent", "AgentError", "ConfigError", "UpdateInfo"]
+__all__ = ["Agent", "AgentError", "Allow", "ConfigError", "Defer", "Policy", "UpdateInfo"]
 
-_HOMES = {"Agent": "agent", "AgentError": "errors", "ConfigError": "errors", "UpdateInfo": "parts"}
+_HOMES = {
+    "Agent": "agent",
+    "AgentError": "errors",
+    "Allow": "policy",
+    "ConfigError": "errors",
+    "Defer": "policy",
+    "Policy": "policy",
+    "UpdateInfo": "policy",
+}
 
 
 def __getattr__(name: str) -> Any:

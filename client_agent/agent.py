@@ -43,8 +43,9 @@ from client_agent.errors import AgentError, ConfigError
 from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.machine.states import Staged, Trial
-from client_agent.parts import Hooks, UpdateInfo, assemble
+from client_agent.parts import Hooks, assemble
 from client_agent.platforms import Platform
+from client_agent.policy import UpdateInfo
 from client_agent.report import METRIC_NAME
 from client_agent.schedule import DEFAULT_PERIOD_SECONDS
 from client_agent.settings_file import with_file
@@ -144,7 +145,6 @@ class Agent:
         on_staged: Callable[[UpdateInfo], None] | None = None,
         on_restart_wanted: Callable[[UpdateInfo], None] | None = None,
         on_fell_back: Callable[[UpdateInfo], None] | None = None,
-        on_foreground: Callable[[], bool] | None = None,
     ) -> Agent:
         """Return the agent of an app, started by nothing yet.
 
@@ -167,8 +167,6 @@ class Agent:
             on_staged: An update is complete, and waits for ``apply()``.
             on_restart_wanted: Quit soon and call ``restart()``.
             on_fell_back: The new version did not work here; the old one runs.
-            on_foreground: Does the app need the network itself now? A download then pauses, for
-                ten minutes in all.
 
         Raises:
             ConfigError: An argument cannot be.
@@ -201,7 +199,6 @@ class Agent:
             on_staged=on_staged,
             on_restart_wanted=on_restart_wanted,
             on_fell_back=on_fell_back,
-            on_foreground=on_foreground,
         )
         try:
             settings = with_file(settings, place / "agent.toml")
@@ -325,7 +322,7 @@ class Agent:
     @_never_raises
     def reset_identity(self) -> None:
         """Become another install, and have the server forget the old one."""
-        self._loop.reset_identity()
+        self._loop.wishes.reset_identity()
 
     @property
     def telemetry(self) -> str:
@@ -338,7 +335,7 @@ class Agent:
 
     @_never_raises
     def _allow_telemetry(self, level: str) -> None:
-        self._loop.allow_telemetry(Telemetry(level))
+        self._loop.wishes.allow_telemetry(Telemetry(level))
 
     # --- inside ----------------------------------------------------------------------
 

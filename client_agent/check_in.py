@@ -43,11 +43,12 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The answer to a check-in."""
+    """The answer to a check-in. ``project`` is the server's number of the app, for crash SDKs."""
 
     hint: Hint
     token: str
     next_check_in_seconds: int
+    project: int | None = None
 
 
 def render_check_in(
@@ -98,7 +99,12 @@ def parse_answer(body: bytes, now: datetime) -> Answered:
             received_at=now,
             good_for_seconds=min(max(int(period), MIN_PERIOD_SECONDS), MAX_PERIOD_SECONDS),
         )
-        return Answered(hint=hint, token=_token(said["token"]), next_check_in_seconds=int(period))
+        return Answered(
+            hint=hint,
+            token=_token(said["token"]),
+            next_check_in_seconds=int(period),
+            project=_project(said.get("project")),
+        )
     except (
         ValueError,
         LookupError,
@@ -117,6 +123,12 @@ def _reason(word: Any) -> Reason:
         return Reason(word)
     except ValueError:
         return Reason.STALE_SERVER
+
+
+def _project(number: Any) -> int | None:
+    """It becomes part of a URL, and nothing else depends on it."""
+    is_one = isinstance(number, int) and not isinstance(number, bool) and number > 0
+    return number if is_one else None
 
 
 def _token(text: Any) -> str:

@@ -117,7 +117,7 @@ def _report(options: argparse.Namespace, _: Arguments) -> Answer:
     if options.metric:
         return _report_metric(loop, options.metric)
     if options.forget:
-        loop.wish_to_be_forgotten()
+        loop.wishes.be_forgotten()
     with loop.parts.installation.lock():
         loop.visits.report(loop.performer.running())
     loop.visits.end()
@@ -132,7 +132,7 @@ def _status(options: argparse.Namespace, _: Arguments) -> Answer:
 def _enrol(options: argparse.Namespace, _: Arguments) -> Answer:
     loop = _begun(load(options.config))
     if options.reset:
-        return DONE, {"install_id": loop.reset_identity().install_id}
+        return DONE, {"install_id": loop.wishes.reset_identity().install_id}
     group = enrol(loop.parts, loop.identity, options.code)
     return DONE, {"group": group, "install_id": loop.identity.install_id}
 
@@ -181,8 +181,8 @@ def _visit(
     settings: Settings, *, scheduled: bool = True, apply: Apply | None = None, force: bool = False
 ) -> Loop:
     loop = _begun(settings)
-    loop.performer.apply = apply or settings.apply
-    loop.performer.ignore_bans = force
+    loop.performer.asking.apply = apply or settings.apply
+    loop.performer.asking.is_forced = loop.performer.ignore_bans = force
     loop.follow_trials()  # one that has been up for long enough is confirmed
     loop.handle(on.TimerFired() if scheduled else on.CheckRequested())
     loop.quit()

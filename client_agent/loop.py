@@ -9,19 +9,27 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from dataclasses import replace
 from datetime import datetime, timedelta
-from types import MappingProxyType
 
 from packaging.version import Version
 
 from client_agent.config import ConfirmBy, IdentityKind, Telemetry
 from client_agent.errors import AgentError, DiskError, StateError
 from client_agent.forgetting import Forgetting
-from client_agent.identity import LOST, Identity
+from client_agent.identity import Identity
 from client_agent.install import Installation
 from client_agent.machine import events as on
-from client_agent.machine.states import Armed, Passive, State, Trial
+from client_agent.machine.states import (
+    Armed,
+    Building,
+    Checking,
+    Downloading,
+    Idle,
+    Passive,
+    Staged,
+    State,
+    Trial,
+)
 from client_agent.machine.step import step
 from client_agent.machine.values import ConfirmRule, Edition
 from client_agent.parts import Parts
@@ -30,6 +38,7 @@ from client_agent.telling import fault_of
 from client_agent.timers import Due, Timers
 from client_agent.values import InstalledVersion, Marker, MarkerStatus, Outcome
 from client_agent.visit import Visits
+from client_agent.wishes import Wishes
 
 URGENT_SECONDS = 60.0
 QUIT_SECONDS = 1.5
@@ -69,6 +78,9 @@ class Loop:
             stop=self.stop,
             own_version=own_version,
             launch_id=launch_id,
+        )
+        self.wishes = Wishes(
+            parts, self.visits, mutex=self._mutex, at_hand=self.at_hand, post=self.post
         )
         self.trouble: AgentError | None = None
         """Why ROOT can only be looked at, if so."""
@@ -237,62 +249,16 @@ class Loop:
             left.append(max(0.0, self._send_at - now))
         return self.parts.schedule.slice(min(left))
 
-    # --- what a person may ask for ---------------------------------------------------
-
-    def reset_identity(self) -> Identity:
-        """Become another install: ask that the old one be forgotten, and draw a new ID.
-
-        Raises:
-            DiskError, StateError: It could not be written down.
-        """
-        with self._mutex:
-            old, parts = self.visits.identity, self.parts
-            self.wish_to_be_forgotten()
-            fresh = parts.identities.draw(parts.clock.now(), volatile=old.volatile)
-            self._forget_oneself("reset")
-            if not fresh.volatile:
-                parts.identities.store(fresh)
-            self.visits.identity = fresh
-            self._forget_oneself("reset")  # what the app reported meanwhile
-            return fresh
-
-    def allow_telemetry(self, level: Telemetry) -> None:
-        """Change what leaves the machine. ``off`` also asks the server to forget this install.
-
-        Raises:
-            DiskError, StateError: It could not be written down.
-        """
-        with self._mutex:
-            before, self.parts.reporter.level = self.parts.reporter.level, level
-            if level is Telemetry.OFF and before is not Telemetry.OFF:
-                self.wish_to_be_forgotten()
-                self.parts.spool.clear("off")
-
-    def wish_to_be_forgotten(self) -> None:
-        """Ask the server, now or later, to delete what it knows of this install.
-
-        Raises:
-            DiskError, StateError: It could not be written down.
-        """
-        tokens = [*self.parts.installation.state.read().tokens.values()]
-        if tokens:  # without one the server has never heard of this install
-            self.visits.forgetting.wish(self.visits.identity.install_id, tokens[-1])
-
-    def _forget_oneself(self, why: str) -> None:
-        """Drop what another install may not use: tokens and events. Versions are still ours.
-
-        Raises:
-            DiskError, StateError: It could not be written down.
-        """
-        self.visits.hint = self.visits.token = None
-        store = self.parts.installation.state
-        tokens = store.read().tokens
-        if why == LOST and not tokens:
-            return  # there was no other: what the app reported so far is the first install's
-        self.parts.spool.clear(why)
-        if tokens:
-            nothing: MappingProxyType[str, str] = MappingProxyType({})
-            store.update(lambda state: replace(state, tokens=nothing))
+    def at_hand(self) -> Edition | None:
+        """Return the version that is on its way here, or offered and waiting."""
+        match self.state:
+            case Staged() | Armed() as waiting:
+                return waiting.edition
+            case Idle() | Checking() as before:
+                return before.offered
+            case Downloading() | Building() as under_way:
+                return under_way.goal.edition
+        return None
 
     # --- starting --------------------------------------------------------------------
 
@@ -300,15 +266,15 @@ class Loop:
         parts, now = self.parts, self.parts.clock.now()
         if parts.settings.identity is IdentityKind.VOLATILE:
             return
-        self.visits.identity = parts.identities.load(now, self._forget_oneself)
-        if parts.reporter.level is Telemetry.OFF:
-            parts.spool.clear("off")
+        self.visits.identity = parts.identities.load(now, self.wishes.leave_nothing)
+        if parts.reporter.level is Telemetry.OFF:  # the settings may have said otherwise before
+            self.wishes.fall_silent()
 
     def _look_for_oneself(self) -> None:
         """Be who ROOT says even where it cannot be written; else nobody, for this once."""
         try:
             now = self.parts.clock.now()
-            self.visits.identity = self.parts.identities.load(now, self._forget_oneself)
+            self.visits.identity = self.parts.identities.load(now, self.wishes.leave_nothing)
         except (DiskError, StateError):
             return
 

@@ -14,40 +14,28 @@ from client_agent.config import Settings
 from client_agent.download import Downloader, Source
 from client_agent.identity import Identities, Identity
 from client_agent.install import Installation
-from client_agent.mirrors import Mirrors
 from client_agent.platforms import Platform
 from client_agent.platforms import current as current_platform
+from client_agent.policy import DefaultPolicy, Policy, UpdateInfo
+from client_agent.postponed import PostponedFile
+from client_agent.proxies import ProxyHeaders
 from client_agent.report import Reporter
 from client_agent.schedule import Schedule
 from client_agent.sender import Sender
 from client_agent.spool import Spool
 from client_agent.transport import Transport
 from client_agent.trust import Trust
-from rollout.model import Action
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateInfo:
-    """What the app is told about an update. ``urgent``: the publisher's date has passed."""
-
-    version: str
-    action: Action = Action.UPDATE
-    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """What the app wants to hear. A hook that raises is reported and otherwise ignored.
-
-    ``on_foreground`` is asked while a download goes on: it pauses while the answer is true, ten
-    minutes in all, and not at all for what must be reached.
-    """
+    """What the app wants to hear. A hook that raises is reported and otherwise ignored."""
 
     on_progress: Callable[[int, int], None] | None = None
     on_staged: Callable[[UpdateInfo], None] | None = None
     on_restart_wanted: Callable[[UpdateInfo], None] | None = None
     on_fell_back: Callable[[UpdateInfo], None] | None = None
-    on_foreground: Callable[[], bool] | None = None
+    proxy_headers: ProxyHeaders | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +54,8 @@ class Parts:
     reporter: Reporter
     sender: Sender
     identities: Identities
+    policy: Policy
+    postponed: PostponedFile
     attributes: Mapping[str, str] = field(default_factory=dict)
     hooks: Hooks = field(default_factory=Hooks)
 
@@ -73,7 +63,13 @@ class Parts:
         """Return the connections of one visit."""
         app, network = self.settings.app, self.settings.network
         proxies = self.platform.proxies
-        return Transport(app.server, network, self.clock, system_proxies=proxies)
+        return Transport(
+            app.server,
+            network,
+            self.clock,
+            system_proxies=proxies,
+            proxy_headers=self.hooks.proxy_headers,
+        )
 
     def sources(self, identity: Identity) -> list[Source]:
         """Return where files come from, in order; credentials are for the app's server only."""
@@ -90,6 +86,7 @@ def assemble(
     platform: Platform | None = None,
     clock: Clock | None = None,
     chance: Chance | None = None,
+    policy: Policy | None = None,
     in_process: bool = False,
 ) -> Parts:
     """Return the parts of an agent with these *settings*. Nothing is read or written yet.
@@ -127,13 +124,14 @@ def assemble(
             clock,
             chance,
             schedule,
-            Mirrors(installation.trust, clock),
             max_bytes_per_second=settings.network.max_bytes_per_second,
         ),
         spool=spool,
         reporter=Reporter(spool, clock, chance, token_for, settings.telemetry),
         sender=Sender(spool, settings.app.base),
         identities=Identities(settings.root, platform, chance),
+        policy=policy or DefaultPolicy(settings.policy, platform, clock),
+        postponed=PostponedFile(settings.root, platform),
         attributes=system_attributes() if attributes is None else attributes,
         hooks=hooks or Hooks(),
     )

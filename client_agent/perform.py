@@ -13,6 +13,7 @@ from typing import Any
 
 from packaging.version import Version
 
+from client_agent.asking import Asking, unreadable
 from client_agent.check_in import Standing
 from client_agent.config import Apply
 from client_agent.errors import AgentError, Code, DiskError, InternalError, PayloadError, StateError
@@ -21,7 +22,8 @@ from client_agent.machine import effects as do
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Building, Downloading, Idle, Staged, State, Trial
 from client_agent.machine.values import Edition, Fault, PassiveReason, Phase, Trigger
-from client_agent.parts import Parts, UpdateInfo
+from client_agent.parts import Parts
+from client_agent.policy import UpdateInfo
 from client_agent.status import Status, StatusFile
 from client_agent.telling import Telling, fault_of
 from client_agent.timers import Timers
@@ -51,10 +53,10 @@ class Performer:
         self._status = StatusFile(parts.settings.root)
         self._telling = Telling(parts, self.running, launch_id)
         self._fetching = Fetching(parts, visits, self._telling, stop, self._failed)
+        self.asking = Asking(parts, self._telling, self._failed)
         self.state: State = Idle()
         """The machine's state, as the loop last set it."""
 
-        self.apply = parts.settings.apply
         self.ignore_bans = False
         self.ignored: Counter[tuple[str, str]] = Counter()
         self.assignment: Assignment | None = None
@@ -74,12 +76,13 @@ class Performer:
             do.ReportMarkers: lambda _: self._telling.markers(),
             do.ReportLastResult: self._report_last_result,
             do.Choose: self._fetching.choose,
+            do.AskDownload: self.asking.download,
             do.Fetch: self._fetching.fetch,
             do.Build: self._fetching.build,
             do.BarDelta: self._fetching.bar_delta,
             do.DropParts: self._fetching.drop_parts,
             do.RememberFailure: self._fetching.remember_failure,
-            do.AskPolicy: self._ask_policy,
+            do.AskPolicy: lambda ask: self.asking.apply_now(ask.edition, self.assignment),
             do.Arm: self._arm,
             do.Disarm: self._disarm,
             do.NotifyApp: self._notify_app,
@@ -201,7 +204,7 @@ class Performer:
         )
 
     def _record_reason(self, effect: do.RecordReason) -> None:
-        self.assignment = effect.assignment
+        self.assignment, self.asking.deferred = effect.assignment, None
 
     def _schedule(self, effect: do.Schedule) -> None:
         self._timers.schedule(
@@ -221,13 +224,11 @@ class Performer:
                 checked_at=self._timers.checked_at,
                 next_check_in_at=self._timers.due_at,
                 taken=self._fetching.taken,
+                deferred=self.asking.deferred,
             )
         )
 
     # --- applying --------------------------------------------------------------------
-
-    def _ask_policy(self, _: do.AskPolicy) -> on.Event | None:
-        return on.Deferred() if self.apply is Apply.PRE_DOWNLOAD else on.Allowed()
 
     def _arm(self, effect: do.Arm) -> on.Event | None:
         goal, parts = effect.goal, self._parts
@@ -237,6 +238,9 @@ class Performer:
             installed = parts.installation.find_built(goal)  # verifies every byte again
             if installed is None:
                 raise PayloadError(Code.DAMAGED, "no whole directory of it")
+            error = unreadable(goal.release, parts.installation.state.read())
+            if error is not None:  # the app brought its data to a newer schema meanwhile
+                raise error
             parts.trust.raise_high_water(goal.release, self.running())
             if self._visits.token is not None:
                 parts.installation.state.set_token(goal.version, self._visits.token)
@@ -258,7 +262,7 @@ class Performer:
         info = UpdateInfo(version=str(effect.edition.version), urgent=effect.urgent)
         if not effect.armed:
             self._telling.call(hooks.on_staged, info)
-        elif self.apply is Apply.NOW or effect.urgent:
+        elif self.asking.apply is Apply.NOW or effect.urgent:
             self._telling.call(hooks.on_restart_wanted, info)
 
     def _confirm(self, effect: do.Confirm) -> on.Event | None:

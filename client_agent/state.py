@@ -258,6 +258,10 @@ class StateFile:
 
         self.update(told)
 
+    def set_project(self, number: int) -> None:
+        """Remember the server's number of the app."""
+        self.update(lambda state: replace(state, project=number))
+
     def set_data_schema(self, number: int) -> None:
         """Remember which schema the app's data has now.
 

@@ -55,6 +55,7 @@ def render_state(state: State, kept: Mapping[str, Any]) -> bytes:
         "data_schema": state.data_schema,
         "last_result": _render_result(state.last_result),
         "tokens": dict(state.tokens),
+        "project": state.project,
     }
     text = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
     return b'{"sum": "%s", "body": %s}\n' % (hashlib.sha256(text).hexdigest().encode(), text)
@@ -126,6 +127,7 @@ def _parse_body(body: Body) -> State:
         data_schema=body.get("data_schema"),
         last_result=_parse_result(body.get("last_result")),
         tokens=MappingProxyType(dict(body.get("tokens", {}))),
+        project=body.get("project"),
     )
 
 

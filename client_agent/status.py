@@ -17,6 +17,7 @@ from packaging.version import Version
 
 from client_agent.install import Installation
 from client_agent.machine.values import Fault
+from client_agent.policy import Defer
 from client_agent.report import zulu
 from client_agent.spool import Spool
 from client_agent.values import InstalledVersion
@@ -50,6 +51,7 @@ class Status:
     checked_at: datetime | None
     next_check_in_at: datetime | None
     taken: Taken | None = None
+    deferred: Defer | None = None
 
 
 class StatusFile:
@@ -135,6 +137,8 @@ def tell(said: Mapping[str, Any]) -> str:
         f"{one['version']} failed: {one['code']}, not before {one['retry_at']}"
         for one in said["failures"]
     ]
+    if waits := said.get("waits"):
+        lines.append(f"the update waits ({waits['reason']}) until {waits['until']} at the longest")
     if taken := said.get("last_update"):
         how = "by a delta" if taken["delta"] else "in full"
         size = f"{taken['received_bytes']} of {taken['full_bytes']} bytes"
@@ -163,6 +167,11 @@ def _render(status: Status) -> dict[str, Any]:
         "checked_at": None if status.checked_at is None else zulu(status.checked_at),
         "next_check_in_at": (
             None if status.next_check_in_at is None else zulu(status.next_check_in_at)
+        ),
+        "waits": (
+            None
+            if status.deferred is None
+            else {"reason": status.deferred.reason, "until": zulu(status.deferred.until)}
         ),
         "last_update": None if status.taken is None else _render_taken(status.taken),
     }

@@ -32,7 +32,7 @@ from client_agent.machine.states import (
     Trial,
 )
 from client_agent.machine.values import ConfirmRule
-from client_agent.parts import UpdateInfo
+from client_agent.policy import UpdateInfo
 from client_agent.schedule import CLOSE_PERIOD_SECONDS
 from client_agent.values import LastResult, Outcome, Pending, State
 

@@ -14,7 +14,8 @@ from packaging.version import Version
 
 from client_agent.errors import AgentError, Category, Code, DiskError
 from client_agent.machine.values import Edition, Fault, Phase
-from client_agent.parts import Parts, UpdateInfo
+from client_agent.parts import Parts
+from client_agent.policy import UpdateInfo
 from client_agent.values import InstalledVersion, MarkerStatus, Outcome
 
 _AGAIN_AFTER = timedelta(hours=24)

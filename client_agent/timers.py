@@ -61,6 +61,9 @@ class Timers:
                 )
             case When.SUCCESS | When.CLOSE:
                 seconds = self._schedule.success(u, self._period, on_trial=on_trial)
+        if effect.by is not None:
+            until = (effect.by - self._clock.now()).total_seconds()
+            seconds = min(seconds, max(until, self._schedule.floor(on_trial=on_trial)))
         self._set(seconds)
 
     def now(self) -> None:

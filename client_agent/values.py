@@ -124,7 +124,10 @@ class LastResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """``state.json``: what is installed and what starts next."""
+    """``state.json``: what is installed and what starts next.
+
+    ``project`` is the server's number of the app, as crash SDKs need it.
+    """
 
     seq: int = 0
     current: InstalledVersion | None = None
@@ -136,6 +139,7 @@ class State:
     data_schema: int | None = None
     last_result: LastResult | None = None
     tokens: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    project: int | None = None
 
 
 class MarkerStatus(StrEnum):

@@ -15,6 +15,7 @@ from packaging.version import Version
 
 from client_agent.bans import as_of, failures_for
 from client_agent.check_in import Answered, Standing, parse_answer, render_check_in
+from client_agent.config import Telemetry
 from client_agent.errors import AgentError, Code, DiskError, NetworkError, StateError
 from client_agent.forgetting import Forgetting
 from client_agent.identity import Identity
@@ -141,7 +142,7 @@ class Visits:
         period = self._parts.schedule.scaled(answered.hint.good_for_seconds)
         self.hint = replace(answered.hint, good_for_seconds=period)
         self.advised_seconds = answered.next_check_in_seconds
-        self._keep_token(standing.version, answered.token)
+        self._keep_token(standing.version, answered)
         return None
 
     def report(self, running: Version | None) -> None:
@@ -183,13 +184,20 @@ class Visits:
             raise status_error(answer)
         return parse_answer(answer.body, now)
 
-    def _keep_token(self, running: Version | None, token: str) -> None:
-        """Remember the token of what runs: it goes with everything that happens on it."""
-        self.token = token
-        state = self._parts.installation.state
-        if running is not None and state.read().tokens.get(str(running)) != token:
-            with suppress(DiskError, StateError):  # until it can be stored, every answer has it
-                state.set_token(running, token)
+    def _keep_token(self, running: Version | None, answered: Answered) -> None:
+        """Remember the token of what runs: it goes with everything that happens on it.
+
+        Where nothing may be reported there is nothing to keep it for.
+        """
+        if self._parts.reporter.level is Telemetry.OFF:
+            return
+        self.token, store = answered.token, self._parts.installation.state
+        state = store.read()
+        with suppress(DiskError, StateError):  # until they can be stored, every answer has them
+            if running is not None and state.tokens.get(str(running)) != answered.token:
+                store.set_token(running, answered.token)
+            if answered.project is not None and answered.project != state.project:
+                store.set_project(answered.project)
 
 
 def _is_not_found(error: AgentError | None) -> bool:

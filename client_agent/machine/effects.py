@@ -32,9 +32,10 @@ class RecordReason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Set the time of the next check-in."""
+    """Set the time of the next check-in; no later than ``by``, as far as the floor allows."""
 
     when: When
+    by: datetime | None = None
     failures: int = 0
     retry_after_seconds: float | None = None
 
@@ -63,6 +64,14 @@ class Choose:
     """Find the cheapest plan; answer AlreadyBuilt, Planned or DownloadFailed."""
 
     goal: Goal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskDownload:
+    """May the plan's bytes be fetched? Answer Allowed, Deferred, or DownloadFailed: never."""
+
+    goal: Goal
+    plan: Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +190,7 @@ Effect = (
     | ReportMarkers
     | ReportLastResult
     | Choose
+    | AskDownload
     | Fetch
     | Build
     | BarDelta

@@ -98,12 +98,19 @@ class BuildFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowed:
-    """Policy, app or person: apply what is staged."""
+    """Policy, app or person: fetch what was planned, or apply what is staged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferred:
-    """Not now."""
+    """Not now, and not before ``until`` if that is known."""
+
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed:
+    """A person said "later" or "skip"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +207,7 @@ Event = (
     | BuildFailed
     | Allowed
     | Deferred
+    | Postponed
     | ArmFailed
     | ArmingExpired
     | Launched

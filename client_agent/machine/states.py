@@ -19,9 +19,10 @@ from client_agent.machine.values import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idle:
-    """Waiting for a check-in."""
+    """Waiting for a check-in. ``offered``: what the policy keeps from being downloaded."""
 
     trouble: Trouble = NO_TROUBLE
+    offered: Edition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +31,19 @@ class Checking:
 
     trigger: Trigger
     trouble: Trouble = NO_TROUBLE
+    offered: Edition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Downloading:
-    """Bringing the goal's bytes to a part file. Without a plan: looking for the cheapest."""
+    """Bringing the goal's bytes to a part file. Without a plan: looking for the cheapest.
+
+    ``allowed``: the policy was asked about the plan.
+    """
 
     goal: Goal
     plan: Plan | None = None
+    allowed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from client_agent.machine.states import (
 from client_agent.machine.values import (
     NO_TROUBLE,
     ConfirmRule,
+    Edition,
     Fault,
     Goal,
     PassiveReason,
@@ -141,16 +142,17 @@ def _idle(state: Idle, event: on.Event) -> Outcome:
     trigger = _trigger(event)
     if trigger is None:
         return _ignored(state, event)
-    return Checking(trigger=trigger, trouble=state.trouble), (do.Check(trigger=trigger),)
+    checking = Checking(trigger=trigger, trouble=state.trouble, offered=state.offered)
+    return checking, (do.Check(trigger=trigger),)
 
 
 def _checking(state: Checking, event: on.Event) -> Outcome:
     match event:
         case on.Decided():
-            return _follow(event)
+            return _follow(event, state.offered)
         case on.CheckFailed():
             trouble, told = _worse(state.trouble, event)
-            return Idle(trouble=trouble), told
+            return Idle(trouble=trouble, offered=state.offered), told
         case on.LockLost():
             return _lost()
         case _:
@@ -161,6 +163,8 @@ def _downloading(state: Downloading, event: on.Event) -> Outcome:
     goal, plan = state.goal, state.plan
     if plan is None:
         return _choosing(goal, event)
+    if not state.allowed:
+        return _asking(state, plan, event)
     match event:
         case on.Downloaded():
             # How a delta failed is told with the bytes that make up for it: nothing has failed yet.
@@ -178,11 +182,26 @@ def _choosing(goal: Goal, event: on.Event) -> Outcome:
             staged = do.Report(phase=Phase.STAGED, edition=goal.edition)
             return Staged(edition=goal.edition), (staged, do.AskPolicy(edition=goal.edition))
         case on.Planned(plan=plan):
-            return Downloading(goal=goal, plan=plan), (do.Fetch(goal=goal, plan=plan),)
+            return Downloading(goal=goal, plan=plan), (do.AskDownload(goal=goal, plan=plan),)
         case on.DownloadFailed():
             return _give_up(goal, event.fault)
         case _:
             return _ignored(Downloading(goal=goal), event)
+
+
+def _asking(state: Downloading, plan: Plan, event: on.Event) -> Outcome:
+    goal = state.goal
+    match event:
+        case on.Allowed():
+            return replace(state, allowed=True), (do.Fetch(goal=goal, plan=plan),)
+        case on.Deferred():
+            # The next check-in decides anew: what was offered may be pulled by then.
+            later = do.Schedule(when=When.SUCCESS, by=event.until)
+            return Idle(offered=goal.edition), (later,)
+        case on.DownloadFailed():
+            return _give_up(goal, event.fault)
+        case _:
+            return _ignored(state, event)
 
 
 def _building(state: Building, event: on.Event) -> Outcome:
@@ -211,8 +230,10 @@ def _staged(state: Staged, event: on.Event) -> Outcome:
         return replace(state, checking=trigger), (do.Check(trigger=trigger),)
     if isinstance(event, on.Deferred):
         told = () if state.deferrals else (do.NotifyApp(edition=state.edition, armed=False),)
-        later = do.Schedule(when=When.CLOSE)
+        later = do.Schedule(when=When.CLOSE, by=event.until)
         return replace(state, deferrals=state.deferrals + 1), (later, *told)
+    if isinstance(event, on.Postponed):
+        return state, (do.AskPolicy(edition=state.edition),)
     return _ignored(state, event)
 
 
@@ -249,7 +270,7 @@ def _armed(state: Armed, event: on.Event) -> Outcome:
                 do.RememberFailure(edition=state.edition, fault=event.fault),
                 do.Schedule(when=When.SUCCESS),
             )
-        case on.ArmingExpired():
+        case on.ArmingExpired() | on.Postponed():
             asked = do.AskPolicy(edition=state.edition)
             return Staged(edition=state.edition), (do.Disarm(), asked)
         case on.FellBack():  # the launcher would not even try it, or could not
@@ -366,17 +387,19 @@ def _trigger(event: on.Event) -> Trigger | None:
             return None
 
 
-def _follow(event: on.Decided) -> Outcome:
-    """Do what was decided, whatever was staged or armed before."""
+def _follow(event: on.Decided, offered: Edition | None = None) -> Outcome:
+    """Do what was decided, whatever was staged or armed before.
+
+    *offered* waits for its download, and need not be told of again.
+    """
     recorded = do.RecordReason(assignment=event.assignment)
     if event.goal is None:
         return Idle(), (recorded, do.Disarm(), do.Schedule(when=When.SUCCESS))
-    return Downloading(goal=event.goal), (
-        recorded,
-        do.Disarm(),
-        do.Report(phase=Phase.OFFERED, edition=event.goal.edition),
-        do.Choose(goal=event.goal),
-    )
+    told: tuple[do.Effect, ...] = ()
+    if offered is None or not offered.is_same(event.goal.edition):
+        told = (do.Report(phase=Phase.OFFERED, edition=event.goal.edition),)
+    chosen = do.Choose(goal=event.goal)
+    return Downloading(goal=event.goal), (recorded, do.Disarm(), *told, chosen)
 
 
 def _arm(goal: Goal, event: on.Decided) -> Outcome:
@@ -399,11 +422,11 @@ def _in_full_or_not_at_all(goal: Goal, plan: Plan, fault: Fault) -> Outcome:
     if plan.delta is None:
         return _give_up(goal, fault)
     full = Plan(instead_of=fault)
-    fetch = do.Fetch(goal=goal, plan=full)
+    asked = do.AskDownload(goal=goal, plan=full)  # it was asked about fewer bytes
     if not _is_to_blame(fault):
-        return Downloading(goal=goal, plan=full), (fetch,)
+        return Downloading(goal=goal, plan=full), (asked,)
     barred = do.BarDelta(goal=goal, delta=plan.delta, fault=fault)
-    return Downloading(goal=goal, plan=full), (barred, fetch)
+    return Downloading(goal=goal, plan=full), (barred, asked)
 
 
 def _is_to_blame(fault: Fault) -> bool:

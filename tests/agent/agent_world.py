@@ -16,7 +16,8 @@ from packaging.version import Version
 from client_agent.config import Settings
 from client_agent.install import Installation
 from client_agent.loop import Loop
-from client_agent.parts import Hooks, UpdateInfo, assemble
+from client_agent.parts import Hooks, assemble
+from client_agent.policy import UpdateInfo
 from client_agent.values import State
 from tests.agent.agent_fakes import START, Dice, FakeClock, Machine
 from tests.agent.signed_world import BASE, PLATFORM, SignedWorld, an_entry

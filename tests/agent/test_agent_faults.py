@@ -247,7 +247,7 @@ def test_a_reset_that_fails_has_forgotten_the_old_install_and_not_become_another
     machine.broken["replace"] = (errno.EIO, "identity.json")
 
     with pytest.raises(DiskError):
-        loop.reset_identity()
+        loop.wishes.reset_identity()
 
     assert loop.identity.install_id == old
     assert loop.parts.identities.load(world.clock.now(), print).install_id == old

@@ -676,7 +676,7 @@ def test_telemetry_off_sends_nothing_but_check_ins_and_asks_to_be_forgotten(
     wait(world, loop, 61)
     before = len(world.events)
 
-    loop.allow_telemetry(Telemetry.OFF)
+    loop.wishes.allow_telemetry(Telemetry.OFF)
     wait(world, loop, 2 * HOUR)
 
     assert len(world.events) == before
@@ -691,7 +691,7 @@ def test_a_reset_identity_asks_that_the_old_one_be_forgotten(world: AgentWorld) 
     wait(world, loop, 61)
     old = loop.identity.install_id
 
-    fresh = loop.reset_identity()
+    fresh = loop.wishes.reset_identity()
 
     assert fresh.install_id != old
     assert [wish.install_id for wish in loop.visits.forgetting.wishes()] == [old]

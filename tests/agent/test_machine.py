@@ -57,6 +57,7 @@ def test_an_update_goes_from_idle_to_confirmed_step_by_step() -> None:
         on.TimerFired(),
         decided(GOAL),
         on.Planned(plan=SMALL),
+        on.Allowed(),
         on.Downloaded(),
         on.Built(),
         on.Allowed(),
@@ -119,11 +120,14 @@ def test_room_that_cannot_be_made_ends_the_run_before_anything_is_brought() -> N
     assert do.RememberFailure(edition=GOAL.edition, fault=BROKEN) in effects
 
 
-def test_what_was_planned_is_brought_and_then_built() -> None:
-    state, effects = run(Downloading(goal=GOAL), on.Planned(plan=SMALL), on.Downloaded())
+def test_what_was_planned_and_allowed_is_brought_and_then_built() -> None:
+    planned = on.Planned(plan=SMALL)
+
+    state, effects = run(Downloading(goal=GOAL), planned, on.Allowed(), on.Downloaded())
 
     assert state == Building(goal=GOAL, plan=SMALL)
     assert effects == [
+        do.AskDownload(goal=GOAL, plan=SMALL),
         do.Fetch(goal=GOAL, plan=SMALL),
         do.Report(phase=Phase.DOWNLOADED, edition=GOAL.edition),
         do.Build(goal=GOAL, plan=SMALL),
@@ -131,7 +135,9 @@ def test_what_was_planned_is_brought_and_then_built() -> None:
 
 
 def test_a_failed_download_of_the_payload_ends_the_run_and_is_remembered() -> None:
-    state, effects = step(Downloading(goal=GOAL, plan=FULL), on.DownloadFailed(fault=BROKEN))
+    state, effects = step(
+        Downloading(goal=GOAL, plan=FULL, allowed=True), on.DownloadFailed(fault=BROKEN)
+    )
 
     assert state == Idle()
     assert do.RememberFailure(edition=GOAL.edition, fault=BROKEN) in effects
@@ -157,7 +163,7 @@ NO_SPACE = Fault(category="disk", code="no_space")
 @pytest.mark.parametrize(
     ("state", "failed"),
     [
-        (Downloading(goal=GOAL, plan=SMALL), on.DownloadFailed),
+        (Downloading(goal=GOAL, plan=SMALL, allowed=True), on.DownloadFailed),
         (Building(goal=GOAL, plan=SMALL), on.BuildFailed),
     ],
 )
@@ -170,22 +176,24 @@ def test_a_delta_that_is_no_good_is_barred_and_the_payload_taken_in_the_same_run
     assert after == Downloading(goal=GOAL, plan=full)
     assert effects == (
         do.BarDelta(goal=GOAL, delta=DELTA, fault=fault),
-        do.Fetch(goal=GOAL, plan=full),
+        do.AskDownload(goal=GOAL, plan=full),
     )
 
 
 @pytest.mark.parametrize("fault", [NO_NETWORK, NO_SPACE])
 def test_a_delta_is_not_barred_for_what_a_network_or_a_disk_did(fault: Fault) -> None:
-    state, effects = step(Downloading(goal=GOAL, plan=SMALL), on.DownloadFailed(fault=fault))
+    bringing = Downloading(goal=GOAL, plan=SMALL, allowed=True)
+
+    state, effects = step(bringing, on.DownloadFailed(fault=fault))
 
     assert state == Downloading(goal=GOAL, plan=Plan(instead_of=fault))
-    assert kinds(effects) == [do.Fetch]
+    assert kinds(effects) == [do.AskDownload]
 
 
 def test_the_payload_that_makes_up_for_a_delta_tells_how_that_failed() -> None:
-    _, effects = run(
-        Building(goal=GOAL, plan=SMALL), on.BuildFailed(fault=BAD_DELTA), on.Downloaded()
-    )
+    failed = on.BuildFailed(fault=BAD_DELTA)
+
+    _, effects = run(Building(goal=GOAL, plan=SMALL), failed, on.Allowed(), on.Downloaded())
 
     reports = [effect for effect in effects if isinstance(effect, do.Report)]
     assert reports == [do.Report(phase=Phase.DOWNLOADED, edition=GOAL.edition, fault=BAD_DELTA)]
@@ -195,7 +203,9 @@ def test_delta_and_payload_are_each_tried_once_and_then_the_version_rests() -> N
     state, effects = run(
         Downloading(goal=GOAL),
         on.Planned(plan=SMALL),
+        on.Allowed(),
         on.DownloadFailed(fault=WRONG_BYTES),
+        on.Allowed(),
         on.DownloadFailed(fault=NO_NETWORK),
     )
 
@@ -203,6 +213,75 @@ def test_delta_and_payload_are_each_tried_once_and_then_the_version_rests() -> N
     assert state == Idle()
     assert fetched == [DELTA, None]
     assert do.RememberFailure(edition=GOAL.edition, fault=NO_NETWORK) in effects
+
+
+# --- the policy --------------------------------------------------------------------------
+
+LATER = NOW + timedelta(days=2)
+
+
+def test_a_download_that_has_to_wait_is_asked_about_at_the_next_check_in() -> None:
+    state, effects = run(
+        Downloading(goal=GOAL), on.Planned(plan=FULL), on.Deferred(until=LATER), on.TimerFired()
+    )
+
+    assert state == Checking(trigger=Trigger.TIMER, offered=GOAL.edition)
+    assert do.Schedule(when=When.SUCCESS, by=LATER) in effects
+    assert do.Fetch not in kinds(effects)
+
+
+def test_what_waits_for_its_download_is_told_as_offered_once() -> None:
+    state, _ = run(Downloading(goal=GOAL), on.Planned(plan=FULL), on.Deferred(until=LATER))
+    state, _ = run(state, on.TimerFired(), failed())
+
+    _, same = run(state, on.TimerFired(), decided(GOAL))
+    _, other = run(state, on.TimerFired(), decided(OTHER))
+
+    assert do.Report(phase=Phase.OFFERED, edition=GOAL.edition) not in same
+    assert do.Choose(goal=GOAL) in same
+    assert do.Report(phase=Phase.OFFERED, edition=OTHER.edition) in other
+
+
+def test_the_payload_in_the_place_of_a_delta_is_asked_about_on_its_own() -> None:
+    state, effects = run(
+        Downloading(goal=GOAL),
+        on.Planned(plan=SMALL),
+        on.Allowed(),
+        on.DownloadFailed(fault=BAD_DELTA),
+        on.Deferred(until=LATER),
+    )
+
+    assert state == Idle(offered=GOAL.edition)
+    assert [effect.plan for effect in effects if isinstance(effect, do.Fetch)] == [SMALL]
+
+
+def test_a_download_that_may_never_be_ends_the_run_and_is_remembered() -> None:
+    never = Fault(category="policy", code="data_schema")
+
+    state, effects = run(
+        Downloading(goal=GOAL), on.Planned(plan=SMALL), on.DownloadFailed(fault=never)
+    )
+
+    assert state == Idle()
+    assert do.RememberFailure(edition=GOAL.edition, fault=never) in effects
+
+
+def test_an_update_that_has_to_wait_is_looked_after_when_its_time_is_over() -> None:
+    state, effects = step(STAGED, on.Deferred(until=LATER))
+
+    assert state == Staged(edition=GOAL.edition, deferrals=1)
+    assert do.Schedule(when=When.CLOSE, by=LATER) in effects
+
+
+def test_who_says_later_disarms_what_is_armed_and_leaves_it_staged() -> None:
+    state, effects = step(ARMED, on.Postponed())
+
+    assert state == STAGED
+    assert effects == (do.Disarm(), do.AskPolicy(edition=GOAL.edition))
+
+
+def test_who_says_later_of_what_is_staged_is_asked_no_more_for_now() -> None:
+    assert step(STAGED, on.Postponed()) == (STAGED, (do.AskPolicy(edition=GOAL.edition),))
 
 
 # --- failed check-ins --------------------------------------------------------------------
@@ -594,6 +673,10 @@ def test_a_clean_quit_seals_the_marker_and_flushes_the_spool(state: State) -> No
         (Idle(), on.Built()),
         (Checking(trigger=Trigger.TIMER), on.TimerFired()),
         (Downloading(goal=GOAL), on.CheckRequested()),
+        (Downloading(goal=GOAL, plan=FULL), on.Downloaded()),
+        (Downloading(goal=GOAL, plan=FULL, allowed=True), on.Allowed()),
+        (Idle(), on.Postponed()),
+        (TRIAL, on.Postponed()),
         (Downloading(goal=GOAL), on.Downloaded()),
         (Downloading(goal=GOAL, plan=FULL), on.Planned(plan=FULL)),
         (Building(goal=GOAL, plan=FULL), on.CheckRequested()),

@@ -60,6 +60,7 @@ EVENTS: tuple[on.Event, ...] = (
     on.BuildFailed(fault=BROKEN),
     on.Allowed(),
     on.Deferred(),
+    on.Postponed(),
     on.ArmFailed(fault=BROKEN),
     on.ArmingExpired(),
     on.Launched(edition=FIRST.edition, launch_id="l1", confirm=ConfirmRule.APP),
@@ -104,6 +105,7 @@ def follow(path: Path, event: on.Event) -> Path:
             case do.Choose():
                 assert not fetched, "a run inside a run"
             case do.Fetch(plan=plan):
+                assert isinstance(event, on.Allowed), "brought without asking the policy"
                 assert isinstance(path.state, Downloading | Building), "brought out of any run"
                 tried = [one.delta is None for one in fetched]
                 assert (plan.delta is None) not in tried, "brought twice in a run"
