@@ -145,6 +145,7 @@ class Agent:
         on_staged: Callable[[UpdateInfo], None] | None = None,
         on_restart_wanted: Callable[[UpdateInfo], None] | None = None,
         on_fell_back: Callable[[UpdateInfo], None] | None = None,
+        on_foreground: Callable[[], bool] | None = None,
     ) -> Agent:
         """Return the agent of an app, started by nothing yet.
 
@@ -167,6 +168,8 @@ class Agent:
             on_staged: An update is complete, and waits for ``apply()``.
             on_restart_wanted: Quit soon and call ``restart()``.
             on_fell_back: The new version did not work here; the old one runs.
+            on_foreground: Does the app need the network itself now? A download then pauses, for
+                ten minutes in all.
 
         Raises:
             ConfigError: An argument cannot be.
@@ -199,6 +202,7 @@ class Agent:
             on_staged=on_staged,
             on_restart_wanted=on_restart_wanted,
             on_fell_back=on_fell_back,
+            on_foreground=on_foreground,
         )
         try:
             settings = with_file(settings, place / "agent.toml")

@@ -14,6 +14,7 @@ from client_agent.config import Settings
 from client_agent.download import Downloader, Source
 from client_agent.identity import Identities, Identity
 from client_agent.install import Installation
+from client_agent.mirrors import Mirrors
 from client_agent.platforms import Platform
 from client_agent.platforms import current as current_platform
 from client_agent.policy import DefaultPolicy, Policy, UpdateInfo
@@ -29,12 +30,17 @@ from client_agent.trust import Trust
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """What the app wants to hear. A hook that raises is reported and otherwise ignored."""
+    """What the app wants to hear. A hook that raises is reported and otherwise ignored.
+
+    ``on_foreground`` is asked while a download goes on: it pauses while the answer is true, ten
+    minutes in all, and not at all for what must be reached.
+    """
 
     on_progress: Callable[[int, int], None] | None = None
     on_staged: Callable[[UpdateInfo], None] | None = None
     on_restart_wanted: Callable[[UpdateInfo], None] | None = None
     on_fell_back: Callable[[UpdateInfo], None] | None = None
+    on_foreground: Callable[[], bool] | None = None
     proxy_headers: ProxyHeaders | None = None
 
 
@@ -124,6 +130,7 @@ def assemble(
             clock,
             chance,
             schedule,
+            Mirrors(installation.trust, clock),
             max_bytes_per_second=settings.network.max_bytes_per_second,
         ),
         spool=spool,
