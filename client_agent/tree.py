@@ -93,12 +93,17 @@ class BaseTree:
         """Open the file of *entry*.
 
         Raises:
-            PayloadError: ``damaged``: it cannot be opened.
+            PayloadError: ``damaged``: it cannot be opened, or is no file.
         """
         with _read_from(entry), self.root.parent_of(entry.path) as (folder, name):
             descriptor = folder.open(name, os.O_RDONLY)
-        with os.fdopen(descriptor, "rb", buffering=STEP_BYTES) as file:
-            yield BaseFile(file, entry)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise PayloadError(Code.DAMAGED, entry.path)
+            with os.fdopen(descriptor, "rb", STEP_BYTES, closefd=False) as file:
+                yield BaseFile(file, entry)
+        finally:
+            os.close(descriptor)
 
 
 def read_manifest(root: Path, manifest_sha256: str) -> Manifest:

@@ -83,7 +83,12 @@ class ByteReader:
 
     def take(self, size: int) -> bytes:
         """Return the next *size* bytes at once."""
-        return b"".join(self.pieces(size))
+        end = self._at + size
+        if end > len(self._chunk):
+            return b"".join(self.pieces(size))
+        taken = self._chunk[self._at : end]
+        self._at = end
+        return taken
 
     def finish(self) -> None:
         """Return when nothing is left."""
