@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -431,6 +432,96 @@ def test_a_throttle_makes_up_for_what_came_too_fast(bench: Bench, server: WebSer
 
     waited = sum(bench.clock.waits)
     assert waited == pytest.approx((len(DATA) - 256 * 1024) / 100_000, rel=0.01)
+
+
+@pytest.mark.parametrize("lie", [0, 5, len(DATA) * 9, -1, "all"])
+@pytest.mark.parametrize("here", [b"", DATA[:MIB], b"x" * MIB, DATA[:-1] + b"x"])
+def test_whatever_the_journal_says_the_bytes_are_the_signed_ones(
+    bench: Bench, server: WebServer, here: bytes, lie: object
+) -> None:
+    bench.part().write_bytes(here)
+    said = {"base": server.url, "etag": ranged_tag(), "n": lie}
+    bench.journal().write_text(json.dumps(said))
+
+    with bench.fetch(server) as part:
+        assert part.read() == DATA
+
+
+def test_the_journal_says_no_more_than_what_is_on_the_disk(
+    bench: Bench, server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(
+        Linux, "sync_file", lambda _, descriptor: synced.append(os.fstat(descriptor).st_size)
+    )
+    told: list[tuple[int, int]] = []
+
+    def look(_: int) -> None:
+        if bench.journal().exists():
+            told.append((json.loads(bench.journal().read_text())["n"], max([0, *synced])))
+
+    bench.when_done = look
+    bench.fetch(server).close()
+
+    assert all(said <= on_disk for said, on_disk in told)
+    assert told[-1][0] >= len(DATA) - 2 * MIB
+
+
+def test_a_kill_before_the_first_note_costs_no_byte(bench: Bench, server: WebServer) -> None:
+    bench.when_done = lambda done: bench.stop.set() if done >= 200_000 else None
+    with pytest.raises(Stopped):
+        bench.fetch(server)
+    with bench.part().open("r+b") as part:  # as after a kill: nothing was noted at the end
+        part.truncate(150_000)
+    bench.stop.clear()
+    bench.when_done = lambda _: None
+
+    bench.again()
+    bench.fetch(server).close()
+
+    assert ranges(server) == ["", "bytes=150000-"]
+
+
+# --- pauses ------------------------------------------------------------------------------
+
+
+def test_a_download_waits_while_the_app_is_in_the_foreground(
+    bench: Bench, server: WebServer
+) -> None:
+    answers = iter([True] * 5)
+
+    with bench.fetch(server, in_foreground=lambda: next(answers, False)) as part:
+        assert part.read() == DATA
+
+    assert bench.clock.waits == [1.0] * 5
+
+
+def test_an_app_that_never_leaves_the_foreground_is_waited_for_ten_minutes(
+    bench: Bench, server: WebServer
+) -> None:
+    with bench.fetch(server, in_foreground=lambda: True) as part:
+        assert part.read() == DATA
+
+    assert sum(bench.clock.waits) == 600.0
+
+
+def test_a_pause_ends_with_the_process(bench: Bench, server: WebServer) -> None:
+    bench.clock.on_wait = lambda _: bench.stop.set()
+
+    with pytest.raises(Stopped):
+        bench.fetch(server, in_foreground=lambda: True)
+
+    assert bench.clock.waits == [1.0]
+
+
+def test_what_came_is_counted_whatever_became_of_it(
+    bench: Bench, server: WebServer, mirror: WebServer
+) -> None:
+    server.default = lambda asked: ranged(asked, b"e" * len(DATA))
+
+    bench.fetch(server, mirror).close()
+
+    assert bench.downloader.received_bytes == 2 * len(DATA)
 
 
 def test_a_part_that_is_a_link_is_not_followed(bench: Bench, server: WebServer) -> None:
