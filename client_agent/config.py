@@ -103,10 +103,14 @@ class NetworkSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
-    """When downloading and applying have to wait (``client_agent.policy``)."""
+    """When downloading and applying have to wait (``client_agent.policy``), and how to save disk.
+
+    ``hard_links``: see ``client_agent.tree_writer.TreeWriter``.
+    """
 
     quiet_hours: QuietHours | None = None
     metered: Metered = Metered.WAIT
+    hard_links: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,7 @@ def assemble(
         clock,
         crash_exit_codes=settings.crash.crash_exit_codes,
         in_process=in_process or settings.in_process,
+        hard_links=settings.policy.hard_links,
     )
     spool = Spool(installation.spool, platform, clock)
     bases = (settings.app.base, *settings.network.mirrors)

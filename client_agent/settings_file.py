@@ -125,6 +125,7 @@ def with_document(settings: Settings, document: dict[str, Any], folder: Path) ->
                 policy.key("quiet_hours"), policy.text("quiet_hours", ""), settings.policy
             ),
             metered=policy.choice("metered", settings.policy.metered),
+            hard_links=policy.flag("hard_links", settings.policy.hard_links),
         ),
         crash=CrashSettings(
             crash_exit_codes=crash.numbers("crash_exit_codes", old_crash.crash_exit_codes),

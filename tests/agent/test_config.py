@@ -49,6 +49,7 @@ def test_the_shortest_file_gets_the_documented_defaults(tmp_path: Path) -> None:
     assert settings.crash.crash_exit_codes == (1, 101)
     assert settings.policy.quiet_hours is None
     assert settings.policy.metered is Metered.WAIT
+    assert not settings.policy.hard_links
     assert settings.unsafe_speed == 1.0
 
 
@@ -80,6 +81,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     [policy]
     quiet_hours = "22:00-07:00"
     metered = "ignore"
+    hard_links = true
     [schedule]
     unsafe_speed = 600
     """
@@ -97,6 +99,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     assert settings.crash.messages
     assert settings.policy.quiet_hours == QuietHours(time(22), time(7))
     assert settings.policy.metered is Metered.IGNORE
+    assert settings.policy.hard_links
     assert settings.in_process
     assert settings.unsafe_speed == 600.0
 
