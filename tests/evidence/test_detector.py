@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from update_server.evidence.detector import ALARM, RATIOS, advance, empty_detector, value
+from update_server.evidence.detector import (
+    ALARM,
+    RATIOS,
+    advance,
+    empty_detector,
+    false_reports,
+    value,
+)
 
 
 def advanced(*checks: tuple[int, float]) -> list[float]:
@@ -55,6 +62,22 @@ def test_twice_the_rate_raises_the_alarm() -> None:
     assert value(advanced(*[(20, 10.0)] * 20)) > ALARM
 
 
+@given(st.lists(st.tuples(st.integers(0, 40), st.floats(0, 5)), min_size=1, max_size=6))
+def test_so_many_events_less_and_there_is_no_alarm(checks: list[tuple[int, float]]) -> None:
+    detector = advanced(*checks)
+    false = false_reports(detector)
+
+    events, expected = checks[-1]
+    if value(detector) < ALARM:
+        assert false == 0
+    elif false <= events:
+        # Those of the last check divide all sums by their ratios: it is exact.
+        assert value(advanced(*checks[:-1], (events - false, expected))) < ALARM
+        assert value(advanced(*checks[:-1], (events - false + 1, expected))) >= ALARM
+    else:
+        assert value(advanced(*checks[:-1], (0, expected))) >= ALARM
+
+
 def test_no_number_of_events_is_too_large() -> None:
     assert 1e300 < value(advanced((100_000, 1.0))) < math.inf
 
@@ -63,3 +86,7 @@ def test_no_number_of_events_is_too_large() -> None:
 def test_a_negative_count_is_an_error(check: tuple[int, float]) -> None:
     with pytest.raises(ValueError, match="expected"):
         advanced(check)
+
+
+def test_a_sum_of_next_to_nothing_is_no_alarm() -> None:
+    assert false_reports([1e-20] * len(RATIOS)) == 0

@@ -102,7 +102,7 @@ def test_a_record_says_what_it_was_computed_with() -> None:
     assert record["grid_sha256"] == GRID_SHA256
     assert record["weights_sha256"] == WEIGHTS_SHA256
     assert record["math_sha256"] == math_sha256()
-    assert record["engine_version"] == "1"
+    assert record["engine_version"] == "2"
 
 
 def test_two_leaders_that_decide_the_same_record_the_same() -> None:

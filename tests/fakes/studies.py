@@ -240,9 +240,14 @@ class FakeHistories:
         held = self._state.histories
         return {install: held[app, install] for install in installs if (app, install) in held}
 
-    def sample(self, app: str, limit: int) -> Sequence[History]:
+    def sample(self, app: str, limit: int, *, channel: str | None = None) -> Sequence[History]:
         held = sorted((key, one) for (of, key), one in self._state.histories.items() if of == app)
-        return [one for _, one in held[:limit]]
+        seen = self._state.contacts
+        return [
+            one
+            for key, one in held
+            if channel is None or ((app, key) in seen and seen[app, key].channel == channel)
+        ][:limit]
 
     def put(self, app: str, histories: Mapping[bytes, History]) -> None:
         self._state.write()

@@ -14,7 +14,7 @@ from signing.errors import TrustError
 from signing.journal import dump_journal, load_journal
 from tests.admin_world import APP, STABLE, World, a_registered_world, a_world
 from tests.fakes import FakeDatabase
-from update_server.evidence.facts import Paused, StageOpened
+from update_server.evidence.facts import Past, Paused, StageOpened
 from update_server.service.fsck import Finding, Fsck
 from update_server.service.ports import Database, Role, StoredTarget, Stores
 from update_server.service.rebuild import rebuild
@@ -348,7 +348,7 @@ def test_rollouts_that_go_on_are_judged_again(released: World, *, is_paused: boo
         live = {head.rollout for head in stores.studies.live()}
         facts = [decode_fact(body) for _, body in stores.studies.facts(started.id, 9)]
     assert live == {started.id}
-    assert [type(fact) for fact in facts] == [StageOpened, Paused][: 1 + is_paused]
+    assert [type(fact) for fact in facts] == [StageOpened, Past, Paused][: 2 + is_paused]
 
 
 def test_a_pull_without_a_replacement_comes_back(released: World) -> None:

@@ -12,6 +12,7 @@ from rollout.transitions import resume
 from tests.admin_world import APP, STABLE, World
 from update_server.evidence.facts import (
     Fact,
+    Past,
     Paused,
     PlatformHeld,
     PlatformReleased,
@@ -29,9 +30,14 @@ from update_server.service.study_codec import decode_fact, decode_settings, enco
 from update_server.service.study_ports import StoredStudy
 
 
-def facts(world: World, rollout: Rollout) -> list[Fact]:
+def all_facts(world: World, rollout: Rollout) -> list[Fact]:
     with world.database.reading() as stores:
         return [decode_fact(body) for _, body in stores.studies.facts(rollout.id, 100)]
+
+
+def facts(world: World, rollout: Rollout) -> list[Fact]:
+    """Return what the study was told, but of the time before it."""
+    return [fact for fact in all_facts(world, rollout) if not isinstance(fact, Past)]
 
 
 def study(world: World, rollout: Rollout) -> StoredStudy:
@@ -67,6 +73,14 @@ def test_a_start_opens_a_study_with_the_published_terms(released: World) -> None
             next_ring="10%",
         )
     ]
+
+
+def test_a_start_tells_of_the_time_before(released: World) -> None:
+    rollout = released.start("2.1.0")
+
+    told = all_facts(released, rollout)
+    assert [type(fact) for fact in told] == [StageOpened, Past]  # known before anybody enters
+    assert told[1].at == rollout.started_at.timestamp()
 
 
 def test_a_rollout_keeps_the_terms_that_it_was_started_with(released: World) -> None:

@@ -4,7 +4,7 @@ from math import pi
 
 import pytest
 
-from tests.store.values import a_history
+from tests.store.values import a_contact, a_history
 from update_server.service.ports import Database
 from update_server.service.study_ports import History
 
@@ -56,6 +56,21 @@ def test_a_sample_is_of_the_lowest_keys_of_the_app(database: Database) -> None:
         assert list(stores.histories.sample("demo", 1)) == [FULL]
         assert list(stores.histories.sample("demo", 9)) == [FULL, a_history(check_ins=1)]
         assert list(stores.histories.sample("third", 9)) == []
+
+
+def test_a_sample_may_be_of_those_last_seen_on_a_channel(database: Database) -> None:
+    elsewhere = [a_contact("1"), a_contact("2", channel="beta"), a_contact("3", app="other")]
+    with database.transaction() as stores:
+        keys = [contact.install_key for contact in elsewhere]
+        stores.histories.put("demo", {key: a_history(check_ins=int(key)) for key in (*keys, b"4")})
+        stores.telemetry.absorb(elsewhere, [])
+
+    with database.reading() as stores:
+        assert list(stores.histories.sample("demo", 9, channel="stable")) == [
+            a_history(check_ins=1)
+        ]
+        assert list(stores.histories.sample("demo", 0, channel="stable")) == []
+        assert len(stores.histories.sample("demo", 9)) == 4
 
 
 def test_a_forgotten_install_has_no_history_with_the_app(database: Database) -> None:

@@ -165,7 +165,8 @@ def _join_risk_set(tick: Tick, fact: Seen, member: Member) -> int:
     state, stage = tick.state, tick.stage
     if not tick.cohort_is_open:
         tick.cohort_is_open = True
-        stage.cohort += 1
+        # Where an arm is empty by design nothing is compared: all are one cohort.
+        stage.cohort += not stage.risk_sets or 0 < share_of(stage) < 1
         stage.cohort_entrants = 0
     if fact.platform not in state.platforms:
         state.platforms.append(fact.platform)

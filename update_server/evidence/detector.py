@@ -12,6 +12,7 @@ Source: Shin, Ramdas, Rinaldo 2023, arXiv 2203.03532.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from math import exp, expm1, fsum, log, log1p
 
@@ -53,6 +54,24 @@ def advance(detector: list[float], *, events: int, expected: float) -> None:
 def value(detector: Sequence[float]) -> float:
     """Return the value to hold against ``ALARM``; what exceeds about 1e304 is shown as that."""
     return fsum([expm1(min(d, _LARGEST_LOG)) for d in detector]) / len(RATIOS)
+
+
+def false_reports(detector: Sequence[float]) -> int:
+    """Return how many of the last events must be false for there to be no alarm; 0: there is none.
+
+    Each of them divides every sum by its ratio, or by less where it is not among the last.
+    """
+    most = int(max(detector) / log(RATIOS[0])) + 1
+    return bisect_left(range(most), 1, key=lambda m: _value_without(detector, m) < ALARM)
+
+
+def _value_without(detector: Sequence[float], events: int) -> float:
+    sums = [
+        exp(min(d + log(-expm1(-d)) - events * log(rho), _LARGEST_LOG))
+        for d, rho in zip(detector, RATIOS, strict=True)
+        if d > 0
+    ]
+    return fsum(sums) / len(RATIOS)
 
 
 def _log_one_plus_exp(x: float) -> float:

@@ -176,6 +176,20 @@ class Outage:
     began_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """How the channel's installs did before the rollout, whichever version they ran.
+
+    ``crashes`` and ``install_hours`` are by hour of the week, 168 of each or none: how often an
+    install crashed for the first time on a day, and how long installs were watched. Hour 0 began
+    with 1970, a Thursday.
+    """
+
+    at: float
+    crashes: tuple[int, ...] = ()
+    install_hours: tuple[float, ...] = ()
+
+
 Fact = (
     Seen
     | Session
@@ -190,4 +204,5 @@ Fact = (
     | PlatformReleased
     | Unsuspended
     | Outage
+    | Past
 )

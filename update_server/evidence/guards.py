@@ -1,6 +1,7 @@
 """Stop lines: failures above a stated ceiling. They pause, never pull.
 
-They are all there is in a ring of groups, and go on while the judge is suspended. Where the
+They are all there is in a ring of groups, and go on while the judge is suspended; where nobody is
+held back there is an alarm beside them, against crashes of before the rollout. Where the
 installs held back fail nearly as often the ceiling is above them: many an install is switched
 off for two days after a check-in, whatever it was offered. The steps of an
 update are tested the same way, but as a metric with a weight: control takes no such steps.
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf, log
 
+from update_server.evidence.detector import ALARM, false_reports, value
 from update_server.evidence.one_sample import log_e_above
 from update_server.evidence.settings import Metric, Settings
 from update_server.evidence.state import CONTROL_PREFIX, OneArm, State
@@ -21,6 +23,7 @@ LOG_GUARD = log(1_000)
 """The log e-value at which a stop line is reached: a sound ring ever does 1 time in 1,000."""
 
 FAILED_STARTS = "failed_starts"
+HISTORY = "history"
 FUNNEL_STEPS = ("download", "verify", "apply")
 FUNNEL_PREFIX = f"{Metric.FUNNEL}:"
 ABOVE_CONTROL = 1.5
@@ -36,6 +39,7 @@ class Line(StrEnum):
     SHARE = "share"
     COUNT = "count"
     FUNNEL = "funnel"
+    HISTORY = "history"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,8 @@ class Reached:
 
     ``log_e`` and ``needed`` are infinite or zero for a plain count, which has no false-alarm
     rate. ``margin`` is how many of the failures must be false reports for it not to be reached.
+    For crashes against those of before ``ceiling`` is how many were expected, and ``log_e`` the
+    logarithm of what the detector shows.
     """
 
     name: str
@@ -81,6 +87,7 @@ def all_lines(state: State, settings: Settings) -> list[Reached]:
         *_shares(state, settings, only_above=False),
         *_failed_starts(state, settings),
         *_funnel(state, settings, only_above=False),
+        *_history(state),
     ]
 
 
@@ -89,6 +96,7 @@ def _near(state: State, settings: Settings) -> list[Reached]:
         *_shares(state, settings, only_above=True),
         *_failed_starts(state, settings),
         *_funnel(state, settings, only_above=True),
+        *_history(state),
     ]
 
 
@@ -140,6 +148,25 @@ def _funnel(state: State, settings: Settings, *, only_above: bool) -> list[Reach
         for step in FUNNEL_STEPS
         if (counts := state.funnel.get(step)) is not None
         and _counts(counts, getattr(settings.ceilings, step), only_above=only_above)
+    ]
+
+
+def _history(state: State) -> list[Reached]:
+    alarm = state.stage.alarm
+    if alarm is None:
+        return []
+    found = value(alarm.detector)
+    return [
+        Reached(
+            name=HISTORY,
+            line=Line.HISTORY,
+            k=alarm.events_so_far,
+            n=state.stage.entered.candidate,
+            ceiling=alarm.expected_so_far,
+            log_e=log(found) if found > 0 else -inf,
+            needed=log(ALARM),
+            margin=false_reports(alarm.detector),
+        )
     ]
 
 

@@ -5,7 +5,7 @@ In this order:
 1. entrants that do not fall into the arms as they should suspend everything but stop lines;
 2. a metric whose evidence reaches its limit, and survives the contamination budget, pauses; or
    holds one platform that alone carries it; or pulls, if much more is fulfilled;
-3. a stop line pauses;
+3. a stop line pauses, or, where nobody is held back, the alarm against crashes of before;
 4. where something is missing, there is no verdict;
 5. where all gates are passed the next step opens; else the release goes on as it is.
 
@@ -24,7 +24,7 @@ from update_server.evidence.design import share_of
 from update_server.evidence.findings import Against, Finding, Tamper
 from update_server.evidence.fisher import best_share
 from update_server.evidence.gates import standing
-from update_server.evidence.guards import reached
+from update_server.evidence.guards import Line, reached
 from update_server.evidence.missing import missing
 from update_server.evidence.records import describe
 from update_server.evidence.settings import May, Metric, Settings
@@ -99,7 +99,7 @@ def judge(
     """
     case = _Case(state=state, log=log, settings=settings, now=now, can_pull=can_pull)
     _note_most(state)
-    if state.paused and state.decided.startswith(f"{Verdict.PAUSE}/"):
+    if state.paused and state.decided.startswith((f"{Verdict.PAUSE}/", f"{Line.HISTORY}/")):
         # Carried out. Should a person resume, the same evidence pauses again.
         state.decided = ""
     found = _find(case)
@@ -265,12 +265,17 @@ def _decision(state: State, found: Finding) -> str:
         return ""
     if found.verdict is Verdict.CONTINUE:
         return f"hold/{found.hold}" if found.hold else ""
+    if found.line is not None and found.line.line is Line.HISTORY:
+        # Where it only advises, it must not pass for the pause that may follow.
+        return f"{Line.HISTORY}/{state.epoch.number}"
     number = state.stage.number if found.verdict is Verdict.PROMOTE else state.epoch.number
     return f"{found.verdict}/{number}"
 
 
 def _may(settings: Settings, found: Finding) -> bool:
     """Whether the server carries the decision out by itself; gates and pulls asked before."""
+    if found.line is not None and found.line.line is Line.HISTORY and not settings.history_pauses:
+        return False
     return found.verdict is not Verdict.PAUSE or May.PAUSE in settings.automatic
 
 

@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any
 
 from update_server.evidence.design import platform_of, share_of, total_at_risk
+from update_server.evidence.detector import ALARM
 from update_server.evidence.findings import Finding
 from update_server.evidence.fisher import best_share
 from update_server.evidence.gates import Shown, noninferiority
@@ -37,7 +38,7 @@ from update_server.evidence.weighing import (
     weighted_metrics,
 )
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Raised when the same labels would give other evidence, or another verdict."""
 
 _TOP_SIGNATURES = 5
@@ -246,6 +247,11 @@ def _false_alarms(case: _Case) -> str:
         return (
             "A ring below the ceiling would ever get here less than 1 time in 1,000, if its "
             "installs fail independently."
+        )
+    if finding.line is not None and finding.line.line is Line.HISTORY:
+        return (
+            f"As long as installs crash as before, this alarm comes once in {ALARM:,} hours or "
+            "less, on average. Nothing was drawn by lot: what changed may be something else."
         )
     epochs = case.state.epoch.number
     told = f"Fewer than 1 harmless release in {1 / settings.alpha:,.0f} is ever paused"

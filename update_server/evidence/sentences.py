@@ -248,6 +248,31 @@ def guard(
     )
 
 
+def history(
+    version: str,
+    in_ring: str,
+    *,
+    k: int,
+    n: int,
+    expected: float,
+    log_e: float,
+    needed: float,
+    margin: int,
+) -> str:
+    """Return the sentence of more crashes than before, where nobody is held back.
+
+    *k* of *n* installs crashed where *expected* were due.
+    """
+    due = count(expected) if expected >= _MANY else f"{expected:.1f}"
+    return (
+        f"Paused {version} at ring {ring(in_ring)}: {count(k)} of {count(n)} {_noun(n, 'install')} "
+        f"crashed for the first time, where {due} were to be expected from the weeks before it "
+        f"(alarm value {e_value(log_e)}, the alarm is at {e_value(needed)}). Nobody is held back "
+        "in this ring: this is no comparison, and something else may have changed. Undoing it "
+        f"takes at least {_false_reports(margin)}."
+    )
+
+
 def funnel(
     version: str,
     in_ring: str,

@@ -100,6 +100,8 @@ class Settings:
     and stage are believed; 0 means any number. ``minimum_age`` is asked by whoever makes the facts.
     ``minimum_installs`` candidates a stage needs before anything but harm is said of it.
     ``timeout_promotes``: past ``timeout_seconds`` weaker evidence opens the next step.
+    ``history_pauses``: where nobody is held back, crashes far above those of before the rollout
+    pause it; else they are only told.
     ``offers_per_minute`` bounds how fast installs are taken in; 0 is no bound.
     ``speed`` above 1 makes the judge's clock run faster than ours: for demonstrations only.
     """
@@ -145,6 +147,7 @@ class Settings:
     cohort_seconds: float = DAY
     timeout_seconds: float = 7 * DAY
     timeout_promotes: bool = False
+    history_pauses: bool = True
     floor_rate_a_day: float = 0.001
     baseline_silence: float = 0.1  # where nothing is known of a stratum
     no_verdict_alert_soaks: float = 2.0

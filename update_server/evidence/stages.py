@@ -68,6 +68,7 @@ def _resume(state: State, fact: Resumed) -> None:
         # would else pause again at once.
         state.stage.guards = {}
         state.stage.failed_starts = 0
+        state.stage.alarm = None
         state.funnel = {}
     else:
         state.epoch.waived = waived

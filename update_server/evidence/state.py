@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from update_server.evidence.facts import Past
+
 CONTROL_PREFIX = "control:"
 """Before the name of a guard: the same outcome of the installs held back."""
 
@@ -93,6 +95,22 @@ class OneArm:
 
 
 @dataclass(slots=True, kw_only=True)
+class Alarm:
+    """Crashes of a stage in which nobody is held back, against those of before the rollout.
+
+    ``detector`` is as of the check at ``checked_at``; ``events`` and ``expected`` came since, and
+    ``events_so_far`` and ``expected_so_far`` since the stage, or the epoch, began.
+    """
+
+    detector: list[float]
+    checked_at: float
+    events: int = 0
+    expected: float = 0.0
+    events_so_far: int = 0
+    expected_so_far: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
 class Stage:
     """The step of the ladder that is open, and who has entered since it opened.
 
@@ -133,6 +151,7 @@ class Stage:
     capped_networks: int = 0
     network_events: dict[str, int] = field(default_factory=dict)
     outages: list[tuple[float, float]] = field(default_factory=list)
+    alarm: Alarm | None = None  # where nobody is held back, and something is known of before
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,7 +163,8 @@ class State:
     epochs, ``funnel`` over the stages of an epoch. ``held`` are the platforms that are kept back.
     ``tamper`` keeps, by metric, what the judge found when it last read the log: a log e-value,
     the tamper margin at it, and the log e-values without one and without a few networks.
-    ``not_aged`` counts installs that the age gate kept out.
+    ``not_aged`` counts installs that the age gate kept out. ``past`` is how installs did before
+    the rollout, None where nobody told.
     """
 
     now: float = 0.0
@@ -170,6 +190,7 @@ class State:
     last_contact_at: float | None = None
     decided: str = ""  # the judge's last decision: it is not made again
     tamper: dict[str, list[float]] = field(default_factory=dict)
+    past: Past | None = None
 
     @property
     def epoch(self) -> Epoch:

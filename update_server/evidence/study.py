@@ -6,7 +6,8 @@ One call is one tick. In it, whatever the order of the facts:
 2. check-ins: first ones enter as this tick's cohort (``cohorts``);
 3. what happened to members, in order of receipt, then of the event's hash (``counting``,
    ``waiting``, ``scores``);
-4. outcomes that are known by now (``maturing``).
+4. outcomes that are known by now (``maturing``);
+5. where nobody is held back, crashes against those of before (``alarm``).
 
 The cost is that of the facts and of the outcomes due, whatever the size of the fleet and however
 long the study has run. Not here: what the evidence says (``judge``), and where a tick ends
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from update_server.evidence.alarm import watch_crashes
 from update_server.evidence.cohorts import admit, leave, leave_for_good
 from update_server.evidence.counting import count_crash, count_step
 from update_server.evidence.facts import (
@@ -24,6 +26,7 @@ from update_server.evidence.facts import (
     Fact,
     Left,
     Outage,
+    Past,
     Score,
     Seen,
     Session,
@@ -74,6 +77,7 @@ def absorb(
     tick.changed = {}
     mature(tick, register)
     register.put(tick.changed)
+    watch_crashes(tick)
     state.now = now
     state.ticks += 1
     state.facts += len(facts)
@@ -92,6 +96,9 @@ def _sort(state: State, facts: Sequence[Fact]) -> tuple[list[Seen], list[Happeni
             happened.append(fact)
         elif isinstance(fact, Outage):
             note_outage(state.stage, fact)
+            continue
+        elif isinstance(fact, Past):
+            state.past = fact
             continue
         else:
             change_stage(state, fact)

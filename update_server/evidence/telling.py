@@ -137,6 +137,17 @@ def _line(state: State, line: Reached, names: Names) -> str:
             log_e=line.log_e,
             needed=line.needed,
         )
+    if line.line is Line.HISTORY:
+        return sentences.history(
+            names.version,
+            state.stage.ring,
+            k=line.k,
+            n=line.n,
+            expected=line.ceiling,
+            log_e=line.log_e,
+            needed=line.needed,
+            margin=line.margin,
+        )
     return sentences.guard(
         names.version,
         state.stage.ring,

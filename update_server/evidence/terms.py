@@ -63,6 +63,7 @@ _WHOLE: Mapping[str, tuple[int, int]] = {
     "pull_margin": (1, 1_000),
     "offers_per_minute": (0, 1_000_000),
 }
+_FLAGS = ("timeout_promotes", "history_pauses")
 _BECAUSE = {"minimum_check_ins": "no more check-ins are remembered"}
 _DURATIONS: Mapping[str, tuple[float, float]] = {
     "minimum_age": (0, _YEAR),
@@ -75,7 +76,7 @@ _DURATIONS: Mapping[str, tuple[float, float]] = {
 
 def settings_to_json(settings: Settings) -> dict[str, Any]:
     """Return *settings* as values that JSON has, every one of them."""
-    whole = {name: getattr(settings, name) for name in (*_NUMBERS, *_WHOLE, "timeout_promotes")}
+    whole = {name: getattr(settings, name) for name in (*_NUMBERS, *_WHOLE, *_FLAGS)}
     durations = {f"{name}_seconds": getattr(settings, f"{name}_seconds") for name in _DURATIONS}
     return {
         **whole,
@@ -119,6 +120,8 @@ def read_settings(table: Table) -> Settings:
     for name, (low, high) in _DURATIONS.items():
         field = f"{name}_seconds"
         simple[field] = table.seconds(name, getattr(STANDARD, field), low, high)
+    for name in _FLAGS:
+        simple[name] = table.flag(name, default=getattr(STANDARD, name))
     weights, measured = _weights(table)
     return Settings(
         **simple,
@@ -130,7 +133,6 @@ def read_settings(table: Table) -> Settings:
         if table.has("automatic")
         else STANDARD.automatic,
         windows=read_windows(table),
-        timeout_promotes=table.flag("timeout_promotes", default=STANDARD.timeout_promotes),
     )
 
 

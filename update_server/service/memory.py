@@ -23,6 +23,7 @@ from update_server.evidence.facts import (
 )
 from update_server.evidence.settings import STANDARD, Settings
 from update_server.evidence.state import State
+from update_server.service.past import past_of
 from update_server.service.ports import NotFoundError, StoredHold, Stores
 from update_server.service.stretch import Stretch
 from update_server.service.study_codec import (
@@ -57,7 +58,8 @@ def begin(stores: Stores, rollout: Rollout, terms: Settings | None = None) -> No
         )
     )
     stretch = Stretch(origin=rollout.started_at.timestamp(), speed=settings.speed)
-    _tell(stores, rollout, [_stage(rollout, rollout.started_at, stretch)])
+    past = past_of(stores, rollout, stretch)
+    _tell(stores, rollout, [_stage(rollout, rollout.started_at, stretch), past])
 
 
 def begin_again(stores: Stores, rollout: Rollout) -> None:

@@ -11,12 +11,13 @@ from typing import Final
 
 from rollout.model import RolloutId
 from update_server.evidence.cuts import MOST_FACTS
-from update_server.evidence.facts import Fact, Outage
+from update_server.evidence.facts import Fact, Outage, Past
 from update_server.evidence.stages import STAGE_FACTS
 from update_server.service.attribution import Watched
 from update_server.service.ports import Stores
 from update_server.service.study_codec import decode_fact, decode_state
 
+_NO_SIGNS: Final = (*STAGE_FACTS, Outage, Past)
 _PARTS: Final = 4
 """What takes more than a quarter of the silence window may not pass for the installs' silence."""
 
@@ -46,6 +47,6 @@ class Outages:
 def _last_heard(stores: Stores, rollout: RolloutId) -> float | None:
     """Return when the study last heard of an install, in ticks or in what waits for one."""
     waiting = (decode_fact(body) for _, body in stores.studies.facts(rollout, MOST_FACTS))
-    heard = [fact.at for fact in waiting if not isinstance(fact, (*STAGE_FACTS, Outage))]
+    heard = [fact.at for fact in waiting if not isinstance(fact, _NO_SIGNS)]
     taken = decode_state(stores.studies.get(rollout).state).last_contact_at
     return max([*heard, *([] if taken is None else [taken])], default=None)

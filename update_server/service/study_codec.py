@@ -22,6 +22,7 @@ from update_server.evidence.facts import (
     Fact,
     Left,
     Outage,
+    Past,
     Paused,
     PlatformHeld,
     PlatformReleased,
@@ -55,6 +56,7 @@ _FACTS: Mapping[int, type[Fact]] = {
     12: Unsuspended,
     13: Outage,
     14: PlatformReleased,
+    15: Past,
 }
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, delete, select
 
 from update_server.service.study_ports import History
 from update_server.store.rows import chunks, upsert
-from update_server.store.tables import histories
+from update_server.store.tables import contacts, histories
 
 _DOUBLE_BYTES = 8
 
@@ -36,14 +36,16 @@ class SqlHistories:
                 found[bytes(row.install_key)] = _history(row)
         return found
 
-    def sample(self, app: str, limit: int) -> Sequence[History]:
-        """Return what is known of the installs with the lowest keys, at most *limit*."""
-        rows = self._connection.execute(
-            select(histories)
-            .where(histories.c.app == app)
-            .order_by(histories.c.install_key)
-            .limit(limit)
-        )
+    def sample(self, app: str, limit: int, *, channel: str | None = None) -> Sequence[History]:
+        """Return what is known of the installs with the lowest keys, at most *limit*.
+
+        With a *channel*: of those that were last seen on it.
+        """
+        found = select(histories).where(histories.c.app == app)
+        if channel is not None:
+            same = (contacts.c.app == app) & (contacts.c.install_key == histories.c.install_key)
+            found = found.join(contacts, same).where(contacts.c.channel == channel)
+        rows = self._connection.execute(found.order_by(histories.c.install_key).limit(limit))
         return [_history(row) for row in rows]
 
     def put(self, app: str, changed: Mapping[bytes, History]) -> None:
