@@ -163,9 +163,13 @@ class SignedWorld:
             "provenance": None,
         } | fields
         self.inline(RELEASES, document_path, document)
-        self.roles[RELEASES].targets[path] = TargetFile.from_data(path, payload, ["sha256"])
-        self.files[stored(path, payload)] = payload
+        self.add_file(path, payload)
         return path
+
+    def add_file(self, path: str, data: bytes) -> None:
+        """Sign a file of a release, and store it."""
+        self.roles[RELEASES].targets[path] = TargetFile.from_data(path, data, ["sha256"])
+        self.files[stored(path, data)] = data
 
     def inline(self, role: str, path: str, document: dict[str, Any]) -> None:
         data = render_canonical(document)

@@ -32,6 +32,7 @@ from client_agent.state_body import (
 )
 from client_agent.values import (
     Ban,
+    DeltaFailure,
     Goal,
     InstalledVersion,
     LastResult,
@@ -79,6 +80,11 @@ def a_failure(version: str = "2.1.0", **more: Any) -> VersionFailure:
     return replace(failure, **more)
 
 
+def a_delta_failure(from_manifest: str = "cd" * 32, **more: Any) -> DeltaFailure:
+    failure = DeltaFailure(from_manifest=from_manifest, to_manifest=DIGEST, code="bad_delta")
+    return replace(failure, **more)
+
+
 def a_state_file(folder: Path, clock: FakeClock | None = None) -> StateFile:
     return StateFile(folder, Linux(), clock or FakeClock(NOW))
 
@@ -100,6 +106,7 @@ def full_state() -> State:
             ),
         ),
         failures=(a_failure(tries_left=1),),
+        delta_failures=(a_delta_failure(),),
         data_schema=7,
         last_result=LastResult(
             outcome=Outcome.FELL_BACK,
@@ -334,6 +341,35 @@ def test_disarming_what_was_never_tried_leaves_no_trace(tmp_path: Path) -> None:
     file.disarm()
 
     assert (file.read().pending, file.read().failures) == (None, ())
+
+
+def test_a_delta_that_failed_is_remembered_by_its_pair_of_trees(tmp_path: Path) -> None:
+    file = a_state_file(tmp_path)
+    file.note_delta_failure(a_delta_failure("cd" * 32))
+    file.note_delta_failure(a_delta_failure("ce" * 32))
+    file.note_delta_failure(a_delta_failure("cd" * 32, code="over_cap"))
+
+    assert file.read().delta_failures == (
+        a_delta_failure("ce" * 32),
+        a_delta_failure("cd" * 32, code="over_cap"),
+    )
+
+
+def test_only_the_latest_deltas_that_failed_are_remembered(tmp_path: Path) -> None:
+    file = a_state_file(tmp_path)
+    for number in range(20):
+        file.note_delta_failure(a_delta_failure(f"{number:064x}"))
+
+    kept = [int(failure.from_manifest, 16) for failure in file.read().delta_failures]
+    assert kept == list(range(4, 20))
+
+
+def test_a_state_of_an_agent_without_deltas_can_be_read() -> None:
+    body = {"seq": 1}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    line = b'{"sum": "%s", "body": %s}\n' % (hashlib.sha256(text).hexdigest().encode(), text)
+
+    assert parse_state(line)[0] == State(seq=1)
 
 
 def test_a_failure_replaces_the_one_of_the_same_version(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from packaging.version import Version
 
 from client_agent.config import NetworkSettings
 from client_agent.errors import AgentError, Code, NetworkError, TrustError
+from client_agent.machine.values import Goal, TargetInfo
 from client_agent.platforms.linux import Linux
 from client_agent.transport import Transport
 from client_agent.trust import Decision, Hint, Trust
@@ -511,6 +513,108 @@ def test_an_artifact_that_another_role_vouches_for_is_no_goal(agent: Agent) -> N
     agent.world.commit()
 
     assert agent.refused().code is Code.BAD_DOCUMENT
+
+
+FOLDER = "demo/releases/stable/linux-x86_64/2.2.0"
+LARGE = 17 * 1024**2
+
+
+def a_signed_delta(name: str = "from-2.0.0.delta", **fields: Any) -> dict[str, Any]:
+    """Return what a release document says of a delta."""
+    return {
+        "path": f"{FOLDER}/{name}",
+        "from": "2.0.0",
+        "from_manifest": "cd" * 32,
+        "algo": "pb1",
+        "output_bytes": 1000,
+        "max_file_bytes": 900,
+    } | fields
+
+
+def goal_with(agent: Agent, *deltas: dict[str, Any]) -> tuple[Decision, Goal]:
+    """Publish 2.2.0 with these deltas; return what is decided then."""
+    agent.world.add_release("2.2.0", deltas=list(deltas))
+    for delta in deltas:
+        agent.world.add_file(delta["path"], b"delta")
+    agent.world.set_rollout(an_entry("2.2.0"))
+    agent.world.commit()
+    decision = agent.check()
+    assert decision.goal is not None
+    return decision, decision.goal
+
+
+def test_a_goal_brings_its_deltas_as_they_were_signed(agent: Agent) -> None:
+    _, goal = goal_with(agent, a_signed_delta(), a_signed_delta("from-1.9.0.delta"))
+
+    assert [delta.signed for delta in goal.deltas] == list(goal.release.deltas)
+    first = goal.deltas[0]
+    assert first.target.path == f"{FOLDER}/from-2.0.0.delta"
+    assert (first.target.length_bytes, first.target.sha256) == (
+        5,
+        hashlib.sha256(b"delta").hexdigest(),
+    )
+
+
+def test_a_delta_that_no_role_lists_is_none_and_the_rest_holds(agent: Agent) -> None:
+    goal_with(agent, a_signed_delta(), a_signed_delta("from-1.9.0.delta"))
+    del agent.world.roles[RELEASES].targets[f"{FOLDER}/from-2.0.0.delta"]
+    agent.world.commit()
+
+    decision = agent.check()
+
+    assert decision.goal is not None
+    assert [delta.target.path for delta in decision.goal.deltas] == [f"{FOLDER}/from-1.9.0.delta"]
+    assert [problem.code for problem in decision.problems] == [Code.BAD_DOCUMENT]
+
+
+def test_a_delta_that_another_role_vouches_for_is_none(agent: Agent) -> None:
+    goal_with(agent, a_signed_delta())
+    path = f"{FOLDER}/from-2.0.0.delta"
+    target = agent.world.roles[RELEASES].targets.pop(path)
+    delegations = agent.world.targets.delegations
+    assert delegations is not None
+    assert delegations.roles is not None
+    delegations.roles[RELEASES].terminating = False
+    delegations.roles[ROLLOUT].paths = ["demo/releases/*/*/*/*", "demo/rollout/*"]
+    agent.world.roles[ROLLOUT].targets[path] = target
+    agent.world.targets.version += 1
+    agent.world.put("targets", agent.world.targets)
+    agent.world.commit()
+
+    decision = agent.check()
+
+    assert decision.goal is not None
+    assert decision.goal.deltas == ()
+
+
+def pieces_of(agent: Agent, length: int, pieces: bytes | None) -> TargetInfo | None:
+    """Return the pieces of a payload that was signed with this length, beside these."""
+    path = agent.world.add_release("2.2.0")
+    agent.world.roles[RELEASES].targets[path].length = length
+    if pieces is not None:
+        agent.world.add_file(f"{path}.pieces", pieces)
+    agent.world.set_rollout(an_entry("2.2.0"))
+    agent.world.commit()
+    goal = agent.check().goal
+    assert goal is not None
+    return goal.target.pieces
+
+
+def test_a_large_file_has_the_pieces_that_its_role_signs(agent: Agent) -> None:
+    found = pieces_of(agent, LARGE, bytes(5 * 32))
+
+    assert found is not None
+    assert found.path.endswith("demo-2.2.0.srn.pieces")
+    assert found.length_bytes == 5 * 32
+
+
+@pytest.mark.parametrize(
+    ("length", "pieces"), [(LARGE, None), (LARGE, bytes(4 * 32)), (1_000_000, bytes(32))]
+)
+def test_pieces_that_are_not_there_do_not_fit_or_are_not_needed_are_none(
+    agent: Agent, length: int, pieces: bytes | None
+) -> None:
+    assert pieces_of(agent, length, pieces) is None
 
 
 def test_a_document_that_is_not_its_targets_bytes_is_refused(agent: Agent) -> None:
