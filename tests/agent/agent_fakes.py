@@ -66,11 +66,19 @@ class Dice:
 
 
 class Machine(Linux):
-    """Linux, with a machine ID of the test's choice."""
+    """Linux, with a machine ID, a network and a battery of the test's choice."""
 
     def __init__(self, machine_id: str | None = "aaaa") -> None:
         super().__init__()
         self.id = machine_id
+        self.costs: bool | None = None
+        self.battery: int | None = None
 
     def machine_id(self) -> str | None:
         return self.id
+
+    def metered(self) -> bool | None:
+        return self.costs
+
+    def battery_percent(self) -> int | None:
+        return self.battery

@@ -17,7 +17,7 @@ from client_agent.config import Settings
 from client_agent.install import Installation
 from client_agent.loop import Loop
 from client_agent.parts import Hooks, assemble
-from client_agent.policy import UpdateInfo
+from client_agent.policy import Policy, UpdateInfo
 from client_agent.values import State
 from tests.agent.agent_fakes import START, Dice, FakeClock, Machine
 from tests.agent.signed_world import BASE, PLATFORM, SignedWorld, an_entry
@@ -82,6 +82,7 @@ class AgentWorld:
         version: str | None = "2.0.0",
         launch_id: str | None = None,
         u: float = 0.0,
+        policy: Policy | None = None,
         **changes: Any,
     ) -> Loop:
         """Return an agent's loop on ROOT; ``u`` is what its die shows each time."""
@@ -97,6 +98,7 @@ class AgentWorld:
             platform=self.machine,
             clock=self.clock,
             chance=Dice(seed=next(self._seeds), fixed=u),
+            policy=policy,
             in_process=True,  # what a child does otherwise, test_agent and test_install show
         )
         own = None if version is None else Version(version)
