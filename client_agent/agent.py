@@ -40,6 +40,7 @@ from client_agent.config import (
 from client_agent.crash_hooks import CrashHooks
 from client_agent.download import Stopped
 from client_agent.errors import AgentError, ConfigError
+from client_agent.launcher import given_environment
 from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.machine.states import Staged, Trial
@@ -248,7 +249,7 @@ class Agent:
         command = self._parts.installation.launcher_command(
             sys.argv[1:] if arguments is None else arguments
         )
-        environment = {name: text for name, text in os.environ.items() if name not in OWN}
+        environment = {name: text for name, text in given_environment().items() if name not in OWN}
         self._parts.platform.start(command, environment)
 
     # --- what the app says -----------------------------------------------------------

@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace, rest: Arguments) -> Answer:
 def _launch(options: argparse.Namespace, rest: Arguments) -> Answer:
     parts = assemble(load(options.config))
     command = parts.installation.launcher_command(rest or [])
-    if not (parts.installation.root / "launcher.py").exists():
+    if not parts.installation.has_launcher():
         raise StateError(Code.LOST, "nothing is installed here yet: run serinus-agent check")
     return parts.platform.start(command, os.environ), {}
 

@@ -35,6 +35,7 @@ from rollout.names import RESERVED_ROOT
 from rollout.versions import render_version
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
+_FROZEN_LAUNCHER = "launcher.exe" if sys.platform == "win32" else "launcher"
 _PRIVATE = ("staging", "parts", "trust", "launches", "spool")
 _DIGEST_CHARACTERS = 8  # of a version's folder name; the rest is in its manifest
 
@@ -75,7 +76,9 @@ class Installation:
         with _said_early():
             root.mkdir(mode=0o755, parents=True, exist_ok=True)
             _make_folders(root)
-            if not (root / "launcher.py").exists():
+            if not _has_launcher(root):
+                if not _LAUNCHER.exists():
+                    raise DiskError(Code.IO, f"{root}: no launcher; a frozen app brings none")
                 _put_launcher(root, _LAUNCHER.read_bytes(), current())
 
     @property
@@ -161,9 +164,18 @@ class Installation:
         return self.versions / installed.directory
 
     def launcher_command(self, arguments: Sequence[str] = (), *, wait: bool = False) -> list[str]:
-        """Return the command that starts the app through the launcher."""
-        launcher = str(self._root / "launcher.py")
-        return [sys.executable, "-I", launcher, *(["--wait"] if wait else []), *arguments]
+        """Return the command that starts the app through the launcher.
+
+        An installer may have put a frozen one there; else this Python runs it.
+        """
+        frozen = self._root / _FROZEN_LAUNCHER
+        python = [sys.executable, "-I", str(self._root / "launcher.py")]
+        launcher = [str(frozen)] if frozen.is_file() else python
+        return [*launcher, *(["--wait"] if wait else []), *arguments]
+
+    def has_launcher(self) -> bool:
+        """Return whether there is one to start the app by."""
+        return _has_launcher(self._root)
 
     def preflight(self, needed_bytes: int) -> None:
         """Return if that much fits.
@@ -378,6 +390,10 @@ def _make_folders(root: Path) -> None:
     (root / "versions").mkdir(mode=0o755, exist_ok=True)
     for name in _PRIVATE:
         (root / name).mkdir(mode=0o700, exist_ok=True)
+
+
+def _has_launcher(root: Path) -> bool:
+    return (root / "launcher.py").exists() or (root / _FROZEN_LAUNCHER).is_file()
 
 
 def _put_launcher(root: Path, content: bytes, platform: Platform) -> None:

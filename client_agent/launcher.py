@@ -131,7 +131,7 @@ class Launcher:
         if exists(join(self.launches, launch + ".json")):
             launch = new_id()  # a second window has a marker of its own
         marker = self.open_marker(launch, record, trial=trial)  # 5
-        environment = dict(os.environ, SERINUS_LAUNCH=launch, SERINUS_ROOT=self.root)
+        environment = dict(given_environment(), SERINUS_LAUNCH=launch, SERINUS_ROOT=self.root)
         # What the app starts inherits all this, and may be another app with an agent of its own.
         environment.update(SERINUS_LAUNCH_FD=str(marker), SERINUS_LAUNCH_APP="".join(header[2:3]))
         # A Python app would write its caches into its own, immutable tree.
@@ -216,6 +216,18 @@ class Launcher:
         """Return whether the app's data, as it is now, is readable for that version."""
         reads, data = record.get("reads_schema_max"), self.state.get("data_schema")
         return data is None or (reads is not None and reads >= data)
+
+
+def given_environment() -> dict[str, str]:
+    """Return the environment that this process was given, to pass on to another program.
+
+    What PyInstaller froze finds its own libraries first; nobody else must find them.
+    """
+    given = dict(os.environ)
+    if getattr(sys, "frozen", False):
+        libraries = given.pop("LD_LIBRARY_PATH_ORIG", "")  # empty is as good as not set
+        given.update(LD_LIBRARY_PATH=libraries, PYINSTALLER_RESET_ENVIRONMENT="1")
+    return given
 
 
 def frame(body: Record) -> bytes:

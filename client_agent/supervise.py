@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from client_agent.agent import OWN, keep_running
 from client_agent.errors import Code
+from client_agent.launcher import given_environment
 from client_agent.loop import Loop, edition_of
 from client_agent.machine import events as on
 from client_agent.machine.states import (
@@ -338,7 +339,7 @@ def _launched(pending: Pending, rule: ConfirmRule) -> on.Launched:
 
 def _environment() -> dict[str, str]:
     """Return our environment without what an outer launcher put there."""
-    return {name: text for name, text in os.environ.items() if name not in OWN}
+    return {name: text for name, text in given_environment().items() if name not in OWN}
 
 
 def _ends(child: subprocess.Popen[bytes], seconds: float) -> bool:

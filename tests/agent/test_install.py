@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from client_agent import install as module
 from client_agent import tree_writer
 from client_agent.errors import Code, DiskError, InternalError, PayloadError, StateError, TrustError
 from client_agent.install import Installation
@@ -568,6 +569,32 @@ def test_the_launcher_is_started_without_the_environment_of_python(tmp_path: Pat
     command = an_installation(tmp_path).launcher_command(["--app"], wait=True)
 
     assert command[1:] == ["-I", str(tmp_path / "root/launcher.py"), "--wait", "--app"]
+
+
+def test_a_frozen_launcher_comes_before_one_that_needs_python(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    (tmp_path / "root" / "launcher").write_bytes(b"frozen")
+
+    command = installation.launcher_command(["--app"], wait=True)
+
+    assert command == [str(tmp_path / "root/launcher"), "--wait", "--app"]
+
+
+def test_beside_a_frozen_launcher_no_other_is_put(tmp_path: Path) -> None:
+    (tmp_path / "launcher").write_bytes(b"frozen")
+
+    Installation.create_root(tmp_path)
+
+    assert not (tmp_path / "launcher.py").exists()
+
+
+def test_a_frozen_app_without_a_launcher_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LAUNCHER", tmp_path / "not in the frozen app")
+
+    with pytest.raises(DiskError, match="no launcher"):
+        Installation.create_root(tmp_path / "root")
 
 
 def test_markers_are_sealed_once_and_removed_when_reported(tmp_path: Path) -> None:

