@@ -166,8 +166,9 @@ class Agent:
             mirrors: Further base URLs of files.
             attributes: What audiences may ask for, beside ``os_version`` and ``locale``.
             on_progress: Gets bytes done and bytes in all.
-            on_staged: An update is complete, and waits for ``apply()``.
-            on_restart_wanted: Quit soon and call ``restart()``.
+            on_staged: An update is complete: the next start has it (``on_quit``), or it waits
+                for ``apply()`` (``pre_download``).
+            on_restart_wanted: It is complete, and somebody asked for it: call ``restart()`` soon.
             on_fell_back: The new version did not work here; the old one runs.
             on_foreground: Does the app need the network itself now? A download then pauses, for
                 ten minutes in all.
@@ -275,10 +276,20 @@ class Agent:
         if running is not None:
             self._parts.reporter.crash(error, running, self._launch_id)
 
+    def data_schema(self, number: int) -> bool:
+        """Say which schema the app's data has from now on; return whether that is on record.
+
+        No version that cannot read it is fallen back to. So say it first, and migrate then:
+        ``if agent.may_migrate(2) and agent.data_schema(2): migrate()``.
+        """
+        return self._data_schema(number) is True
+
     @_never_raises
-    def data_schema(self, number: int) -> None:
-        """Say which schema the app's data has now. No version that cannot read it is started."""
-        self._parts.installation.state.set_data_schema(number)
+    def _data_schema(self, number: int) -> bool:
+        installation = self._parts.installation
+        installation.create_root(installation.root)  # the thread may not have come to it yet
+        installation.state.set_data_schema(number)
+        return True
 
     def may_migrate(self, number: int) -> bool:
         """Return whether data may be brought to schema *number* now.

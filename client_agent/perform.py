@@ -260,10 +260,11 @@ class Performer:
     def _notify_app(self, effect: do.NotifyApp) -> None:
         hooks = self._parts.hooks
         info = UpdateInfo(version=str(effect.edition.version), urgent=effect.urgent)
-        if not effect.armed:
-            self._telling.call(hooks.on_staged, info)
-        elif self.asking.apply is Apply.NOW or effect.urgent:
+        by_itself = self.asking.apply is Apply.ON_QUIT and not effect.urgent
+        if effect.armed and not by_itself:
             self._telling.call(hooks.on_restart_wanted, info)
+        else:
+            self._telling.call(hooks.on_staged, info)
 
     def _confirm(self, effect: do.Confirm) -> on.Event | None:
         store, now = self._parts.installation.state, self._parts.clock.now()

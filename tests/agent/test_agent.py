@@ -285,7 +285,7 @@ def test_data_moves_to_a_schema_only_when_there_is_a_way_back(world: AgentWorld)
     assert agent.may_migrate(99)
     assert inside.may_migrate(7)
     assert not inside.may_migrate(8)
-    inside.data_schema(7)
+    assert inside.data_schema(7)
     assert inside._parts.installation.state.read().data_schema == 7
     inside._parts.installation.state.confirm(NOW)
     assert inside.may_migrate(8)

@@ -230,7 +230,7 @@ def test_a_last_result_is_told_even_when_it_cannot_be_forgotten(
     again = world.loop()
     again.begin()
 
-    assert [what for what, _ in world.told] == ["fell_back"]
+    assert [what for what, _ in world.told] == ["staged", "fell_back"]
 
 
 def reported(world: AgentWorld) -> list[tuple[str, float]]:

@@ -274,14 +274,19 @@ def test_pre_download_stops_at_staged_until_somebody_applies_it(world: AgentWorl
     loop.tick()
 
     assert stands(loop, Armed)
+    assert [what for what, _ in world.told] == ["staged", "restart"]
 
 
-def test_now_asks_for_a_restart_and_on_quit_does_not(world: AgentWorld) -> None:
-    loop = begun(world, apply=Apply.NOW)
+@pytest.mark.parametrize(("apply", "told"), [(Apply.NOW, "restart"), (Apply.ON_QUIT, "staged")])
+def test_now_asks_for_a_restart_and_on_quit_says_that_the_next_start_has_it(
+    world: AgentWorld, apply: Apply, told: str
+) -> None:
+    loop = begun(world, apply=apply)
     world.publish("2.1.0")
     wait(world, loop, 61)
 
-    assert [(what, info.version) for what, info in world.told] == [("restart", "2.1.0")]
+    assert stands(loop, Armed)
+    assert [(what, info.version) for what, info in world.told] == [(told, "2.1.0")]
 
 
 def test_must_reach_asks_for_a_restart_in_any_mode(world: AgentWorld) -> None:
@@ -428,7 +433,7 @@ def test_a_fall_back_is_reported_and_the_version_is_not_offered_again(
 
     after = world.loop()
     after.begin()
-    assert [what for what, _ in world.told] == ["fell_back"]
+    assert [what for what, _ in world.told] == ["staged", "fell_back"]
     wait(world, after, 31)
 
     assert stands(after, Idle)
