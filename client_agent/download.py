@@ -178,18 +178,19 @@ class _Attempt:
         self._ways = ways
         self._progress = progress
         self._pauses = owner.pauses(ways)
+        self._continued = False
+        """Whether what comes follows bytes that could not be verified."""
 
     def at(self, source: Source) -> None:
         """Complete the part from *source*, or raise what is wrong there."""
-        clean = self._part.is_clean
+        self._continued = False
         try:
             if not self._part.is_whole:
                 self._bring(source)
         except TrustError as error:
-            if clean or error.code is not Code.HASH_MISMATCH:
+            if not self._continued or error.code is not Code.HASH_MISMATCH:
                 raise
-            # Whose bytes were wrong cannot be told of what was continued: once more, from where
-            # all is right.
+            # Whose bytes were wrong cannot be told: once more, from where all is right.
             return self.at(source)
         if not self._part.is_whole:
             raise TrustError(Code.HASH_MISMATCH, self._target.path)
@@ -236,6 +237,7 @@ class _Attempt:
     def _take(self, stream: Stream, origin: Origin) -> None:
         part, stop = self._part, self._ways.stop
         part.begin(origin)
+        self._continued = not part.is_clean
         for chunk in stream.chunks():
             if stop.is_set():
                 part.note(origin)

@@ -5,6 +5,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -190,6 +191,37 @@ def test_a_damaged_part_is_found_out_and_fetched_whole(bench: Bench, server: Web
         assert part.read() == DATA
 
     assert ranges(server) == [f"bytes={MIB}-", ""]
+
+
+def test_a_poisoned_mirror_that_will_not_resume_is_asked_once(
+    bench: Bench, server: WebServer, mirror: WebServer
+) -> None:
+    """It sent the whole file itself, so the wrong bytes are its own."""
+    bench.part().write_bytes(DATA[:MIB])
+    bench.journal().write_text(json.dumps({"base": server.url, "etag": ranged_tag(), "n": 5}))
+    server.default = lambda _: Reply(body=b"e" * len(DATA))
+
+    with bench.fetch(server, mirror) as part:
+        assert part.read() == DATA
+
+    assert ranges(server) == [f"bytes={MIB}-"]
+
+
+def test_no_bytes_at_all_are_verified_too(bench: Bench, server: WebServer) -> None:
+    server.default = lambda _: Reply(body=b"")
+
+    with pytest.raises(TrustError):
+        bench.fetch(server, target=replace(a_target(b"x"), length_bytes=0))
+
+
+def test_a_connection_that_ends_early_is_gone_on_with(bench: Bench, server: WebServer) -> None:
+    replies = iter([Reply(body=[DATA[:MIB]], headers={"ETag": ranged_tag()})])
+    server.default = lambda asked: next(replies, None) or ranged(asked, DATA)
+
+    with bench.fetch(server) as part:
+        assert part.read() == DATA
+
+    assert ranges(server) == ["", f"bytes={MIB}-"]
 
 
 def test_a_part_that_is_too_long_is_discarded(bench: Bench, server: WebServer) -> None:
