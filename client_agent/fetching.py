@@ -86,7 +86,7 @@ class Fetching:
         try:
             part = self._bring(goal, plan.target_of(goal))
         except AgentError as error:
-            return on.DownloadFailed(fault=self._failed(_as_of(plan, error)))
+            return on.DownloadFailed(fault=self._fault(plan, error))
         finally:
             received_bytes = downloader.received_bytes - before
             self._received_bytes += received_bytes
@@ -106,7 +106,7 @@ class Fetching:
             with download.part as part:
                 self._parts.installation.build(part, goal, _no_progress, delta=signed)
         except AgentError as error:
-            return on.BuildFailed(fault=self._failed(error))
+            return on.BuildFailed(fault=self._fault(plan, error))
         self.taken = Taken(
             version=goal.version,
             delta=plan.delta is not None,
@@ -192,6 +192,14 @@ class Fetching:
     def _in_foreground(self) -> bool:
         return bool(self._telling.call(self._parts.hooks.on_foreground))
 
+    def _fault(self, plan: Plan, error: AgentError) -> Fault:
+        """Return how the plan failed. Of a delta nobody hears yet: the payload makes up for it."""
+        if plan.delta is None:
+            return self._failed(error)
+        if isinstance(error, NetworkError) and error.status in _NOT_THERE:
+            error = DeltaError(Code.MISSING, str(error))  # no network mends that
+        return fault_of(error)
+
     def _progress(self, done: int, total: int) -> None:
         self._telling.call(self._parts.hooks.on_progress, done, total)
 
@@ -199,12 +207,6 @@ class Fetching:
 def _files_of(goal: Goal) -> list[TargetInfo]:
     files = [goal.target, *(delta.target for delta in goal.deltas)]
     return [*files, *(file.pieces for file in files if file.pieces is not None)]
-
-
-def _as_of(plan: Plan, error: AgentError) -> AgentError:
-    """Return *error* as the delta's own where the delta is not there: no network mends that."""
-    gone = isinstance(error, NetworkError) and error.status in _NOT_THERE
-    return DeltaError(Code.MISSING, str(error)) if gone and plan.delta is not None else error
 
 
 def _no_progress(_done: int, _total: int) -> None:

@@ -84,9 +84,9 @@ class DeltaWorld:
         else:
             self.world.signed.files[stored(path, found)] = data
 
-    def begun(self) -> Loop:
+    def begun(self, **options: Any) -> Loop:
         """Return the loop of an agent that has just started."""
-        loop = self.world.loop(version=OLD_VERSION)
+        loop = self.world.loop(version=OLD_VERSION, **options)
         loop.begin()
         return loop
 

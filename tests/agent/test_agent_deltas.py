@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from client_agent.machine.states import Idle
+from client_agent.config import Apply
+from client_agent.machine.states import Idle, Staged
 from client_agent.status import StatusFile
 from tests.agent.delta_world import (
     DELTA_PATH,
@@ -85,6 +86,17 @@ def test_a_delta_that_the_server_spoils_is_made_up_for_in_the_same_run(world: De
     (only,) = world.downloads()
     assert only["delta"] is False
     assert only["error"] == {"category": "trust", "code": "hash_mismatch"}
+
+
+def test_a_visit_whose_delta_failed_has_not_failed(world: DeltaWorld) -> None:
+    world.publish(sign=a_flip)
+    loop = world.begun(apply=Apply.PRE_DOWNLOAD)
+
+    world.run(loop)
+
+    assert isinstance(loop.state, Staged)
+    assert not loop.performer.failed
+    assert loop.performer.last_error is None
 
 
 def test_a_delta_that_is_not_there_is_made_up_for_in_the_same_run(world: DeltaWorld) -> None:
