@@ -130,6 +130,24 @@ def put_status(install: InstallFolder, checked_at: datetime) -> None:
     (install.root / "status.json").write_text(json.dumps(status), encoding="utf-8")
 
 
+def put_taken(
+    install: InstallFolder,
+    version: str,
+    *,
+    delta: bool = True,
+    received_bytes: int = 100_000,
+    full_bytes: int = 3_000_000,
+) -> None:
+    """Write the part of ``status.json`` that tells of the last update."""
+    taken = {
+        "version": version,
+        "delta": delta,
+        "received_bytes": received_bytes,
+        "full_bytes": full_bytes,
+    }
+    (install.root / "status.json").write_text(json.dumps({"last_update": taken}))
+
+
 def put_marker(install: InstallFolder, launch_id: str, *lines: Mapping[str, object]) -> None:
     """Write the marker of one start, line by line as launcher and parent do."""
     folder = install.root / "launches"

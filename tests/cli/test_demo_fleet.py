@@ -6,7 +6,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from client_agent import config
+from client_agent import settings_file
 from tests.cli.demo_builders import (
     INSTALL_ID,
     NOW,
@@ -14,9 +14,10 @@ from tests.cli.demo_builders import (
     put_marker,
     put_state,
     put_status,
+    put_taken,
     put_version,
 )
-from update_server.cli.demo.fleet import AgentSettings, Look, make_folders
+from update_server.cli.demo.fleet import AgentSettings, Look, Taken, make_folders
 
 SETTINGS = AgentSettings(
     app="demo",
@@ -30,7 +31,7 @@ SETTINGS = AgentSettings(
 def test_an_agent_understands_the_settings_it_is_given(tmp_path: Path) -> None:
     install, *_ = make_folders(tmp_path, 1, 1, SETTINGS, b"{}")
 
-    found = config.load(install.root / "agent.toml")
+    found = settings_file.load(install.root / "agent.toml")
 
     assert (found.app.app, found.app.platform) == ("demo", "linux-x86_64")
     assert found.app.root_metadata == b"{}"
@@ -75,6 +76,15 @@ def test_a_look_tells_what_runs_what_is_armed_and_what_is_barred(tmp_path: Path)
     assert look.checked_at == NOW
     assert look.directories["current"] == folder.name
     assert set(look.directories) == {"current", "previous", "pending"}
+
+
+def test_a_look_tells_what_the_last_update_took(tmp_path: Path) -> None:
+    install = an_install(tmp_path)
+    put_taken(install, "1.1.0", received_bytes=10, full_bytes=200)
+
+    assert install.look().taken == Taken(
+        version=Version("1.1.0"), delta=True, received_bytes=10, full_bytes=200
+    )
 
 
 def test_torn_files_are_passed_over_until_the_agent_has_written_them(tmp_path: Path) -> None:

@@ -74,6 +74,19 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What the last update took from the network: by a delta or in full, and how many bytes.
+
+    ``full_bytes`` is the size of its full payload.
+    """
+
+    version: Version
+    delta: bool
+    received_bytes: int
+    full_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What an install's folder says at one moment.
 
@@ -87,6 +100,7 @@ class Look:
     directories: Mapping[str, str]
     starts: tuple[Launch, ...] = ()
     checked_at: datetime | None = None
+    taken: Taken | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +134,7 @@ class InstallFolder:
     def look(self) -> Look:
         """Return what its folder says now. Nothing there yet is nothing said."""
         body = _body(self.root / "state.json")
+        status = _object(self.root / "status.json")
         records = {name: _record(body, name) for name in ("current", "previous", "pending")}
         return Look(
             install_id=self.identity().get("install_id"),
@@ -130,7 +145,8 @@ class InstallFolder:
                 name: record["dir"] for name, record in records.items() if "dir" in record
             },
             starts=tuple(self._starts()),
-            checked_at=_instant(_object(self.root / "status.json").get("checked_at")),
+            checked_at=_instant(status.get("checked_at")),
+            taken=_taken(_record(status, "last_update")),
         )
 
     def identity(self) -> dict[str, Any]:
@@ -174,6 +190,18 @@ def _version(record: Mapping[str, Any]) -> Version | None:
         return parse_version(str(record["version"]))
     except (KeyError, RolloutError):
         return None
+
+
+def _taken(record: Mapping[str, Any]) -> Taken | None:
+    version = _version(record)
+    if version is None:
+        return None
+    return Taken(
+        version=version,
+        delta=bool(record.get("delta")),
+        received_bytes=int(record.get("received_bytes", 0)),
+        full_bytes=int(record.get("full_bytes", 0)),
+    )
 
 
 def _instant(said: object) -> datetime | None:
