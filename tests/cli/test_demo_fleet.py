@@ -7,6 +7,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from client_agent import settings_file
+from client_agent.config import Apply
 from tests.cli.demo_builders import (
     INSTALL_ID,
     NOW,
@@ -36,7 +37,7 @@ def test_an_agent_understands_the_settings_it_is_given(tmp_path: Path) -> None:
     assert (found.app.app, found.app.platform) == ("demo", "linux-x86_64")
     assert found.app.root_metadata == b"{}"
     assert found.root == install.root
-    assert found.apply is config.Apply.NOW
+    assert found.apply is Apply.NOW
     assert found.health.command == ("--version",)
     assert found.unsafe_speed == 100
 
