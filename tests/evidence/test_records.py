@@ -15,6 +15,7 @@ from tests.judge_world import (
     a_world,
 )
 from update_server.evidence.design import risk_set_key
+from update_server.evidence.facts import Past
 from update_server.evidence.findings import Finding
 from update_server.evidence.numerics import math_sha256
 from update_server.evidence.ratio import GRID_SHA256, WEIGHTS_SHA256
@@ -103,6 +104,18 @@ def test_a_record_says_what_it_was_computed_with() -> None:
     assert record["weights_sha256"] == WEIGHTS_SHA256
     assert record["math_sha256"] == math_sha256()
     assert record["engine_version"] == "2"
+
+
+def test_a_record_says_whence_the_first_base_rate_of_silence_is() -> None:
+    world = a_bad_world()
+    world.state.past = Past(at=0.0, windows=((0, 400, 100), (1, 50, 1), (8, 200, 2)))
+
+    baselines = world.judge().record["silence_baselines"]
+
+    assert sorted(baselines, key=int) == ["0", "1", "2", "3", "8", "9", "10", "11"]
+    assert baselines["0"] == {"share": 0.25, "source": "history", "windows": 400}
+    assert baselines["1"] == {"share": 0.1, "source": "setting", "windows": 0}
+    assert baselines["8"] == {"share": 0.01, "source": "history", "windows": 200}
 
 
 def test_two_leaders_that_decide_the_same_record_the_same() -> None:

@@ -17,7 +17,7 @@ from tests.study_world import (
     stepped,
 )
 from update_server.evidence import fisher
-from update_server.evidence.facts import Fact, PlatformHeld, Step
+from update_server.evidence.facts import Fact, Past, PlatformHeld, Step
 from update_server.evidence.settings import DAY, HOUR, STANDARD
 from update_server.evidence.state import Arms, OneArm
 
@@ -229,6 +229,22 @@ def test_a_silent_install_is_not_watched_on() -> None:
 
     assert world.member(0).due_at is None
     assert world.scored("later_silence") == []
+
+
+@pytest.mark.parametrize(
+    ("windows", "rate"), [((0, 1_000, 300), 0.3), ((0, 99, 30), 0.1), ((1, 1_000, 300), 0.1)]
+)
+def test_the_first_base_rate_is_what_the_stratum_showed_before(
+    windows: tuple[int, int, int], rate: float
+) -> None:
+    world = World()
+    world.tick(Past(at=T0, windows=(windows,)), at=0)
+    world.enter(20, 20)
+
+    world.wait(A_DAY_LATER)
+
+    [scored] = world.scored("silence")
+    assert scored.base_rate == pytest.approx(rate)
 
 
 def test_silence_after_a_return_has_a_base_rate_of_its_own() -> None:

@@ -33,6 +33,7 @@ from update_server.service.study_ports import (
     StoredLabel,
     StoredMember,
     StoredStudy,
+    WindowsOfDay,
 )
 from update_server.service.waiver_ports import Waiver
 
@@ -89,6 +90,7 @@ class State:
     forgotten: dict[tuple[str, bytes], bool] = field(default_factory=dict)
     decisions: dict[str, StoredDecision] = field(default_factory=dict)
     histories: dict[tuple[str, bytes], History] = field(default_factory=dict)
+    windows: list[tuple[str, WindowsOfDay]] = field(default_factory=list)
     sightings: dict[int, tuple[str, Sighting]] = field(default_factory=dict)
     pending: dict[str, PendingVerb] = field(default_factory=dict)
     waivers: dict[str, Waiver] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from update_server.service.study_ports import (
     StoredMember,
     StoredStudy,
     StudyHead,
+    WindowsOfDay,
 )
 
 
@@ -264,3 +265,21 @@ class FakeHistories:
             for key, one in self._state.histories.items()
             if max((one.first_at, *one.seen, *one.crashes)) >= heard_before
         }
+        self._state.windows = [
+            (app, one) for app, one in self._state.windows if one.day >= int(heard_before // 86_400)
+        ]
+
+    def add_windows(self, app: str, counted: Sequence[WindowsOfDay]) -> None:
+        if counted:
+            self._state.write()
+            self._state.windows += [(app, one) for one in counted]
+
+    def windows(
+        self, app: str, channel: str, *, since: int, until: int
+    ) -> Sequence[tuple[int, int, int]]:
+        sums: dict[int, tuple[int, int]] = {}
+        for of, one in self._state.windows:
+            if (of, one.channel) == (app, channel) and since <= one.day < until:
+                windows, returned = sums.get(one.stratum, (0, 0))
+                sums[one.stratum] = (windows + one.windows, returned + one.returned)
+        return [(stratum, *counts) for stratum, counts in sorted(sums.items())]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import fsum
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,12 @@ from tests.admin_world import APP, STABLE, World
 from tests.service.clinic import FLEET, OPEN, Clinic, key_of
 from tests.store.values import a_contact
 from update_server.evidence.alarm import HOURS_OF_WEEK
+from update_server.evidence.facts import Past
 from update_server.evidence.settings import Settings
 from update_server.service.past import CRASH_SECONDS, crashes_by_hour
 from update_server.service.stretch import Stretch
-from update_server.service.study_ports import History
+from update_server.service.study_codec import decode_fact
+from update_server.service.study_ports import History, WindowsOfDay
 
 HOUR, DAY = 3_600.0, 86_400.0
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC).timestamp()  # a Thursday, so hour 0 of the week
@@ -138,3 +141,25 @@ def test_where_nobody_is_held_back_crashes_are_held_against_the_past(
     else:
         assert set(clinic.verdicts) <= {"no_control", "no_contacts"}
         assert clinic.decisions[-1].record["channel"] == STABLE
+
+
+@pytest.mark.parametrize(("speed", "windows"), [(1.0, ((0, 40, 15),)), (60.0, ())])
+def test_a_study_is_told_how_silent_installs_were(
+    released: World, speed: float, windows: tuple[tuple[int, int, int], ...]
+) -> None:
+    today = int(released.clock.now().timestamp() // DAY)
+    days: dict[str, Any] = {"channel": STABLE, "stratum": 0, "windows": 20}
+    counted = [
+        WindowsOfDay(day=today - ago, returned=returned, **days)
+        for ago, returned in ((15, 0), (14, 20), (1, 5), (0, 0))
+    ]
+    with released.database.transaction() as stores:
+        stores.histories.add_windows(APP, counted)
+
+    rollout = released.start("2.1.0", terms=replace(OPEN, speed=speed))
+
+    with released.database.reading() as stores:
+        _, (_, told) = stores.studies.facts(rollout.id, 9)
+    past = decode_fact(told)
+    assert isinstance(past, Past)
+    assert past.windows == windows

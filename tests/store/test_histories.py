@@ -1,12 +1,13 @@
 """Contract of study_ports.Histories."""
 
 from math import pi
+from typing import Any
 
 import pytest
 
 from tests.store.values import a_contact, a_history
 from update_server.service.ports import Database
-from update_server.service.study_ports import History
+from update_server.service.study_ports import History, Window, WindowsOfDay
 
 A, B = b"\x00a", b"b" * 32
 FULL = History(
@@ -16,6 +17,7 @@ FULL = History(
     seen=tuple(1_764_999_999.9 + pi * n for n in range(11)),
     crashes=tuple(1_765_000_000.0 + n / 3 for n in range(10)),
     taken_first="ro_7k2m",
+    window=Window(began_at=1_764_566_400.1, seconds=86_400.5, stratum=11, returned=True),
 )
 
 
@@ -106,3 +108,32 @@ def test_more_installs_than_a_statement_holds_are_found(database: Database) -> N
         stores.histories.put("demo", ends)
 
         assert stores.histories.get("demo", installs) == ends
+
+
+def a_day(day: int, stratum: int = 0, **fields: Any) -> WindowsOfDay:
+    return WindowsOfDay(**{"channel": "stable", "day": day, "stratum": stratum, **fields})
+
+
+def test_windows_add_up_by_stratum_over_the_days_asked_for(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.histories.add_windows("demo", [a_day(9, windows=100)])
+        stores.histories.add_windows("demo", [a_day(10, windows=2), a_day(10, returned=1)])
+        stores.histories.add_windows("demo", [a_day(10, windows=1), a_day(11, 8, windows=2**40)])
+        stores.histories.add_windows("demo", [])
+        stores.histories.add_windows("demo", [a_day(11, channel="beta", windows=7)])
+        stores.histories.add_windows("other", [a_day(11, windows=7)])
+        stores.histories.add_windows("demo", [a_day(12, windows=100)])
+
+    with database.reading() as stores:
+        found = stores.histories.windows("demo", "stable", since=10, until=12)
+        assert list(found) == [(0, 3, 1), (8, 2**40, 0)]
+        assert list(stores.histories.windows("demo", "none", since=0, until=99)) == []
+
+
+def test_windows_expire_with_the_histories(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.histories.add_windows("demo", [a_day(9, windows=1), a_day(10, windows=1)])
+
+        stores.histories.expire(heard_before=10.5 * 86_400)
+
+        assert list(stores.histories.windows("demo", "stable", since=0, until=99)) == [(0, 1, 0)]

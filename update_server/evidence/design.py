@@ -16,6 +16,7 @@ BASIS_POINTS = 10_000
 # Own crashes in the 14 days before: 0, 1, 2-4, 5-9, 10 and more.
 _CRASH_STRATA = (1, 2, 5, 10)
 _GAP_STRATA = (6 * HOUR, DAY, 3 * DAY, 7 * DAY)
+SILENCE_STRATA = len(_GAP_STRATA)
 # An install whose habits are not known yet is taken for one that comes back daily; else a new
 # fleet would be blind to silence.
 _UNKNOWN_GAP_STRATUM = 1

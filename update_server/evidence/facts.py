@@ -182,12 +182,13 @@ class Past:
 
     ``crashes`` and ``install_hours`` are by hour of the week, 168 of each or none: how often an
     install crashed for the first time on a day, and how long installs were watched. Hour 0 began
-    with 1970, a Thursday.
+    with 1970, a Thursday. ``windows`` are (stratum of silence, windows, silent ones of them).
     """
 
     at: float
     crashes: tuple[int, ...] = ()
     install_hours: tuple[float, ...] = ()
+    windows: tuple[tuple[int, int, int], ...] = ()
 
 
 Fact = (

@@ -34,7 +34,7 @@ SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.3, 0.99)
 """The shares of bricked installs that a test for silence mixes."""
 
 # How many installs' worth of history a stratum's predicted silent share starts with.
-_HISTORY_WEIGHT = 100
+HISTORY_WEIGHT = 100
 # Beyond these a single install would weigh too much.
 _SMALLEST_BASE_RATE = 0.001
 _LARGEST_BASE_RATE = 0.9
@@ -191,7 +191,7 @@ def base_rate(history: float, silent_controls: int, controls: int) -> float:
         silent_controls: Silent controls of the cohorts scored so far.
         controls: Controls of the cohorts scored so far.
     """
-    predicted = (_HISTORY_WEIGHT * history + silent_controls) / (_HISTORY_WEIGHT + controls)
+    predicted = (HISTORY_WEIGHT * history + silent_controls) / (HISTORY_WEIGHT + controls)
     return min(max(predicted, _SMALLEST_BASE_RATE), _LARGEST_BASE_RATE)
 
 

@@ -8,6 +8,7 @@ it is large or old enough, never on how many candidates or bad outcomes are in i
 from __future__ import annotations
 
 from update_server.evidence import fisher
+from update_server.evidence.baseline import LATER, predicted_share
 from update_server.evidence.design import cohort_size
 from update_server.evidence.facts import Step
 from update_server.evidence.register import Member, Register
@@ -24,8 +25,6 @@ from update_server.evidence.waiting import (
 )
 
 _LOOP = 3
-LATER = 8
-"""Added to a stratum of silence where installs came back before: they are silent less often."""
 
 
 def mature(tick: Tick, register: Register) -> None:
@@ -144,10 +143,7 @@ def _pool(
 def _open_pool(tick: Tick, metric: str, stratum: int) -> Pool:
     base_rate = None
     if metric in (Metric.SILENCE, Metric.LATER_SILENCE):
-        so_far = tick.state.silent_controls.get(stratum, Arms())
-        base_rate = fisher.base_rate(
-            tick.settings.baseline_silence, so_far.candidate, so_far.control
-        )
+        base_rate = predicted_share(tick.state, tick.settings, stratum)
     thresholds = tick.state.thresholds.get(metric.removeprefix("score:"), ())
     return Pool(opened_at=tick.now, base_rate=base_rate, thresholds=thresholds)
 

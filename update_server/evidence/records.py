@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from update_server.evidence.design import platform_of, share_of, total_at_risk
+from update_server.evidence.baseline import LATER, baseline_of
+from update_server.evidence.design import (
+    SILENCE_STRATA,
+    platform_of,
+    share_of,
+    total_at_risk,
+)
 from update_server.evidence.detector import ALARM
 from update_server.evidence.findings import Finding
 from update_server.evidence.fisher import best_share
@@ -112,6 +118,7 @@ def describe(
         "noninferiority": [_shown(test) for test in noninferiority(state, settings)],
         "way": finding.standing and finding.standing.way.value,
         "guards": [_line(line) for line in all_lines(state, settings)],
+        "silence_baselines": _silence_baselines(case),
         "planner": _planner(case),
         "facts": state.facts,
         "engine_version": ENGINE_VERSION,
@@ -296,6 +303,19 @@ def _line(line: Reached) -> dict[str, Any]:
         "needed": _number(line.needed),
         "reached": line.is_reached,
     }
+
+
+def _silence_baselines(case: _Case) -> dict[str, dict[str, Any]]:
+    """Return by stratum of silence what share was supposed at first, and whence it is."""
+    found = {}
+    for stratum in (s + later for later in (0, LATER) for s in range(SILENCE_STRATA)):
+        known = baseline_of(case.state, case.settings, stratum)
+        found[str(stratum)] = {
+            "share": known.share,
+            "source": known.source.value,
+            "windows": known.windows,
+        }
+    return found
 
 
 def _planner(case: _Case) -> dict[str, Any]:

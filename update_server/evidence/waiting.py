@@ -21,7 +21,8 @@ RETURN_OUTCOME = 2
 """Came back, or is silent: known one window after entry, and again after each return."""
 
 # Restarting to apply gives candidates early contacts that say nothing of living on.
-_TOO_SOON = 0.25
+TOO_SOON = 0.25
+"""The part of a window in which a sign of life is no return."""
 _LARGEST_OUTAGE = 0.25
 
 
@@ -83,13 +84,13 @@ def note_contact(tick: Tick, install: bytes, member: Member, at: float) -> None:
     """
     awaits, outcome = member.awaits, tick.settings.outcome_seconds
     waited = passed(tick.stage.outages, member.since, at)
-    is_launch = _TOO_SOON * outcome < waited <= outcome
+    is_launch = TOO_SOON * outcome < waited <= outcome
     if is_launch and awaits & DAY_OUTCOME and not member.healthy:
         member.healthy = True
         tick.changed[install] = member
     window = member.window_seconds
     waited = passed(tick.stage.outages, member.window_from, at)
-    is_return = _TOO_SOON * window < waited <= window
+    is_return = TOO_SOON * window < waited <= window
     if is_return and awaits & RETURN_OUTCOME and not member.returned:
         member.returned = True
         tick.changed[install] = member

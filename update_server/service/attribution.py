@@ -37,8 +37,9 @@ from update_server.service.histories import (
     with_crash,
 )
 from update_server.service.ports import Contact, Event, Phase
+from update_server.service.silences import after_sign, opened
 from update_server.service.stretch import Stretch
-from update_server.service.study_ports import History
+from update_server.service.study_ports import History, WindowsOfDay
 
 Known = MutableMapping[bytes, History]
 Told = tuple[RolloutId, Fact]
@@ -88,13 +89,15 @@ class Attribution:
     """Turns the records of one app, in the order of receipt, into facts.
 
     ``known`` are the histories of the installs in the batch; it is brought up to date.
-    ``changed`` names the installs whose history is another one now.
+    ``changed`` names the installs whose history is another one now, and ``windows`` is what is to
+    be counted of silence.
     """
 
     def __init__(self, studies: Iterable[Watched], known: Known) -> None:
         self._studies = tuple(studies)
         self._known = known
         self.changed: set[bytes] = set()
+        self.windows: list[WindowsOfDay] = []
 
     def facts(self, records: Iterable[Contact | Event]) -> Iterator[Told]:
         """Yield what each study is told of *records*. No event may come twice."""
@@ -123,7 +126,16 @@ class Attribution:
         seen = with_check_in(known, contact.at.timestamp())
         if contact.rollout is not None and contact.arm is None:  # offered to it first
             seen = replace(seen, taken_first=contact.rollout)
-        self._remember(contact.install_key, seen)
+        self._remember(contact.install_key, self._watched(known, seen, contact))
+
+    def _watched(self, known: History | None, seen: History, contact: Contact) -> History:
+        """Return *seen* in the window of silence that it is in after a check-in."""
+        at = contact.at.timestamp()
+        window, counted = after_sign(seen.window, contact.channel, at)
+        if window is None and known is not None:
+            window, counted = opened(known, contact.channel, at)
+        self.windows += counted
+        return replace(seen, window=window)
 
     # --- events --------------------------------------------------------------------------
 
@@ -142,11 +154,22 @@ class Attribution:
         if status == "crashed":
             yield from self._crash(event, _ended_at(event))
         elif status in _LIVELY:
+            self._came_back(event)
             for study in self._on(event.channel):
                 at = study.stretch.instant(event.received_at)
                 on_release = event.version == study.version
                 fact = Session(at=at, install=event.install_key, on_release=on_release)
                 yield study.rollout, fact
+
+    def _came_back(self, event: Event) -> None:
+        """Let a session count as a return, as it does in a study."""
+        known = self._known.get(event.install_key)
+        if known is None or known.window is None or event.channel is None:
+            return
+        window, counted = after_sign(known.window, event.channel, event.received_at.timestamp())
+        if counted:
+            self.windows += counted
+            self._remember(event.install_key, replace(known, window=window))
 
     def _crash(self, event: Event, happened_at: datetime) -> Iterator[Told]:
         known = with_crash(

@@ -58,8 +58,8 @@ def begin(stores: Stores, rollout: Rollout, terms: Settings | None = None) -> No
         )
     )
     stretch = Stretch(origin=rollout.started_at.timestamp(), speed=settings.speed)
-    past = past_of(stores, rollout, stretch)
-    _tell(stores, rollout, [_stage(rollout, rollout.started_at, stretch), past])
+    opened = _stage(rollout, rollout.started_at, stretch)
+    _tell(stores, rollout, [opened, past_of(stores, rollout, settings)])
 
 
 def begin_again(stores: Stores, rollout: Rollout) -> None:

@@ -1,8 +1,9 @@
 """How a channel's installs did before a rollout, from what is remembered of each of them.
 
-Read once, when the rollout starts: afterwards some of them run the release. Of very many installs
-a sample is read, always the same one: keys are pseudonyms, and so the lowest are drawn as if by
-chance.
+Crashes are read from the installs' histories, silence from the windows that were counted
+(``service.silences``). Read once, when the rollout starts: afterwards some of them run the release.
+Of very many histories a sample is read, always the same one: keys are pseudonyms, and so the lowest
+are drawn as if by chance.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Final
 from rollout.model import Rollout
 from update_server.evidence.alarm import HOURS_OF_WEEK
 from update_server.evidence.facts import Past
-from update_server.evidence.settings import DAY, HOUR
+from update_server.evidence.settings import DAY, HOUR, Settings
 from update_server.service.histories import LAST_CRASHES
 from update_server.service.ports import Stores
+from update_server.service.silences import DAYS, measures_alike
 from update_server.service.stretch import Stretch
 from update_server.service.study_ports import History
 
@@ -28,12 +30,23 @@ CRASH_SECONDS: Final = 28 * DAY
 """How far back crashes are counted, in the judge's time."""
 
 
-def past_of(stores: Stores, rollout: Rollout, stretch: Stretch) -> Past:
+def past_of(stores: Stores, rollout: Rollout, settings: Settings) -> Past:
     """Return what is known of the installs last seen on the channel, up to the rollout's start."""
+    stretch = Stretch(origin=rollout.started_at.timestamp(), speed=settings.speed)
     known = stores.histories.sample(rollout.app, SAMPLE, channel=rollout.channel)
     until = stretch.instant(rollout.started_at)
     crashes, hours = crashes_by_hour(known, until, stretch)
-    return Past(at=until, crashes=crashes, install_hours=hours)
+    windows = _windows(stores, rollout) if measures_alike(settings) else ()
+    return Past(at=until, crashes=crashes, install_hours=hours, windows=windows)
+
+
+def _windows(stores: Stores, rollout: Rollout) -> tuple[tuple[int, int, int], ...]:
+    """Return windows of silence by stratum, and the silent of them: of the last whole days."""
+    today = int(rollout.started_at.timestamp() // DAY)
+    counted = stores.histories.windows(
+        rollout.app, rollout.channel, since=today - DAYS, until=today
+    )
+    return tuple((stratum, n, max(0, n - returned)) for stratum, n, returned in counted)
 
 
 def crashes_by_hour(

@@ -103,6 +103,24 @@ class StoredDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A window of silence that an install is in, as a study would have it (``service.silences``).
+
+    ``stratum`` is that of evidence; ``returned``: a sign of life came that counts as a return.
+    """
+
+    began_at: float
+    seconds: float
+    stratum: int
+    returned: bool = False
+
+    @property
+    def ends_at(self) -> float:
+        """When it is over."""
+        return self.began_at + self.seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """What is known of an install before a study: for its age, stratum and usual gap.
 
@@ -117,6 +135,21 @@ class History:
     seen: tuple[float, ...] = ()
     crashes: tuple[float, ...] = ()
     taken_first: str | None = None
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowsOfDay:
+    """Windows of silence on a channel that end on a UTC day, and the returns in them so far.
+
+    ``day`` counts from 1970. It holds no identity.
+    """
+
+    channel: str
+    day: int
+    stratum: int
+    windows: int = 0
+    returned: int = 0
 
 
 # --- stores ------------------------------------------------------------------------------
@@ -207,3 +240,9 @@ class Histories(Protocol):
     def sample(self, app: str, limit: int, *, channel: str | None = None) -> Sequence[History]: ...
     def forget_install(self, app: str, install_key: bytes) -> None: ...
     def expire(self, *, heard_before: float) -> None: ...  # by its last instant of any kind
+    # adds up by channel, day and stratum
+    def add_windows(self, app: str, counted: Sequence[WindowsOfDay]) -> None: ...
+    # by stratum: the sums over days from *since* on that are before *until*
+    def windows(
+        self, app: str, channel: str, *, since: int, until: int
+    ) -> Sequence[tuple[int, int, int]]: ...  # (stratum, windows, returned), in order

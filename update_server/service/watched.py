@@ -72,6 +72,7 @@ class WatchedStudies:
             stores.studies.forget_install(app, install)
             stores.histories.forget_install(app, install)
         stores.histories.put(app, {key: known[key] for key in sorted(attribution.changed)})
+        stores.histories.add_windows(app, attribution.windows)
 
     def _live(self, stores: Stores) -> list[Watched]:
         heads = {head.rollout: head for head in stores.studies.live()}

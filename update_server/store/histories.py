@@ -10,13 +10,15 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, delete, func, select
 
-from update_server.service.study_ports import History
+from update_server.service.study_ports import History, Window, WindowsOfDay
 from update_server.store.rows import chunks, upsert
-from update_server.store.tables import contacts, histories
+from update_server.store.tables import contacts, histories, silence_windows
 
 _DOUBLE_BYTES = 8
+_DAY_SECONDS = 86_400
+_WINDOW = "<ddB?"
 
 
 class SqlHistories:
@@ -69,6 +71,7 @@ class SqlHistories:
                     "seen": _packed(one.seen),
                     "crashes": _packed(one.crashes),
                     "taken_first": one.taken_first,
+                    "silence_window": _packed_window(one.window),
                 }
                 for key, one in changed.items()
             ],
@@ -82,6 +85,54 @@ class SqlHistories:
     def expire(self, *, heard_before: float) -> None:
         """Delete the histories of installs of which nothing was heard since."""
         self._connection.execute(delete(histories).where(histories.c.last_at < heard_before))
+        self._connection.execute(
+            delete(silence_windows).where(silence_windows.c.day < int(heard_before // _DAY_SECONDS))
+        )
+
+    def add_windows(self, app: str, counted: Sequence[WindowsOfDay]) -> None:
+        """Add to what was counted by channel, day and stratum."""
+        sums: dict[tuple[str, int, int], list[int]] = {}
+        for one in counted:
+            of_day = sums.setdefault((one.channel, one.day, one.stratum), [0, 0])
+            of_day[0] += one.windows
+            of_day[1] += one.returned
+        if not sums:
+            return
+        statement = upsert(self._connection, silence_windows)
+        c, more = silence_windows.c, statement.excluded
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[c.app, c.channel, c.day, c.stratum],
+                set_={
+                    "windows": c.windows + more.windows,
+                    "returned": c.returned + more.returned,
+                },
+            ),
+            [
+                {
+                    "app": app,
+                    "channel": channel,
+                    "day": day,
+                    "stratum": stratum,
+                    "windows": windows,
+                    "returned": returned,
+                }
+                for (channel, day, stratum), (windows, returned) in sorted(sums.items())
+            ],
+        )
+
+    def windows(
+        self, app: str, channel: str, *, since: int, until: int
+    ) -> Sequence[tuple[int, int, int]]:
+        """Return (stratum, windows, returned) over the days from *since* on before *until*."""
+        c = silence_windows.c
+        found = (
+            select(c.stratum, func.sum(c.windows), func.sum(c.returned))
+            .where(c.app == app, c.channel == channel, c.day >= since, c.day < until)
+            .group_by(c.stratum)
+            .order_by(c.stratum)
+        )
+        return [(row[0], int(row[1]), int(row[2])) for row in self._connection.execute(found)]
 
 
 def _history(row: Row[Any]) -> History:
@@ -92,6 +143,7 @@ def _history(row: Row[Any]) -> History:
         seen=_unpacked(row.seen),
         crashes=_unpacked(row.crashes),
         taken_first=row.taken_first,
+        window=_unpacked_window(row.silence_window),
     )
 
 
@@ -101,3 +153,16 @@ def _packed(instants: Sequence[float]) -> bytes:
 
 def _unpacked(packed: bytes) -> tuple[float, ...]:
     return struct.unpack(f"<{len(packed) // _DOUBLE_BYTES}d", packed)
+
+
+def _packed_window(window: Window | None) -> bytes | None:
+    if window is None:
+        return None
+    return struct.pack(_WINDOW, window.began_at, window.seconds, window.stratum, window.returned)
+
+
+def _unpacked_window(packed: bytes | None) -> Window | None:
+    if packed is None:
+        return None
+    began_at, seconds, stratum, returned = struct.unpack(_WINDOW, packed)
+    return Window(began_at=began_at, seconds=seconds, stratum=stratum, returned=returned)

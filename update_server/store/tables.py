@@ -356,7 +356,22 @@ histories = Table(
     Column("seen", LargeBinary, nullable=False),
     Column("crashes", LargeBinary, nullable=False),
     Column("taken_first", Told),
+    Column("silence_window", LargeBinary),
     PrimaryKeyConstraint("app", "install_key"),
+    sqlite_with_rowid=False,
+)
+
+# Windows of silence by the UTC day on which they end, see service.silences.
+silence_windows = Table(
+    "silence_windows",
+    metadata,
+    Column("app", Told, nullable=False),
+    Column("channel", Told, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("stratum", Integer, nullable=False),
+    Column("windows", BigInteger, nullable=False),
+    Column("returned", BigInteger, nullable=False),
+    PrimaryKeyConstraint("app", "channel", "day", "stratum"),
     sqlite_with_rowid=False,
 )
 
