@@ -64,10 +64,11 @@ def new(path: bytes, content: bytes, *, mode: int = 0) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A delta's bytes, and what the release document says about it."""
+    """A delta's bytes, what the release document says about it, and its streams, unpacked."""
 
     data: bytes
     signed: Delta
+    streams: tuple[bytes, bytes, bytes] = (b"", b"", b"")
 
 
 def delta_of(
@@ -108,7 +109,7 @@ def delta_of(
         max_file_bytes=output_bytes if max_file_bytes is None else max_file_bytes,
     )
     data = struct.pack("<8s32s32s3Q3QQ", *values) + b"".join(streams)
-    return Made(data=data, signed=signed)
+    return Made(data=data, signed=signed, streams=raw)
 
 
 def header_line(packed: Packed) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from client_agent import delta as applier
+from client_agent.build import Base, order_for
 from client_agent.errors import Code, DeltaError, DiskError, PayloadError
 from client_agent.folder import Folder
 from client_agent.install import Installation
@@ -42,6 +43,7 @@ from tests.agent.deltas import (
     record,
     uv,
 )
+from tests.agent.memory import build_peak_bytes
 from tests.agent.trees import (
     APP,
     NOW,
@@ -833,3 +835,37 @@ def test_the_payload_is_built_when_its_delta_was_refused(installation: Installat
     built = build(installation, GOAL)
 
     installation.verify(built)
+
+
+def test_memory_does_not_grow_with_the_files(tmp_path: Path) -> None:
+    """A file of 40 MiB, patched in a process of its own: it cannot be held there whole."""
+    size = 40 << 20
+    old = {"app": APP, "data": bytes(size)}
+    content = bytearray(size)
+    difference = bytearray(size // 2)
+    for at in range(0, size // 2, 4_096):
+        content[at] = difference[at] = at >> 12 & 255
+    tree = {"app": APP, "data": bytes(content)}
+    base, goal = pack(old, version="1.0"), pack(tree, version="2.0")
+    installation = an_installation(tmp_path)
+    current = install(installation, base)
+    records = [record(size // 2), record(size // 2, runs=[0, size // 2])]
+    control = after_app(goal) + patch(name("data"), 1, tree["data"], *records) + END
+    made = delta_of(base, goal, control, bytes(difference), output_bytes=size)
+    part, folder = tmp_path / "part", tmp_path / "new"
+    part.write_bytes(made.data)
+    folder.mkdir()
+    order = order_for(
+        goal.goal.release,
+        base=Base(
+            folder=str(installation.path_of(current)),
+            manifest_sha256=current.manifest_sha256,
+            output_bytes=size,
+            max_file_bytes=size,
+        ),
+    )
+
+    peak = build_peak_bytes(part, order, folder)
+
+    assert peak <= 32 << 20
+    assert (folder / "data").read_bytes() == tree["data"]

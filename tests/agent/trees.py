@@ -16,7 +16,14 @@ from client_agent.install import Installation
 from client_agent.platforms import Platform
 from client_agent.platforms.linux import Linux
 from client_agent.values import Goal, InstalledVersion, TargetInfo
-from rollout.manifest import EntryKind, ManifestEntry, manifest_for, render_manifest
+from rollout.manifest import (
+    EntryKind,
+    Manifest,
+    ManifestEntry,
+    manifest_for,
+    parse_manifest,
+    render_manifest,
+)
 from rollout.model import Action, Artifact, Reason, Release, RolloutId
 from tests.agent.agent_fakes import FakeClock
 
@@ -91,12 +98,7 @@ def pack(
         entries=entries,
     )
     spelled = render_manifest(manifest)
-    contents: dict[str, bytes] = {}
-    for entry in manifest.files:
-        content = files[entry.path]
-        assert isinstance(content, bytes)
-        contents.setdefault(entry.sha256, content)
-    payload = payload_of(spelled, b"".join(contents.values()))
+    payload = payload_of(spelled, _contents(manifest, files))
     goal = goal_for(
         spelled,
         payload,
@@ -109,6 +111,11 @@ def pack(
         reads_schema_max=reads_schema_max,
     )
     return Packed(payload=payload, manifest=spelled, goal=goal)
+
+
+def contents_of(packed: Packed, tree: Tree) -> bytes:
+    """Return what the payload of *tree* holds beside the manifest."""
+    return _contents(parse_manifest(packed.manifest), tree)
 
 
 def goal_for(
@@ -204,6 +211,15 @@ def listing(folder: Path) -> dict[str, bytes | str | None]:
         elif not any(path.iterdir()):
             found[name] = None
     return found
+
+
+def _contents(manifest: Manifest, files: Tree) -> bytes:
+    contents: dict[str, bytes] = {}
+    for entry in manifest.files:
+        content = files[entry.path]
+        assert isinstance(content, bytes)
+        contents.setdefault(entry.sha256, content)
+    return b"".join(contents.values())
 
 
 def _entry(path: str, content: bytes | str | None) -> ManifestEntry:
