@@ -6,6 +6,7 @@
 #   make docs    write docs/cli.md from the help texts
 #   make bench   measure what is promised (benchmarks/README.md)
 #   make judge-e2e   2,000 virtual installs against a real server and judge
+#   make crash-agent   kill, starve and cut the power of an install at every step of an update
 #
 # ARGS passes arguments on: make demo ARGS="--headless --json", make test ARGS="-k pull -x".
 
@@ -26,7 +27,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_P
 # Without bytecode every worker of a test run, and all that it starts, compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo serve test check docs bench bench-evidence judge-e2e lock clean postgres
+.PHONY: demo serve test check docs bench bench-evidence judge-e2e crash-agent lock clean postgres strace
 
 demo: $(STAMP)
 	@$(BIN)/serinus demo $(ARGS)
@@ -35,7 +36,7 @@ serve: $(STAMP)
 	@$(BIN)/serinus serve $(ARGS)
 
 # One worker more than cores, for many tests wait; the two reports are the two floors.
-test: $(STAMP) postgres
+test: $(STAMP) postgres strace
 	@rm -f .coverage .coverage.*
 	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --cov --cov-report= --cov-fail-under=0 $(ARGS)
 	@$(BIN)/coverage report
@@ -57,6 +58,10 @@ bench-evidence: $(STAMP)
 # The full size of tests/judging, where time is real: nothing else should run meanwhile.
 judge-e2e: $(STAMP)
 	@$(BIN)/pytest -q tests/judging/full_size.py $(ARGS)
+
+# JSON lines as above. As root it also fills disks and cuts the power; a sample is part of `test`.
+crash-agent: $(STAMP) strace
+	@$(BIN)/python -m tests.crash $(ARGS)
 
 # The copy of the help texts; `check` compares it.
 docs: $(STAMP)
@@ -85,3 +90,7 @@ $(STAMP): requirements.lock pyproject.toml scripts/venv
 
 postgres:
 	@scripts/postgres >&2
+
+# Where it cannot be had, tests that need it are skipped, and say so.
+strace:
+	@scripts/strace >&2 || true

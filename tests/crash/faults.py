@@ -1,0 +1,76 @@
+"""Killed, or refused by the disk, at every call that changes something: an app always starts.
+
+After each fault the launcher must start a complete, verified version, and the agent, run again
+as it is on later days, must bring the new one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from functools import cache, partial
+
+from tests.crash import workshop
+from tests.crash.lines import Job, StuckError, Tally
+from tests.crash.steps import Step
+from tests.crash.traced import Point, injected, missing, points_of
+from tests.crash.world import Here
+
+FAULTS = {"killed": "signal=KILL", "disk full": "error=ENOSPC", "disk broken": "error=EIO"}
+PART = "crash points"
+
+
+def jobs(sample: int) -> Iterator[Job]:
+    """Yield a job for each step and fault; *sample*: so many cases of each step, 0 for all."""
+    for step in workshop.STEPS:
+        if sample:
+            yield Job(PART, step, partial(run, step, tuple(FAULTS), sample))
+            continue
+        for fault in FAULTS:
+            yield Job(PART, f"{step}, {fault}", partial(run, step, (fault,), 0))
+
+
+def run(name: str, faults: tuple[str, ...], sample: int) -> Tally:
+    """Do the step with the faults at its calls, one after the other."""
+    if why := missing():
+        return Tally(skipped=why)
+    step, tally = workshop.step(name), Tally()
+    cases = [(fault, point) for fault in faults for point in points_in(name)]
+    if sample:
+        cases = random.Random(name).sample(cases, sample)
+    for fault, point in cases:
+        tally.add(fault_of(step, fault, point))
+    return tally
+
+
+@cache
+def points_in(name: str) -> list[Point]:
+    """Return every call that the step makes undisturbed."""
+    step = workshop.step(name)
+    with workshop.copied(step) as here:
+        return points_of(partial(step.work, here), here.root)
+
+
+def fault_of(step: Step, fault: str, point: Point) -> str | None:
+    """Do the step with the fault, go on, and return what is wrong then."""
+    with workshop.copied(step) as here:
+        try:
+            injected(partial(step.work, here), point, FAULTS[fault])
+            go_on(step, here)
+        except (StuckError, OSError) as error:
+            return f"{step.name}, {fault} at {point.call} {point.number} ({point.line}): {error}"
+    return None
+
+
+def go_on(step: Step, here: Here) -> None:
+    """Raise unless a version starts that may, and the new one comes in the end."""
+    check_started(step, here)
+    here.publisher.say(step.after)
+    here.converge()
+
+
+def check_started(step: Step, here: Here) -> None:
+    """Raise unless the launcher starts a version that may be started after the step."""
+    started = here.launched().version
+    if started not in step.starts:
+        raise StuckError(f"started {started}")

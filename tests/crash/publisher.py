@@ -1,0 +1,116 @@
+"""The publisher and the server of one install, in a process of their own: others here fork.
+
+What is signed never expires within a proof, so that every case can begin on the same day.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import tempfile
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from client_agent.config import AppSettings
+from tests.agent.agent_fakes import START
+from tests.agent.agent_world import AgentWorld
+from tests.agent.signed_world import BASE, an_entry, ranged
+from tests.agent.trees import Packed, Tree
+from tests.agent.web_server import Asked, Reply, WebServer
+
+OFFERED, PULLED, REISSUED = "offered", "pulled", "reissued"
+NEW = "2.0"
+VERSIONS = ("0.9", "1.0", NEW)
+_FAR = timedelta(days=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """``packed`` are the payloads by version; ``app`` is what an agent has compiled in."""
+
+    app: AppSettings
+    packed: Mapping[str, Packed]
+
+    def say(self, stage: str) -> None:
+        """Let the server give out what is signed at *stage*; it never goes back to an older one."""
+        with urllib.request.urlopen(f"{self.app.server}/stage/{stage}", timeout=30):
+            pass
+
+
+def tree_of(version: str) -> Tree:
+    """Return a small tree with everything in it; its app says which version it is, and where."""
+    app = f'#!/bin/sh\necho {version} "$0"\n'.encode()
+    return {
+        "app": app,
+        "bin/twice": app,
+        "data/file": version.encode() * 2_500,
+        "data/same": b"the same in every version\n" * 40,
+        "link": "-> app",
+        "none": None,
+    }
+
+
+@contextmanager
+def a_publisher() -> Iterator[Publisher]:
+    """Publish and serve until the block ends."""
+    told, tell = os.pipe()
+    process = os.fork()
+    if process == 0:
+        os.close(told)
+        try:
+            _serve(tell)
+        finally:
+            os._exit(1)
+    os.close(tell)
+    try:
+        with os.fdopen(told, "rb") as pipe:
+            yield Publisher(*pickle.load(pipe))
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+
+def _serve(tell: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, WebServer() as server:
+        world = AgentWorld(Path(folder), server, START)
+        world.say("update", NEW, "in_ring")
+        signed = world.signed
+        for part in signed.roles.values():
+            part.expires = START + _FAR
+        for version in VERSIONS:
+            world.add(version, tree_of(version))
+        stages = {}
+        for name, entries in (
+            (OFFERED, [an_entry(NEW)]),
+            (PULLED, []),
+            (REISSUED, [an_entry(NEW, rollout="ro_again")]),
+        ):
+            signed.now = START
+            signed.set_rollout(*entries)
+            signed.commit(now=START + _FAR)  # expiries count from then
+            stages[name] = dict(signed.files)
+        stage = OFFERED
+
+        def answer(asked: Asked) -> Reply:
+            nonlocal stage
+            server.asked.clear()
+            path = asked.path
+            if path.startswith("/stage/"):
+                stage = path.removeprefix("/stage/")
+                return Reply()
+            data = stages[stage].get(path.removeprefix(f"{BASE}/"))
+            return Reply(status=404) if data is None else ranged(asked, data)
+
+        server.default = answer
+        said: tuple[Any, ...] = (signed.settings(server.url), world.packed)
+        with os.fdopen(tell, "wb") as pipe:
+            pickle.dump(said, pipe)
+        parent = os.getppid()
+        while os.getppid() == parent:
+            signal.sigtimedwait([], 1.0)
