@@ -150,6 +150,29 @@ def test_later_signatures_have_less_weight() -> None:
     assert [each["id"] for each in judgement.record["top_signatures"]] == ["first", "second"]
 
 
+@pytest.mark.parametrize(("candidates", "pauses"), [(2, False), (3, True)])
+def test_a_crash_is_new_once_three_installs_had_it(candidates: int, *, pauses: bool) -> None:
+    world = a_world(exposure_bp=5_000, entered=(4_000, 4_000))
+    world.state.signatures = ["first"]
+    world.events_of(candidates, 0, metric="signature:first", n=(10, 100_000))
+
+    judgement = world.judge()
+
+    assert (judgement.verdict is Verdict.PAUSE) is pauses
+    if pauses:
+        assert judgement.cause == "signature:first"
+        # One of the three less, and it would not be new; its evidence alone would stand.
+        assert judgement.record["tamper_margin"] == 1
+
+
+def test_controls_with_a_new_crash_count_as_installs_too() -> None:
+    world = a_world(exposure_bp=5_000, entered=(4_000, 4_000))
+    world.state.signatures = ["first"]
+    world.events_of(2, 1, metric="signature:first", n=(2, 100_000))
+
+    assert world.judge().cause == "signature:first"
+
+
 def test_signatures_can_be_off() -> None:
     world = a_world()
     world.set(weights=MappingProxyType({Metric.CRASH: 0.3}))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 
 from update_server.evidence.design import share_of
 from update_server.evidence.findings import Against, Finding, Tamper
@@ -34,8 +34,10 @@ from update_server.evidence.state import Log, State
 from update_server.evidence.tamper import logged, margin, without_networks
 from update_server.evidence.verdicts import Judgement, Names, NoVerdict, Verdict, Wait
 from update_server.evidence.weighing import (
+    SIGNATURE_PREFIX,
     Kind,
     Weighted,
+    counts,
     interval_of,
     log_e_of,
     platforms_of,
@@ -48,6 +50,9 @@ __all__ = ["FEW_NETWORKS", "Judgement", "Names", "NoVerdict", "Verdict", "Wait",
 
 FEW_NETWORKS = 3
 """A pull must hold without so many networks: who commands a handful of them must never pull."""
+
+FEWEST_WITH_SIGNATURE = 3
+"""Installs, of either arm, on which a crash must be seen to count as a new one."""
 
 _PULLS = frozenset(
     {
@@ -152,11 +157,26 @@ def _against(state: State, settings: Settings) -> list[Against]:
             continue
         needed = metric.needed(settings.alpha)
         platforms = platforms_of(epoch, metric, state.held)
-        if platforms and reaches(epoch, metric, platforms, needed):
+        if (
+            platforms
+            and reaches(epoch, metric, platforms, needed)
+            and _spare_installs(state, metric, platforms) > 0
+        ):
             log_e = log_e_of(metric.kind, total(epoch, metric, platforms))
             found.append(Against(metric, log_e, needed))
     found.sort(key=lambda each: each.needed - each.log_e)
     return found
+
+
+def _spare_installs(state: State, metric: Weighted, platforms: Sequence[str]) -> float:
+    """Return how many installs fewer, and one more, would make a new signature none; else many.
+
+    Each install has a signature's first event once, so events are installs.
+    """
+    if not metric.metric.startswith(SIGNATURE_PREFIX):
+        return inf
+    bad, _ = counts(state.epoch, metric.metric, platforms)
+    return bad.total - FEWEST_WITH_SIGNATURE + 1
 
 
 def _harm(case: _Case, against: Sequence[Against]) -> Finding | None:
@@ -217,11 +237,15 @@ def _tamper(case: _Case, against: Against) -> Tamper:
     known = state.tamper.get(metric.metric)
     if known is None or known[0] != against.log_e:
         entries = logged(case.log, state.epoch.number, metric, state.held)
-        vectors = total(state.epoch, metric, platforms_of(state.epoch, metric, state.held))
+        platforms = platforms_of(state.epoch, metric, state.held)
+        vectors = total(state.epoch, metric, platforms)
         one = few = against.log_e
         if metric.metric in _PULLS:
             one, few = (without_networks(metric, vectors, entries, n) for n in (1, FEW_NETWORKS))
-        false = margin(metric, vectors, entries, against.needed)
+        false = min(
+            margin(metric, vectors, entries, against.needed),
+            _spare_installs(state, metric, platforms),
+        )
         known = state.tamper[str(metric.metric)] = [against.log_e, float(false), one, few]
     return Tamper(int(known[1]), known[2], known[3])
 
