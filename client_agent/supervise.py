@@ -76,6 +76,7 @@ class Supervisor:
         self._child: subprocess.Popen[bytes] | None = None
         self._try_again_at = float("inf")
         self._noted: LastResult | None = None
+        self._told_launch: str | None = None
 
     def _start(self, run: Callable[[], None]) -> threading.Thread:
         """Run the loop in a thread of its own: a hanging server must not delay our end."""
@@ -196,6 +197,7 @@ class Supervisor:
         while True:
             self._wait_for_a_version()
             self._wanted.restart = False
+            before = self._parts.installation.state.read().pending
             child = subprocess.Popen(
                 self._parts.installation.launcher_command(arguments, wait=True),
                 env=_environment(),
@@ -205,7 +207,7 @@ class Supervisor:
                 return status
             if status == NOTHING_STARTS and self._nothing_left():
                 return status
-            if not self._again(status):
+            if not self._again(status, None if before is None else before.launch_id):
                 return status
             self._parts.clock.wait(self._loop.stop, pause)
 
@@ -245,8 +247,13 @@ class Supervisor:
         marker = self._parts.installation.marker(pending.launch_id)
         if marker is None or not marker.alive or child.poll() is not None:
             return None
-        self._loop.post(_launched(pending, self._loop.confirm_rule()))
+        self._tell_launched(pending)
         return marker.launch_id
+
+    def _tell_launched(self, pending: Pending) -> None:
+        if pending.launch_id != self._told_launch:
+            self._told_launch = pending.launch_id
+            self._loop.post(_launched(pending, self._loop.confirm_rule()))
 
     def _tell_healthy(self, launch_id: str | None) -> bool:
         """Pass on that the app called ``serinus-agent report --healthy``."""
@@ -260,12 +267,18 @@ class Supervisor:
         state = self._loop.state
         return isinstance(state, Trial) and state.late and state.launch_id == launch_id
 
-    def _again(self, status: int) -> bool:
-        """Return whether the app is to be started again after it ended with *status*."""
+    def _again(self, status: int, tried_before: str | None) -> bool:
+        """Return whether the app is to be started again after it ended with *status*.
+
+        *tried_before*: the last start on trial before this one.
+        """
         state = self._parts.installation.state.read()
         if self._fell_back(state):
             return True
-        on_trial = state.pending is not None and isinstance(self._loop.state, Trial)
+        pending = state.pending
+        on_trial = pending is not None and pending.launch_id not in {None, tried_before}
+        if pending is not None and on_trial:  # perhaps too short for anybody to have seen it
+            self._tell_launched(pending)
         return self._wanted.restart or (on_trial and status != 0)
 
     def _fell_back(self, state: State) -> bool:

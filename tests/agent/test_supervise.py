@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from client_agent.clock import SystemClock
+from client_agent.config import Apply
 from client_agent.loop import Loop
-from client_agent.parts import assemble
+from client_agent.parts import Hooks, assemble
 from client_agent.supervise import Supervisor, Wanted
 from client_agent.values import Outcome
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.launching import an_app, versions
+from tests.agent.signed_world import an_entry
 from tests.agent.test_agent_faults import Faulty
 from tests.agent.trees import arm, install
 
@@ -81,3 +83,31 @@ def test_a_fall_back_is_told_while_the_version_before_it_runs(world: AgentWorld)
 
     assert status == 7
     assert versions(loop.parts.installation) == ["1.0"]
+
+
+def test_a_new_version_that_dies_at_once_is_tried_thrice_and_left(
+    world: AgentWorld, tmp_path: Path
+) -> None:
+    note = f'#!/bin/sh\necho "2.0" >> "{tmp_path}/tried"; exit 3\n'
+    world.add("2.0", {"app": note.encode(), "data": b"data"})
+    world.roll_out(an_entry("2.0"))
+    settings = world.settings(unsafe_speed=1_200.0, apply=Apply.NOW)
+    wanted = Wanted()
+    parts = assemble(
+        settings,
+        hooks=Hooks(on_restart_wanted=wanted.note),
+        platform=world.machine,
+        clock=SystemClock(),
+        in_process=True,
+    )
+    installation = parts.installation
+    installation.create_root(world.root)
+    thrice = f'[ "$(cat {tmp_path}/tried 2>/dev/null | wc -l)" = 3 ]'
+    until_then = f"for n in $(seq 1200); do {thrice} && exit 7; sleep 0.05; done"
+    install(installation, an_app("1.0", until_then))
+
+    status = Supervisor(Loop(parts), wanted, print).run_app([])
+
+    assert status == 7
+    assert (tmp_path / "tried").read_text().split() == ["2.0"] * 3
+    assert [str(ban.version) for ban in installation.state.bans()] == ["2.0"]
