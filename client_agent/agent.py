@@ -11,6 +11,7 @@ agent.close()
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import functools
 import os
@@ -31,6 +32,7 @@ from client_agent.config import (
     Apply,
     AppSettings,
     ConfirmBy,
+    CrashSettings,
     IdentityKind,
     NetworkSettings,
     Settings,
@@ -38,17 +40,17 @@ from client_agent.config import (
     this_platform,
 )
 from client_agent.crash_hooks import CrashHooks
-from client_agent.download import Stopped
+from client_agent.dsn import sentry_dsn
 from client_agent.errors import AgentError, ConfigError
+from client_agent.keep_running import keep_running, note_fault
 from client_agent.launcher import given_environment
 from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.machine.states import Staged, Trial
 from client_agent.parts import Hooks, assemble
 from client_agent.platforms import Platform
-from client_agent.policy import UpdateInfo
+from client_agent.policy import DefaultPolicy, Policy, UpdateInfo
 from client_agent.report import METRIC_NAME
-from client_agent.schedule import DEFAULT_PERIOD_SECONDS
 from client_agent.settings_file import with_file
 from client_agent.status import describe
 from client_agent.values import MarkerStatus
@@ -57,10 +59,6 @@ from rollout.names import check_app, check_channel, check_platform
 from rollout.versions import parse_version
 
 CLOSE_SECONDS = 0.5
-LAST_LOOK_SECONDS = 3.0
-GOOD_RUN_SECONDS = 3_600.0
-"""A fault of ours after a run of so long is the first of its row."""
-
 LAUNCH, ROOT, APP = "SERINUS_LAUNCH", "SERINUS_ROOT", "SERINUS_LAUNCH_APP"
 OWN = frozenset({LAUNCH, ROOT, APP, f"{LAUNCH}_FD"})
 """What the launcher puts into an app's environment."""
@@ -105,6 +103,7 @@ class Agent:
         platform: Platform | None = None,
         clock: Clock | None = None,
         chance: Chance | None = None,
+        policy: Policy | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._environment = os.environ if environment is None else environment
@@ -115,6 +114,7 @@ class Agent:
             platform=platform,
             clock=clock,
             chance=chance,
+            policy=policy,
         )
         self._version = version
         is_ours = _is_for(settings.app.app, self._environment)
@@ -141,6 +141,11 @@ class Agent:
         confirm: str = "app",
         identity: str = "stable",
         mirrors: Sequence[str] = (),
+        proxy: str = "",
+        proxy_headers: Callable[[str], Mapping[str, str]] | None = None,
+        minidump_dirs: Sequence[Path | str] = (),
+        messages: bool = False,
+        policy: Policy | None = None,
         attributes: Mapping[str, str] | None = None,
         on_progress: Callable[[int, int], None] | None = None,
         on_staged: Callable[[UpdateInfo], None] | None = None,
@@ -164,6 +169,12 @@ class Agent:
             confirm: ``app`` (call ``healthy()``) or ``uptime``.
             identity: ``volatile`` in containers.
             mirrors: Further base URLs of files.
+            proxy: URL of a proxy, instead of the system's.
+            proxy_headers: Returns the headers for the proxy at that URL, such as a ticket; it is
+                asked again when they were refused.
+            minidump_dirs: Where the app's crash handler leaves minidumps; they are moved away.
+            messages: Tell the messages of crashes too, scrubbed.
+            policy: When an update has to wait, instead of the policy of ``agent.toml``.
             attributes: What audiences may ask for, beside ``os_version`` and ``locale``.
             on_progress: Gets bytes done and bytes in all.
             on_staged: An update is complete: the next start has it (``on_quit``), or it waits
@@ -194,7 +205,13 @@ class Agent:
                 telemetry=Telemetry(telemetry),
                 confirm=ConfirmBy(confirm),
                 identity=IdentityKind(identity),
-                network=NetworkSettings(mirrors=tuple(one.rstrip("/") for one in mirrors)),
+                network=NetworkSettings(
+                    mirrors=tuple(one.rstrip("/") for one in mirrors), proxy=proxy
+                ),
+                crash=CrashSettings(
+                    minidump_dirs=tuple(Path(folder) for folder in minidump_dirs),
+                    messages=messages,
+                ),
             )
             running = parse_version(version)
         except (RolloutError, ValueError) as error:
@@ -205,14 +222,17 @@ class Agent:
             on_restart_wanted=on_restart_wanted,
             on_fell_back=on_fell_back,
             on_foreground=on_foreground,
+            proxy_headers=proxy_headers,
         )
+        broken: ConfigError | None = None
         try:
             settings = with_file(settings, place / "agent.toml")
         except ConfigError as error:  # what a person wrote there must not stop the app
-            agent = cls(settings, version=running, hooks=hooks, attributes=attributes)
-            agent._note(error)
-            return agent
-        return cls(settings, version=running, hooks=hooks, attributes=attributes)
+            broken = error
+        agent = cls(settings, version=running, hooks=hooks, attributes=attributes, policy=policy)
+        if broken is not None:
+            agent._note(broken)
+        return agent
 
     # --- life ------------------------------------------------------------------------
 
@@ -222,7 +242,7 @@ class Agent:
         if self._thread is not None or self._closed:
             return
         self._thread = threading.Thread(target=self._work, name="serinus-agent", daemon=True)
-        self._hooks.install()
+        self._hooks.install(self._fault_file())
         atexit.register(self._at_exit)
         self._thread.start()
 
@@ -235,9 +255,7 @@ class Agent:
         atexit.unregister(self._at_exit)
         self._hooks.remove()
         if self._thread is not None:
-            look = threading.Thread(target=self._last_look, daemon=True)
-            look.start()
-            look.join(LAST_LOOK_SECONDS)
+            self._loop.look_before_quit()
         self._loop.end()
         self._loop.quit()
         if self._thread is not None:
@@ -317,10 +335,70 @@ class Agent:
         self._loop.post(on.CheckRequested())
 
     def apply(self) -> bool:
-        """Apply what is staged: the next start has it. Return whether something is staged."""
+        """Apply what is staged: the next start has it. Return whether something is staged.
+
+        Nobody else is asked, and what was said of later or never is taken back.
+        """
         staged = isinstance(self._loop.state, Staged)
+        self._take_back()
         self._loop.post(on.Allowed())
         return staged
+
+    @_never_raises
+    def _take_back(self) -> None:
+        self._parts.postponed.allow()
+
+    def later(self) -> bool:
+        """Put the version at hand off for a day, seven times at most; return whether it is."""
+        return self._later() is True
+
+    @_never_raises
+    def _later(self) -> bool:
+        return self._loop.wishes.later()
+
+    def skip(self) -> bool:
+        """Put the version at hand off until there is another; return whether it is."""
+        return self._skip() is True
+
+    @_never_raises
+    def _skip(self) -> bool:
+        return self._loop.wishes.skip()
+
+    @property
+    def policy(self) -> Policy:
+        """What says when an update has to wait."""
+        return self._parts.policy
+
+    @property
+    def busy(self) -> bool:
+        """Whether the app is in the middle of something: then no update is made ready to start.
+
+        Only the policy of ``agent.toml`` asks; one of the app's own knows by itself.
+        """
+        return isinstance(self.policy, DefaultPolicy) and self.policy.busy
+
+    @busy.setter
+    def busy(self, is_busy: bool) -> None:
+        if isinstance(self.policy, DefaultPolicy):
+            self.policy.busy = bool(is_busy)
+
+    def sentry_dsn(self) -> str | None:
+        """Return where a crash SDK reports what happens on this version.
+
+        None at a level below ``crash``, and before the first answer of a server.
+        """
+        return self._sentry_dsn()
+
+    @_never_raises
+    def _sentry_dsn(self) -> str | None:
+        parts, running = self._parts, self._loop.performer.running()
+        state = parts.installation.state.read()
+        return sentry_dsn(parts.settings.app, state, running, parts.reporter.level)
+
+    @_never_raises
+    def watch_asyncio(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Report what nobody catches in an event loop; by default the one that runs."""
+        self._hooks.watch(asyncio.get_running_loop() if loop is None else loop)
 
     def status(self) -> dict[str, Any]:
         """Return what the agent knows, as ``serinus-agent status --json`` shows it."""
@@ -358,9 +436,13 @@ class Agent:
     def _work(self) -> None:
         keep_running(self._loop, self._loop.run)
 
-    @_never_raises
-    def _last_look(self) -> None:
-        self._loop.check_before_quit()
+    def _fault_file(self) -> Path | None:
+        """Return where it is written down what kills the interpreter in this start."""
+        if self._launch_id is None:
+            return None
+        marker = self._parts.installation.marker(self._launch_id)
+        launches = self._parts.installation.launches
+        return None if marker is None else launches / f"{marker.launch_id}.fault"
 
     def _at_exit(self) -> None:
         self.close()
@@ -376,7 +458,7 @@ class Agent:
             )
 
     def _note(self, error: BaseException) -> None:
-        _note(self._loop, error)
+        note_fault(self._loop, error)
 
 
 def _is_for(app: str, environment: Mapping[str, str]) -> bool:
@@ -386,33 +468,3 @@ def _is_for(app: str, environment: Mapping[str, str]) -> bool:
 
 def _default_root(app: str) -> Path:
     return user_data_path(app, appauthor=False) / "serinus"
-
-
-def keep_running(loop: Loop, run: Callable[[], None]) -> None:
-    """Run *run* until the loop ends; after a fault of ours wait and run it again.
-
-    It waits as it does for a server that cannot be reached: ever longer, up to an hour, and not
-    at the same time as others.
-    """
-    clock, schedule = loop.parts.clock, loop.parts.schedule
-    faults = 0
-    while True:
-        began = clock.monotonic()
-        try:
-            run()
-        except Stopped:
-            return
-        except Exception as error:  # noqa: BLE001 - the app must not notice
-            _note(loop, error)
-        faults = 1 if clock.monotonic() - began > GOOD_RUN_SECONDS else faults + 1
-        pause = schedule.failure(loop.parts.chance.share(), DEFAULT_PERIOD_SECONDS, faults)
-        if loop.stop.is_set() or clock.wait(loop.stop, pause):
-            return
-
-
-def _note(loop: Loop, error: BaseException) -> None:
-    """Report a fault of ours; if even that fails, there is nobody left to tell."""
-    try:
-        loop.performer.crashed(error)
-    except Exception:  # noqa: BLE001 - see above
-        return

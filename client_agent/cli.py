@@ -31,7 +31,7 @@ from client_agent.machine.states import Armed, Passive, Staged, Trial
 from client_agent.parts import Hooks, Parts, assemble
 from client_agent.settings_file import load
 from client_agent.status import describe, render_assignment, tell
-from client_agent.supervise import Supervisor, Wanted
+from client_agent.supervise import Supervisor, Wanted, app_environment
 from client_agent.transport import USER_AGENT
 
 DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
@@ -97,7 +97,7 @@ def _launch(options: argparse.Namespace, rest: Arguments) -> Answer:
     command = parts.installation.launcher_command(rest or [])
     if not parts.installation.has_launcher():
         raise StateError(Code.LOST, "nothing is installed here yet: run serinus-agent check")
-    return parts.platform.start(command, os.environ), {}
+    return parts.platform.start(command, app_environment(parts)), {}
 
 
 def _check(options: argparse.Namespace, _: Arguments) -> Answer:

@@ -42,6 +42,7 @@ from client_agent.wishes import Wishes
 
 URGENT_SECONDS = 60.0
 QUIT_SECONDS = 1.5
+LAST_LOOK_SECONDS = 3.0
 OLD_DECISION = timedelta(minutes=15)
 _FAR = 3_600.0
 _FOLLOW_SECONDS = 10.0  # one small folder is listed that often while a trial may begin or end
@@ -204,6 +205,18 @@ class Loop:
         state = self.state
         if isinstance(state, Armed) and self.parts.clock.now() - state.decided_at > OLD_DECISION:
             self.handle(on.CheckRequested())
+
+    def look_before_quit(self) -> None:
+        """Do ``check_before_quit``, in 3 seconds at most whatever the server does."""
+        look = threading.Thread(target=self._look_before_quit, name="serinus-quit", daemon=True)
+        look.start()
+        look.join(LAST_LOOK_SECONDS)
+
+    def _look_before_quit(self) -> None:
+        try:
+            self.check_before_quit()
+        except Exception as error:  # noqa: BLE001 - of a thread of ours, at the very end
+            self.performer.crashed(error)
 
     def quit(self) -> None:
         """Seal the marker and flush the spool, within 1.5 seconds whatever the loop does."""

@@ -14,6 +14,7 @@ from client_agent.config import Settings
 from client_agent.download import Downloader, Source
 from client_agent.identity import Identities, Identity
 from client_agent.install import Installation
+from client_agent.minidumps import Minidumps
 from client_agent.mirrors import Mirrors
 from client_agent.platforms import Platform
 from client_agent.platforms import current as current_platform
@@ -62,6 +63,7 @@ class Parts:
     identities: Identities
     policy: Policy
     postponed: PostponedFile
+    minidumps: Minidumps
     attributes: Mapping[str, str] = field(default_factory=dict)
     hooks: Hooks = field(default_factory=Hooks)
 
@@ -135,11 +137,19 @@ def assemble(
             max_bytes_per_second=settings.network.max_bytes_per_second,
         ),
         spool=spool,
-        reporter=Reporter(spool, clock, chance, token_for, settings.telemetry),
+        reporter=Reporter(
+            spool,
+            clock,
+            chance,
+            token_for,
+            settings.telemetry,
+            messages=settings.crash.messages,
+        ),
         sender=Sender(spool, settings.app.base),
         identities=Identities(settings.root, platform, chance),
         policy=policy or DefaultPolicy(settings.policy, platform, clock),
         postponed=PostponedFile(settings.root, platform),
+        minidumps=Minidumps(settings.root, settings.crash.minidump_dirs, platform, clock),
         attributes=system_attributes() if attributes is None else attributes,
         hooks=hooks or Hooks(),
     )

@@ -1,14 +1,15 @@
 """What is told about this install: steps of updates, sessions, crashes, metrics.
 
 Everything that leaves is named here, field by field, and cut to the level that the person allows
-before it is first written. Only types and places of errors are told; never messages, locals or
-absolute paths.
+before it is first written. Types and places of errors are told; never locals or absolute paths,
+and messages only where the app asks for that, scrubbed.
 
 Not here: keeping events (``client_agent.spool``), sending them (``client_agent.sender``).
 """
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -22,7 +23,9 @@ from packaging.version import Version
 from client_agent.chance import Chance
 from client_agent.clock import Clock
 from client_agent.config import Telemetry
+from client_agent.faults import DeadlyFault
 from client_agent.machine.values import Fault
+from client_agent.scrub import scrubbed
 from client_agent.spool import Spool
 from client_agent.values import Marker, MarkerStatus
 from rollout.versions import render_version
@@ -44,11 +47,14 @@ class Reporter:
         chance: Chance,
         token_for: TokenFor,
         level: Telemetry = Telemetry.CRASH,
+        *,
+        messages: bool = False,
     ) -> None:
         self._spool = spool
         self._clock = clock
         self._chance = chance
         self._token_for = token_for
+        self._messages = messages
         self.level = level
 
     def step(
@@ -74,10 +80,15 @@ class Reporter:
         }
         self._append("update", event, running or to, source="agent", required=("from",))
 
-    def session(self, marker: Marker, boot_id: str) -> None:
-        """Report a start that ended, with the version and token of its marker."""
+    def session(self, marker: Marker, boot_id: str, *, died: bool = False) -> None:
+        """Report a start that ended, with the version and token of its marker.
+
+        *died*: something that it left behind proves a crash.
+        """
         status, cause = marker.status, None
-        if status is MarkerStatus.OPEN:
+        if status is MarkerStatus.OPEN and died:
+            status = MarkerStatus.CRASHED
+        elif status is MarkerStatus.OPEN:
             # Nobody saw it end. After a reboot that is the power's doing, and no evidence.
             status = MarkerStatus.ABNORMAL
             cause = "reboot" if marker.boot_id != boot_id else None
@@ -96,14 +107,26 @@ class Reporter:
 
     def crash(self, error: BaseException, version: Version, sid: str | None) -> None:
         """Report an error that the app did not handle: its type and where it happened."""
-        frames = _frames(error) if self.level is Telemetry.CRASH else []
+        exception = {"type": _type_of(error)}
+        if self._messages and self.level is Telemetry.CRASH:
+            exception["message"] = _message_of(error)
         event = {
             "version": render_version(version),
             "sid": sid,
-            "exception": {"type": _type_of(error)},
-            "frames": frames or None,
+            "exception": exception,
+            "frames": self._allowed(_frames(error)),
         }
         self._append("crash", event, version, source="agent")
+
+    def fault(self, fault: DeadlyFault, marker: Marker) -> None:
+        """Report what killed the interpreter in that start, with its version and token."""
+        event = {
+            "version": render_version(marker.version),
+            "sid": marker.launch_id,
+            "exception": {"type": fault.kind},
+            "frames": self._allowed([*fault.frames]),
+        }
+        self._append("crash", event, marker.version, source="agent", token=marker.token)
 
     def metric(self, name: str, value: float, version: Version) -> None:
         """Report a number; one that is not finite is none."""
@@ -119,6 +142,10 @@ class Reporter:
         self._spool.dropped.clear()
         for kind, count in sorted(counts.items()):
             self.metric(f"agent_dropped_{kind}", count, version)
+
+    def _allowed(self, frames: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        """Return *frames* if they may leave the machine, and if there are any."""
+        return (frames or None) if self.level is Telemetry.CRASH else None
 
     def _append(
         self,
@@ -158,6 +185,13 @@ def _type_of(error: BaseException) -> str:
 
 def _qualified(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        return scrubbed(str(error), homes=(os.path.expanduser("~"),))  # noqa: PTH111 - never raises
+    except Exception:  # noqa: BLE001 - an app's own error may say anything, or nothing
+        return ""
 
 
 def _frames(error: BaseException) -> list[dict[str, Any]]:

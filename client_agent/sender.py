@@ -79,7 +79,7 @@ class Sender:
         """
         url = f"{self._base}/forget"
         answer = transport.post(url, {"install_id": install_id, "token": token})
-        if answer.status == _NO_CONTENT or _is_final(answer.status):
+        if answer.status == _NO_CONTENT or is_final(answer.status):
             return True
         raise status_error(answer)
 
@@ -98,7 +98,7 @@ class Sender:
             half = len(batch) // 2
             self._deliver(body, batch[:half], progress, transport)
             self._deliver(body, batch[half:], progress, transport)
-        elif _is_final(answer.status):
+        elif is_final(answer.status):
             for spooled in batch:
                 self._spool.dropped[spooled.kind, f"status_{answer.status}"] += 1
             progress.gone.update(spooled.id for spooled in batch)
@@ -115,7 +115,7 @@ class Sender:
         progress.accepted += len(batch) - len(rejected)
 
 
-def _is_final(status: int) -> bool:
+def is_final(status: int) -> bool:
     """Return whether asking again would get the same refusal."""
     return status in _CLIENT_ERRORS and status not in _TRY_LATER
 

@@ -19,8 +19,10 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from client_agent.agent import OWN, keep_running
+from client_agent.agent import OWN
+from client_agent.dsn import VARIABLE, sentry_dsn
 from client_agent.errors import Code
+from client_agent.keep_running import keep_running
 from client_agent.launcher import given_environment
 from client_agent.loop import Loop, edition_of
 from client_agent.machine import events as on
@@ -33,6 +35,7 @@ from client_agent.machine.states import (
     Trial,
 )
 from client_agent.machine.values import ConfirmRule
+from client_agent.parts import Parts
 from client_agent.policy import UpdateInfo
 from client_agent.schedule import CLOSE_PERIOD_SECONDS
 from client_agent.values import LastResult, Outcome, Pending, State
@@ -87,6 +90,7 @@ class Supervisor:
         return thread
 
     def _leave(self, thread: threading.Thread) -> None:
+        self._loop.look_before_quit()
         self._loop.end()
         self._loop.quit()
         thread.join(_LEAVE_SECONDS)
@@ -157,7 +161,7 @@ class Supervisor:
         try:
             child = subprocess.Popen(
                 arguments,
-                env=_environment(),
+                env=app_environment(self._parts),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -200,7 +204,7 @@ class Supervisor:
             before = self._parts.installation.state.read().pending
             child = subprocess.Popen(
                 self._parts.installation.launcher_command(arguments, wait=True),
-                env=_environment(),
+                env=app_environment(self._parts),
             )
             status = self._watch(child)
             if self._loop.stop.is_set():
@@ -350,9 +354,19 @@ def _launched(pending: Pending, rule: ConfirmRule) -> on.Launched:
     return on.Launched(edition=edition_of(pending.installed), launch_id=launch_id, confirm=rule)
 
 
-def _environment() -> dict[str, str]:
-    """Return our environment without what an outer launcher put there."""
-    return {name: text for name, text in given_environment().items() if name not in OWN}
+def app_environment(parts: Parts) -> dict[str, str]:
+    """Return our environment for the app, without what an outer launcher put there.
+
+    A crash SDK in it finds where to report, unless somebody has told it otherwise.
+    """
+    environment = {name: text for name, text in given_environment().items() if name not in OWN}
+    state = parts.installation.state.read()
+    starts = state.pending.installed if state.pending else state.current
+    version = None if starts is None else starts.version
+    dsn = sentry_dsn(parts.settings.app, state, version, parts.reporter.level)
+    if dsn is not None:
+        environment.setdefault(VARIABLE, dsn)
+    return environment
 
 
 def _ends(child: subprocess.Popen[bytes], seconds: float) -> bool:

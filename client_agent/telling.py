@@ -5,18 +5,20 @@ Nothing here raises: what cannot be told is told less, or later.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from packaging.version import Version
 
+from client_agent.config import Telemetry
 from client_agent.errors import AgentError, Category, Code, DiskError
+from client_agent.faults import MAX_BYTES, DeadlyFault, parse_fault
 from client_agent.machine.values import Edition, Fault, Phase
 from client_agent.parts import Parts
 from client_agent.policy import UpdateInfo
-from client_agent.values import InstalledVersion, MarkerStatus, Outcome
+from client_agent.values import InstalledVersion, Marker, MarkerStatus, Outcome
 
 _AGAIN_AFTER = timedelta(hours=24)
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -89,14 +91,39 @@ class Telling:
         """Queue the sessions of all starts that ended, but for the one that we live in."""
         try:
             boot_id = self._parts.platform.boot_id()
-            for marker in self._parts.installation.markers():
+            markers = self._parts.installation.markers()
+            left_dumps = self.dumps(markers)
+            for marker in markers:
                 if not (marker.alive or marker.reported or marker.launch_id == self._launch_id):
-                    self._parts.reporter.session(marker, boot_id)
+                    fault = self._fault_of(marker)
+                    if fault is not None:
+                        self._parts.reporter.fault(fault, marker)
+                    died = fault is not None or marker.launch_id in left_dumps
+                    self._parts.reporter.session(marker, boot_id, died=died)
                     self._parts.installation.mark_reported(marker.launch_id)
         except AgentError as error:
             self.once(error)
         except OSError:
             self.once(DiskError(Code.IO))
+
+    def dumps(self, markers: Iterable[Marker]) -> frozenset[str]:
+        """Take new minidumps in; return the starts that they belong to."""
+        if self._parts.reporter.level is not Telemetry.CRASH:
+            return frozenset()
+        try:
+            return self._parts.minidumps.collect(markers)
+        except AgentError as error:
+            self.once(error)
+            return frozenset()
+
+    def _fault_of(self, marker: Marker) -> DeadlyFault | None:
+        """Return what killed the interpreter in that start, if ``faulthandler`` saw it."""
+        path = self._parts.installation.launches / f"{marker.launch_id}.fault"
+        try:
+            with path.open("rb") as file:
+                return parse_fault(file.read(MAX_BYTES))
+        except OSError:
+            return None
 
     def last_result(self) -> bool:
         """Queue how the last trial ended; return whether it fell back."""

@@ -139,9 +139,19 @@ class Transport:
         """
         body = json.dumps(document, separators=(",", ":")).encode()
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        return self.post_bytes(url, body, headers)
+
+    def post_bytes(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, limits: Limits = SHORT
+    ) -> Answer:
+        """Send *body* to the server, and only there; return its whole answer.
+
+        Raises:
+            NetworkError, TrustError: As ``post``.
+        """
         # What names this install goes to its own server, never to a mirror.
         where = {self._server}
-        with self._exchange("POST", url, headers, body, limits=SHORT, where=where) as stream:
+        with self._exchange("POST", url, headers, body, limits=limits, where=where) as stream:
             return Answer(
                 status=stream.status,
                 headers=stream.headers,

@@ -101,6 +101,7 @@ class Wishes:
         if why == LOST and not tokens:
             return  # there was no other: what the app reported so far is the first install's
         self._parts.spool.clear(why)
+        self._parts.minidumps.clear()
         if tokens:
             nothing: MappingProxyType[str, str] = MappingProxyType({})
             store.update(lambda state: replace(state, tokens=nothing))

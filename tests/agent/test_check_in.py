@@ -55,6 +55,13 @@ def test_an_answer_becomes_a_hint_a_token_and_a_time() -> None:
     assert answered.next_check_in_seconds == 14_400
 
 
+@pytest.mark.parametrize(
+    ("said", "project"), [(7, 7), (None, None), (0, None), (True, None), ("7", None), (-1, None)]
+)
+def test_the_apps_number_is_a_number_or_none(said: object, project: int | None) -> None:
+    assert parse_answer(an_answer(project=said), START).project == project
+
+
 def test_a_reason_that_is_not_known_still_holds_back() -> None:
     given = {"action": "stay", "version": None, "reason": "moon_phase"}
 

@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from client_agent.config import NetworkSettings, Telemetry
 from client_agent.errors import Code, NetworkError
+from client_agent.faults import DeadlyFault
 from client_agent.machine.values import Fault
 from client_agent.platforms.linux import Linux
 from client_agent.report import Reporter
@@ -167,6 +168,56 @@ def test_level_health_tells_only_the_type_of_a_crash(desk: Desk) -> None:
     (event,) = desk.events()
     assert "frames" not in event
     assert event["exception"] == {"type": "ValueError"}
+
+
+def test_a_message_is_told_only_where_the_app_asks_for_it_and_scrubbed(desk: Desk) -> None:
+    told = Reporter(desk.spool, desk.clock, Dice(), lambda _: None, messages=True)
+    error = ValueError("no user anna@example.org")
+
+    desk.reporter.crash(error, V1, None)
+    told.crash(error, V1, None)
+    told.level = Telemetry.HEALTH
+    told.crash(error, V1, None)
+
+    messages = [event["exception"].get("message") for event in desk.events()]
+    assert messages == [None, "no user <email>", None]
+
+
+def test_an_error_that_cannot_say_what_it_is_is_told_by_its_type(desk: Desk) -> None:
+    class Broken(Exception):  # noqa: N818 - an app's own
+        def __str__(self) -> str:
+            raise LookupError
+
+    told = Reporter(desk.spool, desk.clock, Dice(), lambda _: None, messages=True)
+
+    told.crash(Broken(), V1, None)
+
+    assert desk.events()[0]["exception"]["message"] == ""
+
+
+@pytest.mark.parametrize(("level", "told"), [(Telemetry.CRASH, True), (Telemetry.HEALTH, False)])
+def test_a_deadly_fault_travels_with_its_markers_version_and_token(
+    desk: Desk, level: Telemetry, told: bool
+) -> None:
+    desk.reporter.level = level
+    fault = DeadlyFault(kind="Aborted", frames=({"function": "f", "file": "a.py", "line": 1},))
+
+    desk.reporter.fault(fault, a_marker())
+
+    spooled = desk.spool.load()[0]
+    assert (spooled.version, spooled.token) == ("2.0.0", "MARKED")
+    assert spooled.event["exception"] == {"type": "Aborted"}
+    assert spooled.event["sid"] == a_marker().launch_id
+    assert ("frames" in spooled.event) is told
+
+
+def test_a_start_that_left_proof_of_a_crash_crashed(desk: Desk) -> None:
+    open_ended = a_marker(status=MarkerStatus.OPEN, ended=None)
+
+    desk.reporter.session(open_ended, "boot", died=True)
+    desk.reporter.session(a_marker(status=MarkerStatus.ERRORED), "boot", died=True)
+
+    assert [event["status"] for event in desk.events()] == ["crashed", "errored"]
 
 
 def test_level_off_tells_nothing(desk: Desk) -> None:

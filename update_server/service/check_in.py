@@ -65,12 +65,13 @@ class CheckIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the install is told."""
+    """What the install is told. ``project`` is the app's number, as crash SDKs name it."""
 
     assignment: Assignment
     token: str
     next_check_in_seconds: int
     timestamp_version: int
+    project: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +154,7 @@ class CheckIns:
                 else self._next_check_in_seconds
             ),
             timestamp_version=table.timestamp_version,
+            project=table.number,
         )
 
     def _at_its_rate(

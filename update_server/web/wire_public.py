@@ -83,12 +83,16 @@ class MetadataOut(msgspec.Struct):
 
 
 class CheckInOut(msgspec.Struct):
-    """The answer to a check-in."""
+    """The answer to a check-in.
+
+    With ``project``, the app's number, and ``token`` an install tells where its crash SDK reports.
+    """
 
     assignment: AssignmentOut
     token: str
     next_check_in_seconds: int
     metadata: MetadataOut
+    project: int
     flags: dict[str, bool] = {}
 
 
@@ -137,6 +141,7 @@ def render_answer(answer: Answer) -> bytes:
             token=answer.token,
             next_check_in_seconds=answer.next_check_in_seconds,
             metadata=MetadataOut(answer.timestamp_version),
+            project=answer.project,
         )
     )
 

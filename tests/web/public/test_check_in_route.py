@@ -50,6 +50,7 @@ def test_an_install_in_the_ring_is_told_so_in_full(client: FlaskClient) -> None:
         },
         "next_check_in_seconds": 3600,
         "metadata": {"timestamp_version": 0},
+        "project": 1,
         "flags": {},
     }
 

@@ -1,0 +1,244 @@
+"""Minidumps that the app's crash handler left behind: found, kept, and sent.
+
+A dump is moved into ROOT as soon as it is found, with version and token of the start that it
+belongs to: the marker of that start is gone long before the server has the dump, and the next
+version must not answer for it. A dump may hold anything that was in the memory of the app, so it
+leaves the machine only at level ``crash``, and only from folders that the settings name.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from client_agent.clock import Clock
+from client_agent.config import AppSettings
+from client_agent.disk import disk_errors
+from client_agent.dsn import minidump_url
+from client_agent.durable import put
+from client_agent.pace import LONG
+from client_agent.platforms import Platform
+from client_agent.sender import is_final
+from client_agent.state_body import parse_time, render_time
+from client_agent.transport import Transport, status_error
+from client_agent.values import Marker, State
+from rollout.errors import InvalidVersionError
+from rollout.versions import parse_version, render_version
+
+FOLDER = "minidumps"
+MAX_DUMP_BYTES = 20 * 1024 * 1024
+MAX_KEPT = 3
+MAX_KEPT_BYTES = 40 * 1024 * 1024
+MAX_AGE = timedelta(days=14)
+BEING_WRITTEN = timedelta(seconds=60)
+"""A process that lives may still write to a dump that is younger."""
+
+ASK_AGAIN = timedelta(days=1)
+"""When to offer dumps again to a server that has no route for them: each costs megabytes."""
+
+_HEADER = b"MDMP"
+_MAX_LISTED = 1_000
+_NOT_FOUND = 404
+_SUCCESS = range(200, 300)
+_OPEN = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A dump in ROOT, and the start that it belongs to. ``at`` is when it was written."""
+
+    path: Path
+    version: Version
+    token: str | None
+    at: datetime
+    size_bytes: int
+
+
+class Minidumps:
+    """The dumps of one ROOT. ``sources`` are the folders of the app's crash handler."""
+
+    def __init__(
+        self, root: Path, sources: Sequence[Path], platform: Platform, clock: Clock
+    ) -> None:
+        self._folder = root / FOLDER
+        self._sources = sources
+        self._platform = platform
+        self._clock = clock
+        self._not_before = datetime.min.replace(tzinfo=UTC)
+
+    def collect(self, markers: Iterable[Marker], *, only_living: bool = False) -> frozenset[str]:
+        """Move new dumps into ROOT; return the starts (by launch ID) that left one behind.
+
+        A dump belongs to the newest start before it was written; older ones are nobody's.
+        *only_living*: leave those of starts that ended to whoever tells of these starts.
+
+        Raises:
+            DiskError: One could not be moved.
+        """
+        starts = sorted(markers, key=lambda marker: marker.started)
+        died: set[str] = set()
+        with disk_errors():
+            for path, at in self._found():
+                before = [marker for marker in starts if marker.started <= at]
+                if not before or not self._is_due(before[-1], at, only_living=only_living):
+                    continue
+                self._take(path, at, before[-1])
+                died.add(before[-1].launch_id)
+            if died:
+                self._drop_surplus()
+        return frozenset(died)
+
+    def kept(self) -> list[Kept]:
+        """Return the dumps in ROOT, oldest first."""
+        found = (_read(path) for path in self._folder.glob("*.dmp"))
+        return sorted((kept for kept in found if kept is not None), key=lambda kept: kept.at)
+
+    def send(self, app: AppSettings, state: State, transport: Transport) -> None:
+        """Send every dump, and delete what the server has, or will never take.
+
+        Raises:
+            NetworkError, TrustError: The others stay for later.
+            DiskError: One could not be read or deleted.
+        """
+        now = self._clock.now()
+        if now < self._not_before:
+            return
+        for kept in self.kept():
+            token = kept.token or state.tokens.get(render_version(kept.version))
+            if now - kept.at > MAX_AGE:
+                _delete(kept.path)
+            elif state.project is None or token is None:
+                continue
+            elif not self._deliver(app, kept, minidump_url(app, state.project, token), transport):
+                self._not_before = now + ASK_AGAIN
+                return
+
+    def clear(self) -> None:
+        """Delete every dump in ROOT."""
+        with disk_errors():
+            if self._folder.exists():
+                shutil.rmtree(self._folder)
+
+    def _found(self) -> list[tuple[Path, datetime]]:
+        """Return the dumps in the app's folders, with the times when they were written."""
+        found = []
+        for source in self._sources:
+            try:
+                with os.scandir(source) as entries:
+                    listed = [entry for entry, _ in zip(entries, range(_MAX_LISTED), strict=False)]
+            except OSError:
+                continue  # the handler has made no folder yet
+            for entry in listed:
+                at = _written_at(Path(entry.path))
+                if at is not None:
+                    found.append((Path(entry.path), at))
+        return found
+
+    def _is_due(self, marker: Marker, at: datetime, *, only_living: bool) -> bool:
+        if not marker.alive:
+            return not only_living
+        return self._clock.now() - at > BEING_WRITTEN
+
+    def _take(self, path: Path, at: datetime, marker: Marker) -> None:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        taken = self._folder / f"{secrets.token_hex(8)}.dmp"
+        said = {
+            "version": render_version(marker.version),
+            "token": marker.token,
+            "at": render_time(at),
+        }
+        put(taken.with_suffix(".json"), json.dumps(said).encode(), self._platform)
+        shutil.move(path, taken)  # perhaps from another file system
+
+    def _drop_surplus(self) -> None:
+        room = MAX_KEPT_BYTES
+        for number, kept in enumerate(reversed(self.kept())):
+            room -= kept.size_bytes
+            if number >= MAX_KEPT or room < 0:
+                _delete(kept.path)
+
+    def _deliver(self, app: AppSettings, kept: Kept, url: str, transport: Transport) -> bool:
+        """Send one dump; return False when the server knows no such route."""
+        with disk_errors():
+            dump = kept.path.read_bytes()
+        boundary = secrets.token_hex(16)
+        fields = {
+            "_productName": app.app,
+            "_version": render_version(kept.version),
+            "platform": app.platform,
+        }
+        headers = {
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Content-Encoding": "gzip",
+        }
+        body = gzip.compress(render_form(fields, dump, boundary), compresslevel=6)
+        answer = transport.post_bytes(url, body, headers, limits=LONG)
+        if answer.status == _NOT_FOUND:
+            return False
+        if answer.status not in _SUCCESS and not is_final(answer.status):
+            raise status_error(answer)
+        _delete(kept.path)
+        return True
+
+
+def render_form(fields: dict[str, str], dump: bytes, boundary: str) -> bytes:
+    """Return the form in which crash handlers send a dump (``multipart/form-data``)."""
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'
+        for name, text in fields.items()
+    ]
+    file = (
+        f"--{boundary}\r\nContent-Disposition: form-data; "
+        'name="upload_file_minidump"; filename="minidump.dmp"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    return "".join([*parts, file]).encode() + dump + f"\r\n--{boundary}--\r\n".encode()
+
+
+def _written_at(path: Path) -> datetime | None:
+    """Return when the dump at *path* was written; None if it is none that we take."""
+    try:
+        with open(os.open(path, _OPEN), "rb") as file:  # noqa: PTH123 - of a descriptor
+            found = os.fstat(file.fileno())
+            is_file = stat.S_ISREG(found.st_mode) and found.st_size <= MAX_DUMP_BYTES
+            if not is_file or file.read(len(_HEADER)) != _HEADER:
+                return None
+    except OSError:
+        return None
+    return datetime.fromtimestamp(found.st_mtime, UTC)
+
+
+def _read(path: Path) -> Kept | None:
+    try:
+        said: dict[str, Any] = json.loads(path.with_suffix(".json").read_bytes())
+        return Kept(
+            path=path,
+            version=parse_version(said["version"]),
+            token=said["token"],
+            at=parse_time(said["at"]),
+            size_bytes=path.stat().st_size,
+        )
+    except (OSError, ValueError, LookupError, TypeError, InvalidVersionError):
+        return None
+
+
+def _delete(path: Path) -> None:
+    with disk_errors():
+        path.unlink(missing_ok=True)
+        path.with_suffix(".json").unlink(missing_ok=True)
