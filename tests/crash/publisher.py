@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import signal
 import tempfile
 import urllib.request
@@ -20,8 +21,9 @@ from typing import Any
 from client_agent.config import AppSettings
 from tests.agent.agent_fakes import START
 from tests.agent.agent_world import AgentWorld
+from tests.agent.deltas import make_delta
 from tests.agent.signed_world import BASE, an_entry, ranged
-from tests.agent.trees import Packed, Tree
+from tests.agent.trees import Packed, Tree, pack
 from tests.agent.web_server import Asked, Reply, WebServer
 
 OFFERED, PULLED, REISSUED = "offered", "pulled", "reissued"
@@ -46,11 +48,13 @@ class Publisher:
 def tree_of(version: str) -> Tree:
     """Return a small tree with everything in it; its app says which version it is, and where."""
     app = f'#!/bin/sh\necho {version} "$0"\n'.encode()
+    # Only a delta need not bring it again. All of it comes in one piece, always.
+    noise = random.Random(1).randbytes(2_000)
     return {
         "app": app,
         "bin/twice": app,
-        "data/file": version.encode() * 2_500,
-        "data/same": b"the same in every version\n" * 40,
+        "data/changed": noise[:900] + version.encode() + noise[900:],
+        "data/same": noise[::-1],
         "link": "-> app",
         "none": None,
     }
@@ -76,6 +80,24 @@ def a_publisher() -> Iterator[Publisher]:
         os.waitpid(process, 0)
 
 
+def _add_new(world: AgentWorld) -> None:
+    """Sign the new version, and a delta to it from the one before."""
+    base = VERSIONS[-2]
+    goal = pack(tree_of(NEW), version=NEW)
+    made = make_delta(world.packed[base], tree_of(base), goal, tree_of(NEW))
+    path = f"{goal.goal.target.path.rpartition('/')[0]}/from-{base}.delta"
+    world.signed.add_file(path, made.data)
+    delta = {
+        "path": path,
+        "from": base,
+        "from_manifest": made.signed.from_manifest,
+        "algo": "pb1",
+        "output_bytes": made.signed.output_bytes,
+        "max_file_bytes": made.signed.max_file_bytes,
+    }
+    world.add(NEW, tree_of(NEW), deltas=[delta])
+
+
 def _serve(tell: int) -> None:
     with tempfile.TemporaryDirectory() as folder, WebServer() as server:
         world = AgentWorld(Path(folder), server, START)
@@ -83,8 +105,9 @@ def _serve(tell: int) -> None:
         signed = world.signed
         for part in signed.roles.values():
             part.expires = START + _FAR
-        for version in VERSIONS:
+        for version in VERSIONS[:-1]:
             world.add(version, tree_of(version))
+        _add_new(world)
         stages = {}
         for name, entries in (
             (OFFERED, [an_entry(NEW)]),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+from client_agent import tree_writer
 from client_agent.install import Installation
 from tests.agent.trees import install
 from tests.crash.publisher import NEW, OFFERED, PULLED, REISSUED, Publisher
@@ -26,6 +27,12 @@ class Step:
     starts: frozenset[str | None] = frozenset({"1.0", NEW})
 
 
+def _visit_with_many_files(here: Here) -> None:
+    """Take every tree for a large one: its files reach the medium by one call."""
+    tree_writer.MANY_FILES = 1
+    here.visit()
+
+
 def bases(publisher: Publisher, folder: Path) -> Iterator[Step]:
     """Yield every step of an update, each with an install that is ready for it."""
     here = Here(root=folder / "visit", publisher=publisher)
@@ -35,6 +42,17 @@ def bases(publisher: Publisher, folder: Path) -> Iterator[Step]:
     here.installation().state.clear_last_result()
     publisher.say(OFFERED)
     yield Step(name="visit", base=here, work=lambda here: here.visit())
+    at_once = here.copied(folder / "visit, synced at once")
+    yield Step(name="visit, synced at once", base=at_once, work=_visit_with_many_files)
+    older = Here(root=folder / "visit without a delta", publisher=publisher)
+    Installation.create_root(older.root)
+    install(older.installation(), publisher.packed["0.9"])
+    yield Step(
+        name="visit without a delta",
+        base=older,
+        work=lambda here: here.visit(),
+        starts=frozenset({"0.9", NEW}),
+    )
     armed = here.copied(folder / "start")
     must_do(fork(armed.visit), "a visit")
     yield Step(name="start", base=armed, work=lambda here: here.start())

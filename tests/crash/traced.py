@@ -135,10 +135,14 @@ def points_of(work: Callable[[], int | None], root: Path) -> list[Point]:
 
 
 def injected(work: Callable[[], int | None], point: Point, fault: str) -> Ended:
-    """Run *work* with *fault*, in strace's words, at *point*; raise when that never came."""
+    """Run *work* with *fault* at *point*; raise when that never came.
+
+    *fault*: in strace's words; " on" behind them makes every later call of that name fail, too.
+    """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        inject = f"inject={point.call}:{fault}:when={point.number}"
+        fault, _, on = fault.partition(" ")  # "on": from there on
+        inject = f"inject={point.call}:{fault}:when={point.number}{'+' if on else ''}"
         options = ["-o", str(log), "-s", "0", "-e", f"trace={point.call}", "-e", inject]
         ended = fork(work, options)
         came = ended.status < 0 if "signal" in fault else b"(INJECTED)" in log.read_bytes()

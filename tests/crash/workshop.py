@@ -16,6 +16,8 @@ from tests.crash.world import Here
 
 STEPS = (
     "visit",
+    "visit, synced at once",
+    "visit without a delta",
     "start",
     "start and wait",
     "start after a power cut",

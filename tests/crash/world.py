@@ -70,6 +70,9 @@ class Here:
     at: datetime = START
     boot: str = "first"
     platform: Callable[[str], Box] = Box
+    apart: bool = False
+    """Whether versions are built in a child process."""
+
     rotten: frozenset[str] = frozenset()
     """Versions that need not be whole: a test has damaged them."""
 
@@ -100,7 +103,7 @@ class Here:
             platform=self.platform(self.boot),
             clock=clock,
             chance=Dice(seed=int(self.at.timestamp()), fixed=0.0),
-            in_process=True,
+            in_process=not self.apart,
         )
         own = None if version is None else Version(version)
         return Loop(parts, own_version=own, launch_id=launch_id), clock
