@@ -46,6 +46,13 @@ def failures_for(
     return tuple(found)
 
 
+def with_room(failures: Iterable[VersionFailure], free_bytes: int) -> tuple[VersionFailure, ...]:
+    """Return *failures* without those for want of room that is there by now."""
+    return tuple(
+        one for one in failures if one.needed_bytes is None or free_bytes < one.needed_bytes
+    )
+
+
 def as_of(state: State, now: datetime) -> State:
     """Return *state* without dates that *now* makes impossible: a clock was ahead back then.
 

@@ -55,6 +55,9 @@ class Fetching:
         self._failed = failed
         self._download: _Download | None = None
         self._received_bytes = 0  # in this run, over all its plans
+        self._wanted_bytes: int | None = None
+        """The room that the last download did not find, if that is why it failed."""
+
         self.taken: Taken | None = None
         """What the last directory that was built here cost."""
 
@@ -156,6 +159,7 @@ class Fetching:
                     count=count,
                     retry_at=self._parts.clock.now() + timedelta(seconds=pause),
                     tries_left=known[0].tries_left if known else None,
+                    needed_bytes=self._wanted_bytes if no_space else None,
                 )
             )
         except AgentError as error:
@@ -180,7 +184,10 @@ class Fetching:
         """Return the verified part of *target*, if there is room for it and for the tree."""
         parts = self._parts
         tree = goal.release.artifact.tree_bytes * _ROOM_TENTHS // 10
-        parts.installation.preflight(parts.downloader.missing_bytes(target) + tree + _ROOM_BYTES)
+        needed = parts.downloader.missing_bytes(target) + tree + _ROOM_BYTES
+        self._wanted_bytes = needed
+        parts.installation.preflight(needed)
+        self._wanted_bytes = None
         ways = Ways(
             sources=parts.sources(self._visits.identity),
             transport=self._visits.transport,

@@ -228,6 +228,7 @@ def _render_failure(failure: VersionFailure) -> Body:
         "count": failure.count,
         "retry_at": render_time(failure.retry_at),
         "tries_left": failure.tries_left,
+        "needed_bytes": failure.needed_bytes,
     }
 
 
@@ -250,6 +251,7 @@ def _parse_failure(body: Body) -> VersionFailure:
         count=int(body["count"]),
         retry_at=parse_time(body["retry_at"]),
         tries_left=body.get("tries_left"),
+        needed_bytes=body.get("needed_bytes"),
     )
 
 

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 
 from packaging.version import Version
 
-from client_agent.bans import as_of, failures_for
+from client_agent.bans import as_of, failures_for, with_room
 from client_agent.check_in import Answered, Standing, parse_answer, render_check_in
 from client_agent.config import Telemetry
+from client_agent.disk import disk_errors
 from client_agent.errors import AgentError, Code, DiskError, NetworkError, StateError
 from client_agent.forgetting import Forgetting
 from client_agent.identity import Identity
@@ -111,7 +112,7 @@ class Visits:
             attributes=self._parts.attributes,
         )
         now = self._parts.clock.now()
-        memory = _nothing if ignore_bans else _memory_of(self._state_as_of(now))
+        memory = _nothing if ignore_bans else _memory_of(self._with_room(self._state_as_of(now)))
         try:
             decision = self._parts.trust.refresh_and_decide(
                 install, self.hint, self.transport, now, memory
@@ -159,13 +160,6 @@ class Visits:
         tokens = dict(self._parts.installation.state.read().tokens)
         self._parts.sender.send(self.identity.install_id, tokens, self.transport, now)
         self.forgetting.deliver(self._parts.sender, self.transport)
-        if self._parts.reporter.level is Telemetry.CRASH:
-            self._report_dumps()
-
-    def _report_dumps(self) -> None:
-        parts = self._parts
-        parts.minidumps.collect(parts.installation.markers(), only_living=True)
-        parts.minidumps.send(parts.settings.app, parts.installation.state.read(), self.transport)
 
     def _state_as_of(self, now: datetime) -> State:
         store = self._parts.installation.state
@@ -173,6 +167,13 @@ class Visits:
         if as_of(state, now) == state:
             return state
         return store.update(lambda stored: as_of(stored, now))
+
+    def _with_room(self, state: State) -> State:
+        if all(failure.needed_bytes is None for failure in state.failures):
+            return state
+        with disk_errors():
+            free_bytes = self._parts.platform.free_bytes(self._parts.settings.root)
+        return replace(state, failures=with_room(state.failures, free_bytes))
 
     def _ask(self, standing: Standing, now: datetime) -> Answered:
         settings = self._parts.settings

@@ -89,7 +89,7 @@ def test_too_little_room_is_found_out_before_the_download(
     assert (failure.retry_at - world.clock.now()).total_seconds() > 5.9 * HOUR
 
 
-def test_room_that_appears_lets_the_update_through_six_hours_later(
+def test_room_that_appears_lets_the_update_through_at_the_next_check_in(
     world: AgentWorld, machine: Faulty
 ) -> None:
     loop = ready(world)
@@ -97,9 +97,44 @@ def test_room_that_appears_lets_the_update_through_six_hours_later(
     wait(world, loop, 61)
     machine.free = None
 
-    wait(world, loop, 7 * HOUR)
+    wait(world, loop, 1.2 * HOUR)
 
     assert stands(loop, Armed)
+
+
+def test_a_disk_that_stays_too_full_is_asked_again_after_six_hours(
+    world: AgentWorld, machine: Faulty
+) -> None:
+    """The control of the test before: without the room it is no earlier."""
+    loop = ready(world)
+    machine.free = 1_000
+    wait(world, loop, 61)
+
+    wait(world, loop, 5 * HOUR)
+    assert codes(world) == ["no_space"]
+    wait(world, loop, 2 * HOUR)
+    assert codes(world) == ["no_space"] * 2
+
+
+class OverQuota(Faulty):
+    """No part can be stored, and the free bytes do not tell."""
+
+    def sync_file(self, descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().suffix == ".part":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super().sync_file(descriptor)
+
+
+def test_a_disk_that_takes_nothing_in_spite_of_its_room_is_not_asked_at_each_check_in(
+    world: AgentWorld,
+) -> None:
+    world.machine = OverQuota()
+    loop = ready(world)
+
+    wait(world, loop, 3 * HOUR)
+
+    assert codes(world) == ["no_space"]
+    assert len(world.check_ins) > 1
 
 
 def test_a_floor_that_cannot_be_stored_installs_nothing(world: AgentWorld, machine: Faulty) -> None:
