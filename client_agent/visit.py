@@ -160,6 +160,13 @@ class Visits:
         tokens = dict(self._parts.installation.state.read().tokens)
         self._parts.sender.send(self.identity.install_id, tokens, self.transport, now)
         self.forgetting.deliver(self._parts.sender, self.transport)
+        if self._parts.reporter.level is Telemetry.CRASH:
+            self._report_dumps()
+
+    def _report_dumps(self) -> None:
+        parts = self._parts
+        parts.minidumps.collect(parts.installation.markers(), only_living=True)
+        parts.minidumps.send(parts.settings.app, parts.installation.state.read(), self.transport)
 
     def _state_as_of(self, now: datetime) -> State:
         store = self._parts.installation.state
