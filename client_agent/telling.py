@@ -49,6 +49,7 @@ class Telling:
         self._running = running
         self._launch_id = launch_id
         self._told: dict[str, datetime] = {}
+        self._broken: set[Callable[..., Any]] = set()
 
     def step(
         self,
@@ -159,8 +160,8 @@ class Telling:
     def call(self, hook: Callable[..., Any] | None, *arguments: Any) -> Any:
         """Call a hook of the app's and return what it returns.
 
-        What it raises is reported, and stops nothing of ours: then, as without a hook, the answer
-        is None.
+        What it raises is reported once, and stops nothing of ours: then, as without a hook, the
+        answer is None.
         """
         if hook is None:
             return None
@@ -168,7 +169,8 @@ class Telling:
             return hook(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever the app's code raises
             running = self._running()
-            if running is not None:
+            if running is not None and hook not in self._broken:
+                self._broken.add(hook)  # some are called for every chunk of a download
                 self._parts.reporter.crash(error, running, self._launch_id)
             return None
 
