@@ -34,7 +34,7 @@ Damage = Callable[[Here], None]
 
 def jobs(sample: int) -> Iterator[Job]:
     """Yield the jobs; *sample*: so many cases of each, 0 for all."""
-    for what in (state_cut, both_cut, state_flipped, pending_rotten, folders_rotten, rotten):
+    for what in _KINDS:
         yield Job(PART, what.__name__.replace("_", " "), partial(what, sample))
     yield Job(PART, "read only", partial(read_only, sample))
     yield Job(PART, "clock", partial(clock, sample))
@@ -150,9 +150,74 @@ def _update_over(version: str, here: Here) -> None:
     """Let an agent that runs in the current version bring the next, whatever the disk did to it."""
     here = replace(here, rotten=frozenset({version}))
     fork(partial(here.visit, "1.0"))
-    if not here.later(_SOON).took_over():
+    if here.later(_SOON).used() != NEW:
         raise StuckError("no update over what is rotten")
     here.converge()
+
+
+def missing_files(sample: int) -> Tally:
+    """Remove each file of the current version, as a virus scanner does: the update still comes."""
+    step, tally = workshop.step("visit"), Tally()
+    step = replace(step, starts=frozenset({"0.9", "1.0"}))
+    for number in _some(range(len(_files(step.base, "1.0"))), sample):
+
+        def damage(here: Here, number: int = number) -> None:
+            _files(here, "1.0")[number].unlink()
+
+        check = partial(_go_on_with, "1.0", step)
+        tally.add(_case(step, damage, f"file {number} of 1.0 missing", check))
+    return tally
+
+
+def _go_on_with(version: str, step: Step, here: Here) -> None:
+    go_on(step, replace(here, rotten=frozenset({version})))
+
+
+def others_rotten(sample: int) -> Tally:
+    """Flip a bit in each other file of ROOT, or empty it, or let it be something else."""
+    step, tally = workshop.step("confirm"), Tally()
+    base = step.base.root
+    files = [
+        path.relative_to(base)
+        for path in sorted(base.rglob("*"))
+        if path.is_file() and not path.is_symlink() and "versions" not in path.parts
+    ]
+    files.remove(Path("launcher.py"))  # nothing else starts
+    for number in _some(range(len(files) * len(_WAYS)), sample):
+        path, way = files[number // len(_WAYS)], _WAYS[number % len(_WAYS)]
+
+        def damage(here: Here, path: Path = path, way: _Way = way) -> None:
+            way(here.root / path)
+
+        tally.add(_case(step, damage, f"{path} {way.__name__}"))
+    return tally
+
+
+def flipped(path: Path) -> None:
+    if size := path.stat().st_size:
+        _flip(path, size // 2, 0)
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def replaced(path: Path) -> None:
+    path.write_bytes(b"\0" * 4_096)
+
+
+_Way = Callable[[Path], None]
+_WAYS: tuple[_Way, ...] = (flipped, emptied, replaced)
+_KINDS = (
+    state_cut,
+    both_cut,
+    state_flipped,
+    pending_rotten,
+    folders_rotten,
+    rotten,
+    missing_files,
+    others_rotten,
+)
 
 
 def _files(here: Here, version: str) -> list[Path]:

@@ -30,7 +30,7 @@ class Step:
 def _visit_with_many_files(here: Here) -> None:
     """Take every tree for a large one: its files reach the medium by one call."""
     tree_writer.MANY_FILES = 1
-    here.visit()
+    here.visit("1.0")
 
 
 def bases(publisher: Publisher, folder: Path) -> Iterator[Step]:
@@ -41,7 +41,7 @@ def bases(publisher: Publisher, folder: Path) -> Iterator[Step]:
         install(here.installation(), publisher.packed[version])
     here.installation().state.clear_last_result()
     publisher.say(OFFERED)
-    yield Step(name="visit", base=here, work=lambda here: here.visit())
+    yield Step(name="visit", base=here, work=lambda here: here.visit("1.0"))
     at_once = here.copied(folder / "visit, synced at once")
     yield Step(name="visit, synced at once", base=at_once, work=_visit_with_many_files)
     older = Here(root=folder / "visit without a delta", publisher=publisher)
@@ -50,11 +50,11 @@ def bases(publisher: Publisher, folder: Path) -> Iterator[Step]:
     yield Step(
         name="visit without a delta",
         base=older,
-        work=lambda here: here.visit(),
+        work=lambda here: here.visit("0.9"),
         starts=frozenset({"0.9", NEW}),
     )
     armed = here.copied(folder / "start")
-    must_do(fork(armed.visit), "a visit")
+    must_do(fork(lambda: armed.visit("1.0")), "a visit")
     yield Step(name="start", base=armed, work=lambda here: here.start())
     waiting = armed.copied(folder / "start and wait")
     yield Step(name="start and wait", base=waiting, work=lambda here: here.start(wait=True))
@@ -96,7 +96,7 @@ def bases(publisher: Publisher, folder: Path) -> Iterator[Step]:
     torn = armed.copied(folder / "recover")
     for name in ("state.json", "state.last"):
         (torn.root / name).write_bytes(b"{")
-    yield Step(name="recover", base=torn, work=lambda here: here.visit())
+    yield Step(name="recover", base=torn, work=lambda here: here.visit("1.0"))
     empty = Here(root=folder / "first install", publisher=publisher)
     empty.root.mkdir()
     yield Step(

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from packaging.version import Version
@@ -109,10 +110,10 @@ class Here:
         return Loop(parts, own_version=own, launch_id=launch_id), clock
 
     def visit(self, version: str | None = None) -> None:
-        """Let the agent look for an update, and take it up to the arming."""
-        if version is None:
-            current = self.state().current
-            version = None if current is None else str(current.version)
+        """Let the agent look for an update, and take it up to the arming.
+
+        *version*: what it is part of; None: of nothing, as ``serinus-agent check`` is.
+        """
         loop, _ = self.loop(version)
         loop.begin()
         loop.handle(on.TimerFired())
@@ -157,22 +158,22 @@ class Here:
         here = self
         for _ in range(_DAYS):
             here = here.later(_DAY)
-            if not here.took_over():
-                must_do(fork(here.visit), "a visit")
+            version = here.used()
+            if version != NEW:
+                must_do(fork(partial(here.visit, version)), "a visit")
                 here = here.later(_HOUR)
-                if not here.took_over():
+                if here.used() != NEW:
                     continue
             must_do(fork(here.visit), "a last visit")
             return here.check_settled()
         raise StuckError(f"no {NEW} after {_DAYS} days: {here.state()}")
 
-    def took_over(self) -> bool:
-        """Start the app; if that is the new version on trial, let it be confirmed."""
+    def used(self) -> str | None:
+        """Start the app, let it be confirmed if it is on trial, and return which version it is."""
         started = self.launched()
         if started.version == NEW and self.state().pending is not None:
             must_do(fork(self.confirm), "confirming")
-        current = self.state().current
-        return current is not None and str(current.version) == NEW
+        return started.version
 
     def check_settled(self) -> None:
         """Raise unless the new version is current, and nothing stays that is not needed."""
