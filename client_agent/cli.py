@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
+from types import FrameType, UnionType
 from typing import Any
 
 from tuf.api.exceptions import DownloadError, RepositoryError
 
 from client_agent import conformance
-from client_agent.agent import LAUNCH
 from client_agent.config import Apply, ConfirmBy, Settings
 from client_agent.download import Stopped
 from client_agent.enrol import enrol
-from client_agent.errors import AgentError, Code, ConfigError, StateError
+from client_agent.errors import AgentError, Code, ConfigError, PolicyError, StateError
 from client_agent.loop import Loop
 from client_agent.machine import events as on
-from client_agent.machine.states import Armed, Passive, Staged, Trial
-from client_agent.parts import Hooks, Parts, assemble
+from client_agent.machine.states import Armed, Idle, Passive, Staged, Trial
+from client_agent.parts import Hooks, assemble
+from client_agent.report import zulu
+from client_agent.reporting import report_crash, report_healthy, report_metric
 from client_agent.settings_file import load
 from client_agent.status import describe, render_assignment, tell
 from client_agent.supervise import Supervisor, Wanted, app_environment
@@ -102,20 +102,23 @@ def _launch(options: argparse.Namespace, rest: Arguments) -> Answer:
 
 def _check(options: argparse.Namespace, _: Arguments) -> Answer:
     loop = _visit(load(options.config), scheduled=options.scheduled)
-    return _outcome(loop)
+    return _outcome(loop, refused_if=Idle)
 
 
 def _apply(options: argparse.Namespace, _: Arguments) -> Answer:
     loop = _visit(load(options.config), apply=Apply.ON_QUIT, force=options.force)
-    return _outcome(loop)
+    return _outcome(loop, refused_if=Idle | Staged)
 
 
 def _report(options: argparse.Namespace, _: Arguments) -> Answer:
     loop = _begun(load(options.config))
     if options.healthy:
-        return _report_healthy(loop.parts)
+        confirmed = report_healthy(loop.parts)
+        return (NOTHING if "seconds_left" in confirmed else DONE), confirmed
     if options.metric:
-        return _report_metric(loop, options.metric)
+        return DONE, report_metric(loop, options.metric)
+    if options.crash:
+        return DONE, report_crash(loop, options.crash)
     if options.forget:
         loop.wishes.be_forgotten()
     with loop.parts.installation.lock():
@@ -183,14 +186,19 @@ def _visit(
     loop = _begun(settings)
     loop.performer.asking.apply = apply or settings.apply
     loop.performer.asking.is_forced = loop.performer.ignore_bans = force
+    if apply is not None:  # whoever asks for it takes back that they said "later"
+        loop.parts.postponed.allow()
     loop.follow_trials()  # one that has been up for long enough is confirmed
     loop.handle(on.TimerFired() if scheduled else on.CheckRequested())
     loop.quit()
     return loop
 
 
-def _outcome(loop: Loop) -> Answer:
-    """Return what a visit led to. Nothing new is no failure; an error is."""
+def _outcome(loop: Loop, *, refused_if: type[Idle] | UnionType) -> Answer:
+    """Return what a visit led to. Nothing new is no failure; an error is.
+
+    So is a policy that says "not now" in a state of *refused_if*.
+    """
     state, error = loop.state, loop.performer.last_error
     known = Staged | Armed | Trial
     answer: dict[str, Any] = {
@@ -200,47 +208,15 @@ def _outcome(loop: Loop) -> Answer:
     }
     if isinstance(state, Passive):
         return FAILED, {**answer, **_problem(loop.performer.busy or StateError(Code.BUSY))}
+    deferred = loop.performer.asking.deferred
+    if deferred is not None and isinstance(state, refused_if):
+        why = f"{deferred.reason}, until {zulu(deferred.until)} at the longest"
+        return FAILED, {**answer, **_problem(PolicyError(Code.DEFERRED, why))}
     if isinstance(state, Staged | Armed):
         return DONE, answer
     if error is not None and loop.performer.failed:
         return FAILED, {**answer, **_problem(error)}
     return NOTHING, answer
-
-
-def _report_healthy(parts: Parts) -> Answer:
-    """Say for a program in any language that it is healthy, and confirm its trial in time."""
-    launch_id = os.environ.get(LAUNCH, "")
-    marker = parts.installation.marker(launch_id) if launch_id else None
-    if marker is None:
-        raise StateError(Code.LOST, f"{LAUNCH} names no start of this app")
-    parts.installation.mark_healthy(launch_id)
-    if not marker.trial:
-        return DONE, {"confirmed": True}
-    up = (parts.clock.now() - marker.started).total_seconds()
-    needed = parts.schedule.scaled(parts.settings.health.uptime_seconds)
-    pending = parts.installation.state.read().pending
-    if pending is None or pending.installed.version != marker.version:
-        return DONE, {"confirmed": pending is None}
-    if up < needed:
-        # serinus-agent run sees the mark; others call again.
-        return NOTHING, {"confirmed": False, "seconds_left": int(needed - up) + 1}
-    parts.installation.state.confirm(parts.clock.now())
-    parts.reporter.step("healthy", running=marker.version, to=marker.version)
-    parts.spool.seal()
-    return DONE, {"confirmed": True}
-
-
-def _report_metric(loop: Loop, metric: str) -> Answer:
-    name, _, value = metric.partition("=")
-    running = loop.performer.running()
-    if running is None:
-        raise StateError(Code.LOST, "nothing is installed here yet")
-    try:
-        loop.parts.reporter.metric(name, float(value), running)
-    except ValueError as error:
-        raise ConfigError("--metric", "is not NAME=NUMBER") from error
-    loop.parts.spool.seal()
-    return DONE, {"name": name, "value": float(value)}
 
 
 def _problem(error: AgentError) -> dict[str, Any]:
@@ -326,6 +302,7 @@ def _parser() -> argparse.ArgumentParser:
     report = add("report", "send what waits, or say one thing")
     one = report.add_mutually_exclusive_group()
     one.add_argument("--healthy", action="store_true", help="this start works")
+    one.add_argument("--crash", metavar="FILE", help="a minidump, or a crash as JSON; - is stdin")
     one.add_argument("--metric", metavar="N=V", help="a number, such as startup_ms=812")
     one.add_argument("--forget", action="store_true", help="have the server forget this install")
     add("status", "what is installed, what is armed, and why")

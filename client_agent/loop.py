@@ -34,6 +34,7 @@ from client_agent.machine.step import step
 from client_agent.machine.values import ConfirmRule, Edition
 from client_agent.parts import Parts
 from client_agent.perform import Performer, passive_reason
+from client_agent.policy import Defer
 from client_agent.telling import fault_of
 from client_agent.timers import Due, Timers
 from client_agent.values import InstalledVersion, Marker, MarkerStatus, Outcome
@@ -126,6 +127,7 @@ class Loop:
             self.handle(on.NotWritable(reason=passive_reason(error), fault=fault_of(error)))
             return
         self.handle(started)
+        self._heed_wishes()
 
     def run(self) -> None:
         """Work until ``stop`` is set."""
@@ -222,6 +224,7 @@ class Loop:
         """Seal the marker and flush the spool, within 1.5 seconds whatever the loop does."""
         if self._mutex.acquire(timeout=QUIT_SECONDS):
             try:
+                self._heed_wishes()
                 self.handle(on.Quit())
             finally:
                 self._mutex.release()
@@ -322,6 +325,14 @@ class Loop:
         """Return what makes a trial a success here."""
         by = self.parts.settings.confirm
         return ConfirmRule.UPTIME if by is ConfirmBy.UPTIME else ConfirmRule.APP
+
+    def _heed_wishes(self) -> None:
+        """Disarm what a person put off, wherever that was: the next start may come at once."""
+        state = self.state
+        if isinstance(state, Armed):
+            wish = self.parts.postponed.of(state.edition)
+            if isinstance(wish.verdict(self.parts.clock.now()), Defer):
+                self.handle(on.Postponed())
 
     # --- handling --------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ BEING_WRITTEN = timedelta(seconds=60)
 ASK_AGAIN = timedelta(days=1)
 """When to offer dumps again to a server that has no route for them: each costs megabytes."""
 
-_HEADER = b"MDMP"
+HEADER = b"MDMP"
 _MAX_LISTED = 1_000
 _NOT_FOUND = 404
 _SUCCESS = range(200, 300)
@@ -98,11 +98,26 @@ class Minidumps:
                 before = [marker for marker in starts if marker.started <= at]
                 if not before or not self._is_due(before[-1], at, only_living=only_living):
                     continue
-                self._take(path, at, before[-1])
+                taken = self._new(at, before[-1].version, before[-1].token)
+                shutil.move(path, taken)  # perhaps from another file system
                 died.add(before[-1].launch_id)
             if died:
                 self._drop_surplus()
         return frozenset(died)
+
+    def adopt(self, path: Path, version: Version, token: str | None) -> bool:
+        """Keep a copy of the dump at *path*; False if it is none, or too large.
+
+        Raises:
+            DiskError: It could not be copied.
+        """
+        at = _written_at(path)
+        if at is None:
+            return False
+        with disk_errors():
+            shutil.copyfile(path, self._new(at, version, token))
+            self._drop_surplus()
+        return True
 
     def kept(self) -> list[Kept]:
         """Return the dumps in ROOT, oldest first."""
@@ -155,16 +170,13 @@ class Minidumps:
             return not only_living
         return self._clock.now() - at > BEING_WRITTEN
 
-    def _take(self, path: Path, at: datetime, marker: Marker) -> None:
+    def _new(self, at: datetime, version: Version, token: str | None) -> Path:
+        """Return where a dump may be put, its note written."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        taken = self._folder / f"{secrets.token_hex(8)}.dmp"
-        said = {
-            "version": render_version(marker.version),
-            "token": marker.token,
-            "at": render_time(at),
-        }
-        put(taken.with_suffix(".json"), json.dumps(said).encode(), self._platform)
-        shutil.move(path, taken)  # perhaps from another file system
+        path = self._folder / f"{secrets.token_hex(8)}.dmp"
+        said = {"version": render_version(version), "token": token, "at": render_time(at)}
+        put(path.with_suffix(".json"), json.dumps(said).encode(), self._platform)
+        return path
 
     def _drop_surplus(self) -> None:
         room = MAX_KEPT_BYTES
@@ -217,7 +229,7 @@ def _written_at(path: Path) -> datetime | None:
         with open(os.open(path, _OPEN), "rb") as file:  # noqa: PTH123 - of a descriptor
             found = os.fstat(file.fileno())
             is_file = stat.S_ISREG(found.st_mode) and found.st_size <= MAX_DUMP_BYTES
-            if not is_file or file.read(len(_HEADER)) != _HEADER:
+            if not is_file or file.read(len(HEADER)) != HEADER:
                 return None
     except OSError:
         return None

@@ -52,10 +52,16 @@ class Permission:
         return verdict
 
     def _persons(self, edition: Edition, info: UpdateInfo) -> Verdict:
-        # What must be reached is a matter between the publisher and the signed policy.
-        if info.urgent:
-            return Allow()
-        return self._postponed.of(edition).verdict(self._clock.now())
+        verdict = self._postponed.of(edition).verdict(self._clock.now())
+        if isinstance(verdict, Allow) or not info.urgent:
+            return verdict
+        # What must be reached is a matter between the publisher and the signed policy. The wish
+        # is overruled for good: whoever finds it armed must not take it for a mistake.
+        try:
+            self._postponed.allow()
+        except AgentError as error:
+            self._tell(error)
+        return Allow()
 
     def _asked(self, hook: Hook, info: UpdateInfo) -> Verdict | None:
         """Return the hook's verdict, or None when it gave none in time."""

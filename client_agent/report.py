@@ -23,7 +23,7 @@ from packaging.version import Version
 from client_agent.chance import Chance
 from client_agent.clock import Clock
 from client_agent.config import Telemetry
-from client_agent.faults import DeadlyFault
+from client_agent.faults import ToldCrash
 from client_agent.machine.values import Fault
 from client_agent.scrub import scrubbed
 from client_agent.spool import Spool
@@ -107,26 +107,26 @@ class Reporter:
 
     def crash(self, error: BaseException, version: Version, sid: str | None) -> None:
         """Report an error that the app did not handle: its type and where it happened."""
-        exception = {"type": _type_of(error)}
-        if self._messages and self.level is Telemetry.CRASH:
-            exception["message"] = _message_of(error)
+        message = _message_of(error) if self._messages else None
+        told = ToldCrash(kind=_type_of(error), frames=tuple(_frames(error)), message=message)
+        self.told(told, version, sid)
+
+    def told(
+        self, crash: ToldCrash, version: Version, sid: str | None, *, token: str | None = None
+    ) -> None:
+        """Report a crash as somebody else tells it, as far as the level allows."""
+        in_full = self.level is Telemetry.CRASH
+        exception = {"type": crash.kind}
+        if in_full and self._messages and crash.message is not None:
+            homes = (os.path.expanduser("~"),)  # noqa: PTH111 - never raises
+            exception["message"] = scrubbed(crash.message, homes=homes)
         event = {
             "version": render_version(version),
             "sid": sid,
             "exception": exception,
-            "frames": self._allowed(_frames(error)),
+            "frames": [*crash.frames] if in_full and crash.frames else None,
         }
-        self._append("crash", event, version, source="agent")
-
-    def fault(self, fault: DeadlyFault, marker: Marker) -> None:
-        """Report what killed the interpreter in that start, with its version and token."""
-        event = {
-            "version": render_version(marker.version),
-            "sid": marker.launch_id,
-            "exception": {"type": fault.kind},
-            "frames": self._allowed([*fault.frames]),
-        }
-        self._append("crash", event, marker.version, source="agent", token=marker.token)
+        self._append("crash", event, version, source="agent", token=token)
 
     def metric(self, name: str, value: float, version: Version) -> None:
         """Report a number; one that is not finite is none."""
@@ -142,10 +142,6 @@ class Reporter:
         self._spool.dropped.clear()
         for kind, count in sorted(counts.items()):
             self.metric(f"agent_dropped_{kind}", count, version)
-
-    def _allowed(self, frames: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
-        """Return *frames* if they may leave the machine, and if there are any."""
-        return (frames or None) if self.level is Telemetry.CRASH else None
 
     def _append(
         self,
@@ -189,7 +185,7 @@ def _qualified(kind: type) -> str:
 
 def _message_of(error: BaseException) -> str:
     try:
-        return scrubbed(str(error), homes=(os.path.expanduser("~"),))  # noqa: PTH111 - never raises
+        return str(error)
     except Exception:  # noqa: BLE001 - an app's own error may say anything, or nothing
         return ""
 

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from client_agent.config import Telemetry
 from client_agent.errors import AgentError, Category, Code, DiskError
-from client_agent.faults import MAX_BYTES, DeadlyFault, parse_fault
+from client_agent.faults import MAX_BYTES, ToldCrash, parse_fault
 from client_agent.machine.values import Edition, Fault, Phase
 from client_agent.parts import Parts
 from client_agent.policy import UpdateInfo
@@ -98,7 +98,8 @@ class Telling:
                 if not (marker.alive or marker.reported or marker.launch_id == self._launch_id):
                     fault = self._fault_of(marker)
                     if fault is not None:
-                        self._parts.reporter.fault(fault, marker)
+                        launch_id, token = marker.launch_id, marker.token
+                        self._parts.reporter.told(fault, marker.version, launch_id, token=token)
                     died = fault is not None or marker.launch_id in left_dumps
                     self._parts.reporter.session(marker, boot_id, died=died)
                     self._parts.installation.mark_reported(marker.launch_id)
@@ -117,7 +118,7 @@ class Telling:
             self.once(error)
             return frozenset()
 
-    def _fault_of(self, marker: Marker) -> DeadlyFault | None:
+    def _fault_of(self, marker: Marker) -> ToldCrash | None:
         """Return what killed the interpreter in that start, if ``faulthandler`` saw it."""
         path = self._parts.installation.launches / f"{marker.launch_id}.fault"
         try:

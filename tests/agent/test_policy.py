@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -211,6 +212,24 @@ def test_a_persons_word_comes_first_and_must_reach_passes_it_over(
     urgent = replace(INFO, urgent=True)
     assert permission.to_download(EDITION, urgent) == permission.to_apply(EDITION, urgent)
     assert policy.asked == [urgent, urgent]
+    assert postponed.of(EDITION).verdict(START) == Allow()  # overruled
+
+
+def test_an_overruled_wish_that_cannot_be_noted_is_overruled_all_the_same(
+    tmp_path: Path, told: list[AgentError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine()
+    postponed = PostponedFile(tmp_path, machine)
+    postponed.skip(EDITION)
+
+    def fails(_source: Path, _target: Path) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(machine, "replace", fails)
+    permission = Permission(Said(lambda _: Allow()), postponed, FakeClock(), told.append)
+
+    assert permission.to_apply(EDITION, replace(INFO, urgent=True)) == Allow()
+    assert [type(error) for error in told] == [DiskError]
 
 
 def test_since_when_a_download_waits_is_remembered(

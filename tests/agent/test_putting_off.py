@@ -163,6 +163,30 @@ def test_a_person_can_skip_what_waits_for_its_download(world: AgentWorld) -> Non
     assert files(world) == []
 
 
+def test_who_says_later_and_quits_at_once_is_heeded_all_the_same(world: AgentWorld) -> None:
+    loop = begun(world)
+    publish(world)
+    wait(world, loop, 61)
+
+    loop.wishes.later()
+    loop.quit()
+
+    assert world.state(loop).pending is None
+
+
+def test_what_was_put_off_and_is_armed_all_the_same_is_disarmed_by_the_next_agent(
+    world: AgentWorld,
+) -> None:
+    loop = begun(world)
+    publish(world)
+    wait(world, loop, 61)
+    loop.wishes.skip()  # and the process is killed
+
+    world.loop().begin()
+
+    assert world.state(loop).pending is None
+
+
 def test_with_nothing_at_hand_there_is_nothing_to_put_off(world: AgentWorld) -> None:
     loop = begun(world)
 
@@ -184,6 +208,8 @@ def test_what_must_be_reached_passes_over_later_and_metered(world: AgentWorld) -
 
     assert stands(loop, Armed)
     assert world.told[-1][0] == "restart"
+    loop.quit()  # the app starts itself again, as it was asked to
+    assert world.state(loop).pending is not None
 
 
 def test_pre_download_asks_nobody_until_somebody_applies(world: AgentWorld) -> None:

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from client_agent.config import NetworkSettings, Telemetry
 from client_agent.errors import Code, NetworkError
-from client_agent.faults import DeadlyFault
+from client_agent.faults import ToldCrash
 from client_agent.machine.values import Fault
 from client_agent.platforms.linux import Linux
 from client_agent.report import Reporter
@@ -196,13 +196,13 @@ def test_an_error_that_cannot_say_what_it_is_is_told_by_its_type(desk: Desk) -> 
 
 
 @pytest.mark.parametrize(("level", "told"), [(Telemetry.CRASH, True), (Telemetry.HEALTH, False)])
-def test_a_deadly_fault_travels_with_its_markers_version_and_token(
+def test_a_crash_that_somebody_tells_travels_with_its_version_and_token(
     desk: Desk, level: Telemetry, told: bool
 ) -> None:
     desk.reporter.level = level
-    fault = DeadlyFault(kind="Aborted", frames=({"function": "f", "file": "a.py", "line": 1},))
+    fault = ToldCrash(kind="Aborted", frames=({"function": "f", "file": "a.py", "line": 1},))
 
-    desk.reporter.fault(fault, a_marker())
+    desk.reporter.told(fault, V1, a_marker().launch_id, token="MARKED")
 
     spooled = desk.spool.load()[0]
     assert (spooled.version, spooled.token) == ("2.0.0", "MARKED")
