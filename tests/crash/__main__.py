@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from multiprocessing import get_context
 
-from tests.crash import damage, faults, full_disk, power_cut, starts, two_agents, workshop
+from tests.crash import controls, damage, faults, full_disk, power_cut, starts, two_agents, workshop
 from tests.crash.lines import Job, Tally, added, measured, render
 
-PARTS = (faults, power_cut, full_disk, damage, two_agents, starts)
+PARTS = (faults, power_cut, full_disk, damage, two_agents, starts, controls)
 LEAST_POINTS = 200  # by the design
 _SHOWN = 20  # of what failed in each part
 
@@ -62,7 +62,7 @@ def _print(part: str, tally: Tally, sample: int) -> bool:
         sys.stderr.write(f"{part}: {fault}\n")
     name, lines, skipped = part.replace(" ", "_"), [], tally.skipped
     cases, failed = (None, None) if skipped else (tally.cases, len(tally.faults))
-    if part.startswith(power_cut.CONTROL):
+    if part.startswith((power_cut.CONTROL, controls.PART)):
         lines = [(f"{name}_noticed", cases, 1, True), (f"{name}_missed", failed, 0, False)]
     elif part == starts.PART:
         lines = [("false_fallbacks", failed, 0, False)]

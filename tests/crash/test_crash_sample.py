@@ -47,5 +47,9 @@ def test_torn_and_rotten_files_and_wrong_clocks_end_no_install() -> None:
     proven("damage", "two agents")
 
 
+def test_what_is_broken_on_purpose_is_noticed() -> None:
+    proven("control: ")
+
+
 def test_no_good_version_is_left_and_every_bad_one_is() -> None:
     proven("false fallbacks", "dying versions", sample=2)
