@@ -37,6 +37,7 @@ def open_in(place: str) -> None:
     """Work below *place*; whoever made it removes it in the end."""
     global _place  # noqa: PLW0603 - one for each process, set as it starts
     _place = place
+    folder.cache_clear()
 
 
 @contextmanager

@@ -164,7 +164,6 @@ class Here:
                 here = here.later(_HOUR)
                 if here.used() != NEW:
                     continue
-            must_do(fork(here.visit), "a last visit")
             return here.check_settled()
         raise StuckError(f"no {NEW} after {_DAYS} days: {here.state()}")
 
