@@ -94,6 +94,7 @@ class Loop:
         self._trial_launch: str | None = None
         self._trial_since = 0.0
         self._last_check = float("-inf")
+        self._online: bool | None = None
         self._send_at: float | None = None
         self._send_failures = 0
 
@@ -243,6 +244,7 @@ class Loop:
                 self._take(self._posted.get_nowait())
             except queue.Empty:
                 break
+        self._look_at_network()
         due = self._timers.look()
         if due is not Due.NO:
             self._last_check = self.parts.clock.monotonic()
@@ -380,6 +382,15 @@ class Loop:
             self._send_failures, self._send_at = 0, None
 
     # --- what becomes due ------------------------------------------------------------
+
+    def _look_at_network(self) -> None:
+        """Notice that the network is back while check-ins fail: what is due need not wait more."""
+        if not self.performer.failed:
+            self._online = None
+            return
+        before, self._online = self._online, self.parts.platform.online()
+        if before is False and self._online:
+            self._timers.came_back()
 
     def _look_at_arming(self) -> None:
         state = self.state

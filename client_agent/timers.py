@@ -70,6 +70,13 @@ class Timers:
         """Make the next check-in due at once."""
         self._set(0.0)
 
+    def came_back(self) -> None:
+        """Check in soon, but not with everybody else whose network is back."""
+        seconds = self._schedule.wake(self._chance.share())
+        if self.due_at is not None and seconds < self.seconds_left():
+            self._set(seconds)
+            self._woke = True
+
     def checked(self) -> None:
         """Note that a check-in succeeded."""
         self.checked_at = self._clock.now()

@@ -94,6 +94,16 @@ class Linux(Posix):
     def supports(self, root: Path) -> bool:
         return self._file_system(root) not in _NETWORK and locks_exclude(self, root)
 
+    def online(self) -> bool | None:
+        routes = [_lines(self._proc / "net" / name) for name in ("route", "ipv6_route")]
+        if routes == [None, None]:
+            return None
+        ipv4, ipv6 = (found or [] for found in routes)
+        # proc(5): destination 0 with mask 0; of IPv6 with a next hop, else it leads to nowhere.
+        return any(row[1:2] == ["00000000"] and row[7:8] == ["00000000"] for row in ipv4) or any(
+            row[:2] == ["0" * 32, "00"] and row[4:5] not in ([], ["0" * 32]) for row in ipv6
+        )
+
     def metered(self) -> bool | None:
         word = self._metered_word()
         return None if word is None else _NM_METERED.get(word)
@@ -130,6 +140,14 @@ class Linux(Posix):
             if before.split(" ")[2] == number:  # proc(5): major:minor of st_dev
                 return after.split(" ")[0]
         return ""
+
+
+def _lines(path: Path) -> list[list[str]] | None:
+    """Return the words of each line, or None where there is no such file."""
+    try:
+        return [line.split() for line in path.read_text("ascii").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _read_supply(folder: Path) -> dict[str, str]:

@@ -67,6 +67,9 @@ class MacOS(Posix):
         """Return the environment's proxies, else those of the system's settings."""
         return super().proxies() or self._system_proxies()
 
+    def online(self) -> bool | None:
+        return None
+
     def metered(self) -> bool | None:
         return None
 

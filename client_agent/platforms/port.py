@@ -132,6 +132,10 @@ class Platform(Protocol):
         """
         ...
 
+    def online(self) -> bool | None:
+        """Return whether there is a way out of this machine; None when that costs to find out."""
+        ...
+
     def metered(self) -> bool | None:
         """Return whether the network costs by the byte; None when the system cannot tell."""
         ...

@@ -177,6 +177,9 @@ class Windows:
     def proxies(self) -> Mapping[str, str]:
         return getproxies_environment() or self._system_proxies()
 
+    def online(self) -> bool | None:
+        return None
+
     def metered(self) -> bool | None:
         command = [_POWERSHELL, "-NoProfile", "-NonInteractive", "-Command", _ASK_COST]
         try:

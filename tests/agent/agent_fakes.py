@@ -73,12 +73,16 @@ class Machine(Linux):
         self.id = machine_id
         self.costs: bool | None = None
         self.battery: int | None = None
+        self.network: bool | None = None
 
     def machine_id(self) -> str | None:
         return self.id
 
     def metered(self) -> bool | None:
         return self.costs
+
+    def online(self) -> bool | None:
+        return self.network
 
     def battery_percent(self) -> int | None:
         return self.battery

@@ -126,6 +126,22 @@ def test_an_unreachable_server_is_asked_again_ever_less_often(world: AgentWorld)
     assert max(gaps) <= 3_700
 
 
+def test_a_network_that_is_back_is_used_within_two_minutes(world: AgentWorld) -> None:
+    loop = begun(world, u=0.9)
+    world.machine.network = False
+    world.server.default = lambda _: Reply(status=503)
+    wait(world, loop, 12 * HOUR)
+    assert loop.performer.failed
+    before = len(world.check_ins)
+
+    wait(world, loop, 119)
+    assert len(world.check_ins) == before
+    world.machine.network = True
+    wait(world, loop, 180)
+
+    assert len(world.check_ins) == before + 1
+
+
 def test_a_check_in_says_who_and_where_and_what(world: AgentWorld) -> None:
     loop = begun(world)
     world.publish("2.1.0")

@@ -335,6 +335,47 @@ def test_network_manager_may_be_missing(answer: str | OSError, word: int | None)
     assert ask_network_manager(Answers(busctl=answer)) == word
 
 
+HEAD = "Iface Destination Gateway Flags RefCnt Use Metric Mask\n"
+ROUTES = {
+    "nothing": (HEAD, ""),
+    "only the neighbours": (
+        f"{HEAD}eth0 0000A8C0 00000000 0001 0 0 0 00FFFFFF\n",
+        f"fe80{'0' * 28} 40 {'0' * 32} 00 {'0' * 32} 0 0 0 1 eth0\n",
+    ),
+    "out by IPv4": ("eth0 00000000 0100A8C0 0003 0 0 0 00000000\n", ""),
+    "out by IPv6": ("", f"{'0' * 32} 00 {'0' * 32} 00 fe80{'0' * 27}1 0 0 0 1 eth0\n"),
+    "IPv6 to nowhere": ("", f"{'0' * 32} 00 {'0' * 32} 00 {'0' * 32} 0 0 0 200200 lo\n"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "online"),
+    [
+        ("nothing", False),
+        ("only the neighbours", False),
+        ("out by IPv4", True),
+        ("out by IPv6", True),
+        ("IPv6 to nowhere", False),
+    ],
+)
+def test_linux_knows_whether_there_is_a_way_out(tmp_path: Path, name: str, online: bool) -> None:
+    (tmp_path / "net").mkdir()
+    ipv4, ipv6 = ROUTES[name]
+    (tmp_path / "net/route").write_text(ipv4)
+    (tmp_path / "net/ipv6_route").write_text(ipv6)
+
+    assert Linux(proc=tmp_path).online() is online
+
+
+def test_a_linux_that_does_not_tell_its_routes_tells_nothing(tmp_path: Path) -> None:
+    assert Linux(proc=tmp_path).online() is None
+
+
+@pytest.mark.parametrize("platform", [MacOS(), a_windows()], ids=lambda each: each.name)
+def test_other_systems_do_not_tell_whether_there_is_a_way_out(platform: Platform) -> None:
+    assert platform.online() is None
+
+
 def a_supply(folder: Path, name: str, **said: str) -> None:
     (folder / name).mkdir()
     for key, text in said.items():

@@ -100,6 +100,33 @@ def test_a_wall_clock_set_far_back_does_not_silence_an_agent(bench: Bench) -> No
     assert bench.timers.seconds_left() == 60
 
 
+def test_a_network_that_is_back_brings_a_late_check_in_nearer() -> None:
+    bench = Bench(u=0.9)
+    bench.timers.came_back()  # nothing is planned yet
+    assert bench.timers.due_at is None
+    bench.schedule(When.FAILURE, failures=9)
+    far = bench.timers.seconds_left()
+
+    bench.timers.came_back()
+    near = bench.timers.seconds_left()
+    bench.timers.came_back()
+
+    assert far > 120 >= near >= 5
+    assert bench.timers.seconds_left() == near
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(1, 300), (20, 1_200), (9_999, 12_960)])
+def test_what_waits_until_then_is_looked_after_then_and_never_too_often(
+    bench: Bench, minutes: int, seconds: int
+) -> None:
+    by = START + timedelta(minutes=minutes)
+
+    effect = ScheduleEffect(when=When.SUCCESS, by=by)
+    bench.timers.schedule(effect, advised=None, on_trial=False)
+
+    assert bench.timers.seconds_left() == seconds
+
+
 def test_what_is_wanted_now_is_due_now(bench: Bench) -> None:
     bench.timers.now()
 
