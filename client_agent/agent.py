@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import functools
 import os
 import re
 import sys
@@ -21,10 +20,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from packaging.version import Version
-from platformdirs import user_data_path
 
 from client_agent.chance import Chance
 from client_agent.clock import Clock
@@ -41,8 +39,10 @@ from client_agent.config import (
 )
 from client_agent.crash_hooks import CrashHooks
 from client_agent.dsn import sentry_dsn
-from client_agent.errors import AgentError, ConfigError
+from client_agent.errors import ConfigError
+from client_agent.guard import never_raises
 from client_agent.keep_running import keep_running, note_fault
+from client_agent.launched import OWN, launch_of, root_of
 from client_agent.launcher import given_environment
 from client_agent.loop import Loop
 from client_agent.machine import events as on
@@ -59,32 +59,6 @@ from rollout.names import check_app, check_channel, check_platform
 from rollout.versions import parse_version
 
 CLOSE_SECONDS = 0.5
-LAUNCH, ROOT, APP = "SERINUS_LAUNCH", "SERINUS_ROOT", "SERINUS_LAUNCH_APP"
-OWN = frozenset({LAUNCH, ROOT, APP, f"{LAUNCH}_FD"})
-"""What the launcher puts into an app's environment."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-Method = Callable[P, T]
-
-
-def _never_raises(method: Callable[P, T]) -> Callable[P, T | None]:
-    """Make a method return None instead of raising: the app must never pay for our faults."""
-
-    @functools.wraps(method)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> T | None:
-        try:
-            return method(*args, **kwargs)
-        except AgentError:
-            return None  # a disk or a server that does not do what was asked
-        except Exception as error:  # noqa: BLE001 - the last line of defence
-            agent = args[0]
-            if isinstance(agent, Agent):
-                agent._note(error)  # noqa: SLF001 - of this module
-            return None
-
-    return guarded
 
 
 class Agent:
@@ -117,8 +91,7 @@ class Agent:
             policy=policy,
         )
         self._version = version
-        is_ours = _is_for(settings.app.app, self._environment)
-        self._launch_id = self._environment.get(LAUNCH) if is_ours else None
+        self._launch_id = launch_of(settings.app.app, self._environment)
         self._loop = Loop(self._parts, own_version=version, launch_id=self._launch_id)
         self._thread: threading.Thread | None = None
         self._hooks = CrashHooks(self._crashed)
@@ -187,8 +160,7 @@ class Agent:
         Raises:
             ConfigError: An argument cannot be.
         """
-        found = os.environ.get(ROOT) if _is_for(app, os.environ) else None
-        place = Path(root) if root is not None else Path(found) if found else _default_root(app)
+        place = root_of(app, os.environ) if root is None else Path(root)
         try:
             compiled_in = AppSettings(
                 app=check_app(app),
@@ -231,12 +203,12 @@ class Agent:
             broken = error
         agent = cls(settings, version=running, hooks=hooks, attributes=attributes, policy=policy)
         if broken is not None:
-            agent._note(broken)
+            agent.note(broken)
         return agent
 
     # --- life ------------------------------------------------------------------------
 
-    @_never_raises
+    @never_raises
     def start(self) -> None:
         """Begin to work in a thread of its own. Returns at once; a second call does nothing."""
         if self._thread is not None or self._closed:
@@ -246,7 +218,7 @@ class Agent:
         atexit.register(self._at_exit)
         self._thread.start()
 
-    @_never_raises
+    @never_raises
     def close(self) -> None:
         """Say that the app quits cleanly: two seconds at most, five with an update armed."""
         if self._closed:
@@ -261,7 +233,7 @@ class Agent:
         if self._thread is not None:
             self._thread.join(CLOSE_SECONDS)
 
-    @_never_raises
+    @never_raises
     def restart(self, arguments: Sequence[str] | None = None) -> None:
         """Close, and start the app again through its launcher; returns only if that fails."""
         self.close()
@@ -273,21 +245,21 @@ class Agent:
 
     # --- what the app says -----------------------------------------------------------
 
-    @_never_raises
+    @never_raises
     def healthy(self) -> None:
         """Say that the app is ready. A version on trial is confirmed when it also stays up."""
         self._loop.post(on.AppHealthy())
         if self._launch_id is not None:
             self._parts.installation.mark_healthy(self._launch_id)
 
-    @_never_raises
+    @never_raises
     def metric(self, name: str, value: float) -> None:
         """Report a number, such as ``startup_ms``. Names: ``[a-z][a-z0-9_]{0,63}``."""
         running = self._loop.performer.running()
         if running is not None and re.fullmatch(METRIC_NAME, name):
             self._parts.reporter.metric(name, value, running)
 
-    @_never_raises
+    @never_raises
     def capture(self, error: BaseException) -> None:
         """Report an error that the app's toolkit swallowed: type and place, nothing else."""
         running = self._loop.performer.running()
@@ -302,7 +274,7 @@ class Agent:
         """
         return self._data_schema(number) is True
 
-    @_never_raises
+    @never_raises
     def _data_schema(self, number: int) -> bool:
         installation = self._parts.installation
         installation.create_root(installation.root)  # the thread may not have come to it yet
@@ -316,7 +288,7 @@ class Agent:
         """
         return self._may_migrate(number) is True
 
-    @_never_raises
+    @never_raises
     def _may_migrate(self, number: int) -> bool:
         marker = self._parts.installation.marker(self._launch_id) if self._launch_id else None
         if marker is None or not marker.trial:
@@ -329,7 +301,7 @@ class Agent:
 
     # --- what the app asks for -------------------------------------------------------
 
-    @_never_raises
+    @never_raises
     def check_now(self) -> None:
         """Look for an update soon, at most every 10 seconds."""
         self._loop.post(on.CheckRequested())
@@ -344,7 +316,7 @@ class Agent:
         self._loop.post(on.Allowed())
         return staged
 
-    @_never_raises
+    @never_raises
     def _take_back(self) -> None:
         self._parts.postponed.allow()
 
@@ -352,7 +324,7 @@ class Agent:
         """Put the version at hand off for a day, seven times at most; return whether it is."""
         return self._later() is True
 
-    @_never_raises
+    @never_raises
     def _later(self) -> bool:
         return self._loop.wishes.later()
 
@@ -360,7 +332,7 @@ class Agent:
         """Put the version at hand off until there is another; return whether it is."""
         return self._skip() is True
 
-    @_never_raises
+    @never_raises
     def _skip(self) -> bool:
         return self._loop.wishes.skip()
 
@@ -389,13 +361,13 @@ class Agent:
         """
         return self._sentry_dsn()
 
-    @_never_raises
+    @never_raises
     def _sentry_dsn(self) -> str | None:
         parts, running = self._parts, self._loop.performer.running()
         state = parts.installation.state.read()
         return sentry_dsn(parts.settings.app, state, running, parts.reporter.level)
 
-    @_never_raises
+    @never_raises
     def watch_asyncio(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Report what nobody catches in an event loop; by default the one that runs."""
         self._hooks.watch(asyncio.get_running_loop() if loop is None else loop)
@@ -404,7 +376,7 @@ class Agent:
         """Return what the agent knows, as ``serinus-agent status --json`` shows it."""
         return self._describe() or {}
 
-    @_never_raises
+    @never_raises
     def _describe(self) -> dict[str, Any]:
         return describe(self._parts.installation, self._parts.spool)
 
@@ -413,7 +385,7 @@ class Agent:
         """Whether this program is a new version that is not confirmed yet."""
         return isinstance(self._loop.state, Trial)
 
-    @_never_raises
+    @never_raises
     def reset_identity(self) -> None:
         """Become another install, and have the server forget the old one."""
         self._loop.wishes.reset_identity()
@@ -427,7 +399,7 @@ class Agent:
     def telemetry(self, level: str) -> None:
         self._allow_telemetry(level)
 
-    @_never_raises
+    @never_raises
     def _allow_telemetry(self, level: str) -> None:
         self._loop.wishes.allow_telemetry(Telemetry(level))
 
@@ -447,7 +419,7 @@ class Agent:
     def _at_exit(self) -> None:
         self.close()
 
-    @_never_raises
+    @never_raises
     def _crashed(self, error: BaseException, ends_process: bool) -> None:
         """Report an error that nobody caught; one that ends the process ends its marker too."""
         self.capture(error)
@@ -457,14 +429,6 @@ class Agent:
                 self._launch_id, MarkerStatus.CRASHED, now, exit_code=1
             )
 
-    def _note(self, error: BaseException) -> None:
+    def note(self, error: BaseException) -> None:
+        """Report a fault of the agent's own; never raises."""
         note_fault(self._loop, error)
-
-
-def _is_for(app: str, environment: Mapping[str, str]) -> bool:
-    """Return whether a launcher spoke to *app*, and not to an app that started this one."""
-    return environment.get(APP, app) == app
-
-
-def _default_root(app: str) -> Path:
-    return user_data_path(app, appauthor=False) / "serinus"

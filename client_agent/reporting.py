@@ -13,11 +13,11 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from client_agent.agent import LAUNCH
 from client_agent.config import Telemetry
 from client_agent.disk import disk_errors
 from client_agent.errors import Code, ConfigError, StateError
 from client_agent.faults import MAX_BYTES, ToldCrash, parse_crash
+from client_agent.launched import LAUNCH
 from client_agent.loop import Loop
 from client_agent.minidumps import HEADER
 from client_agent.parts import Parts

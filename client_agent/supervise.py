@@ -19,10 +19,10 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from client_agent.agent import OWN
 from client_agent.dsn import VARIABLE, sentry_dsn
 from client_agent.errors import Code
 from client_agent.keep_running import keep_running
+from client_agent.launched import OWN
 from client_agent.launcher import given_environment
 from client_agent.loop import Loop, edition_of
 from client_agent.machine import events as on
