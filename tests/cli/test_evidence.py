@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rollout.model import Actor, RolloutId, RolloutState
 from tests.cli.cli_world import Cli
 from update_server import wiring
 from update_server.evidence.state import Label
@@ -56,6 +57,7 @@ def decide(cli: Cli, **fields: Any) -> str:
                 n_candidate=3 - n,
                 n_control=20,
                 event=bytes([n]) * 32,
+                network=bytes([n]) * 16,
             )
             for n in range(2)
         ]
@@ -161,3 +163,58 @@ def test_a_wrong_event_is_refused_by_its_place(outsider: Cli) -> None:
     done = outsider.run("rollout", "replay", "a.json", "--json", code=2)
 
     assert done.document["field"] == "events[1][0]"
+
+
+def a_record(log_e: float, events: int) -> dict[str, Any]:
+    crash = {
+        "test": "events",
+        "higher_is_worse": True,
+        "log_e": log_e,
+        "needed": 0.01,
+        "entries": {"crash": 2},
+    }
+    return {
+        "verdict": "pause",
+        "no_verdict": None,
+        "sentence": SENTENCE,
+        "epoch": 1,
+        "held": [],
+        "contested": False,
+        "cause_metric": "crash",
+        "candidate": {"events": events},
+        "log_e_by_metric": {"crash": crash},
+    }
+
+
+def test_reports_are_withdrawn_with_a_reason(released: Cli) -> None:
+    rollout = RolloutId(decide(released, record=a_record(1.0, 1)))
+    with wiring.database(released.config).transaction() as stores:
+        before = stores.rollouts.get("notes", rollout)
+        paused = replace(before, state=RolloutState.PAUSED, paused_by=Actor.AUTOMATIC)
+        stores.rollouts.replace(before, paused)
+    strike = ("rollout", "strike", "1.1.0", "--reason", "a test lab's", "--network")
+
+    nobody = released.run(*strike, "203.0.113.7").out
+    stands = released.run(*strike, "01" * 16).out
+    falls = released.json(*strike, "00" * 16)
+
+    assert nobody == "withdrew 0 reports of installs offered it and 0 of installs held back\n"
+    withdrawn, told = stands.splitlines()
+    assert withdrawn == "withdrew 0 reports of installs offered it and 1 of installs held back"
+    assert told.startswith("The pause stands without them: log e-value ")
+    assert (falls["candidate"], falls["contested"]) == (1, True)
+    newest, _ = released.json("rollout", "decisions", "1.1.0")["items"]
+    assert newest["sentence"] == falls["sentence"]
+    assert "1 of its 1 reports were withdrawn" in falls["sentence"]
+
+
+def test_a_contested_pause_is_told(released: Cli) -> None:
+    rollout = RolloutId(decide(released, record=a_record(1.0, 1)))
+    with wiring.database(released.config).transaction() as stores:
+        before = stores.rollouts.get("notes", rollout)
+        paused = replace(before, state=RolloutState.PAUSED, paused_by=Actor.AUTOMATIC)
+        stores.rollouts.replace(before, paused)
+
+    told = released.run("rollout", "strike", "--network", "00" * 16, "--reason", "forged").out
+
+    assert "It stays paused until someone resumes it." in told.replace("\n", " ")

@@ -521,3 +521,12 @@ def test_the_log_is_not_read_again_for_the_same_evidence() -> None:
     world.judge(2)
 
     assert world.log.reads == 1
+
+
+def test_what_a_person_disbelieves_pauses_and_never_pulls() -> None:
+    world = a_terrible_world()
+    world.state.epoch.struck = 1
+
+    assert world.judge().verdict is Verdict.PAUSE
+    world.state.epoch.struck = 0
+    assert world.judge().verdict is Verdict.PULL

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.judge_world import LINUX, WINDOWS, JudgeWorld, a_bad_world, a_network, a_world
-from update_server.evidence.recomputing import Recomputed, recompute
+from update_server.evidence.recomputing import Recomputed, recompute, without_struck
 from update_server.evidence.settings import Measured, Metric
 from update_server.evidence.state import Epoch, Label, OneArm, Scored
 
@@ -142,3 +143,22 @@ def test_an_unknown_platform_order_does_not_matter() -> None:
     world.events_of(30, 70, platform=LINUX)
 
     assert recomputed(world, world.judge().record).same_bits
+
+
+def test_without_what_was_struck_the_evidence_is_less() -> None:
+    world = a_full_world()
+    record = world.judge().record
+    world.events_of(40, 0)  # later ones
+    labels, _ = entries(world)
+
+    whole = without_struck(record, Metric.CRASH, labels)
+    struck = [
+        replace(each, struck=each.metric == Metric.CRASH and each.candidate and index % 3 == 0)
+        for index, each in enumerate(labels)
+    ]
+    rest = without_struck(record, Metric.CRASH, struck)
+
+    assert whole == record["log_e_by_metric"]["crash"]["log_e"]
+    left = without_struck(record, Metric.CRASH, [each for each in labels if not each.candidate])
+    assert left < rest < whole
+    assert recompute(record, struck, entries(world)[1]).same_bits  # what was decided, as it was

@@ -224,6 +224,9 @@ class FakeTelemetry:
         )
         return sorted((*key, installs) for key, installs in counts.items())
 
+    def event_ids(self, app: str, install_key: bytes) -> Sequence[str]:
+        return sorted(name for of, key, name in self._state.seen if (of, key) == (app, install_key))
+
     def forget_install(self, app: str, install_key: bytes) -> None:
         self._state.write()
         state = self._state

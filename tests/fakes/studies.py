@@ -100,6 +100,12 @@ class FakeStudies:
         every = self.whole_log(rollout, first=first)
         return [entry for entry in every if (entry.epoch, entry.metric, entry.kind) == wanted]
 
+    def strike(self, rollout: RolloutId, numbers: Sequence[int]) -> None:
+        self._state.write()
+        for number in numbers:
+            entry = self._state.study_log[rollout, number]
+            self._state.study_log[rollout, number] = replace(entry, struck=True)
+
     def whole_log(self, rollout: RolloutId, *, first: int | None = None) -> Sequence[StoredLabel]:
         return [entry for key, entry in self._state.study_log.items() if key[0] == rollout][:first]
 
@@ -229,6 +235,12 @@ class FakeDecisions:
         decision = self._state.decisions.get(decision_id)
         if decision is not None and decision.carried_out_at is None:
             self._state.decisions[decision_id] = replace(decision, outcome=outcome)
+
+    def contest(self, decision_id: str) -> None:
+        self._state.write()
+        decision = self.get(decision_id)
+        record = {**decision.record, "contested": True}
+        self._state.decisions[decision_id] = replace(decision, record=record)
 
 
 class FakeHistories:

@@ -215,6 +215,14 @@ def test_an_entry_whose_networks_were_forgotten_has_none(entry: Label | Scored) 
         assert decoded == replace(entry, networks=())
 
 
+@given(label=every(Label))
+def test_that_a_label_was_struck_can_be_noted_without_reading_it(label: Label) -> None:
+    stored = encode_entry(label)
+
+    assert stored.struck is label.struck
+    assert decode_entry(replace(stored, struck=True)) == replace(label, struck=True)
+
+
 @given(entry=every(Label) | every(Scored))
 def test_no_network_is_in_the_body_of_an_entry(entry: Label | Scored) -> None:
     bare = replace(entry, network=b"") if isinstance(entry, Label) else replace(entry, networks=())

@@ -105,3 +105,16 @@ def test_why_a_decision_is_not_carried_out_yet_can_be_noted(database: Database) 
         stores.decisions.note("de_1", "too late")
 
         assert stores.decisions.get("de_1").outcome == "promoted"
+
+
+def test_a_contested_decision_says_so_in_its_record(database: Database) -> None:
+    one, other = added(database, FULL, a_decision("de_2", record={"contested": False, "e": 0.1}))
+    with database.transaction() as stores:
+        stores.decisions.contest(other.id)
+        stores.decisions.contest(other.id)
+        with pytest.raises(NotFoundError):
+            stores.decisions.contest("de_3")
+
+    with database.reading() as stores:
+        assert stores.decisions.get(one.id) == one
+        assert stores.decisions.get("de_2") == replace(other, record={"contested": True, "e": 0.1})

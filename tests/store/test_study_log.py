@@ -64,3 +64,24 @@ def test_a_log_that_expired_has_no_networks(database: Database) -> None:
         bare = [replace(entry, networks=b"") for entry in (FIRST, LAST)]
         assert stores.studies.whole_log(ROLLOUT) == bare
         assert stores.studies.whole_log(OTHER_ROLLOUT) == [FIRST, LAST]
+
+
+def test_entries_are_struck_by_their_numbers(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.studies.add_log(ROLLOUT, [FIRST, SECOND, SCORED])
+        stores.studies.add_log(OTHER_ROLLOUT, [FIRST, SECOND])
+        stores.studies.strike(ROLLOUT, [2])
+        stores.studies.strike(ROLLOUT, [])
+
+    with database.reading() as stores:
+        struck = replace(SECOND, struck=True)
+        assert stores.studies.whole_log(ROLLOUT) == [FIRST, struck, SCORED]
+        assert stores.studies.whole_log(OTHER_ROLLOUT) == [FIRST, SECOND]
+
+
+def test_an_entry_may_be_struck_from_the_first(database: Database) -> None:
+    struck = replace(FIRST, struck=True)
+    with database.transaction() as stores:
+        stores.studies.add_log(ROLLOUT, [struck])
+
+        assert stores.studies.whole_log(ROLLOUT) == [struck]

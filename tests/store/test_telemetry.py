@@ -385,3 +385,12 @@ def test_an_install_that_was_offered_it_first_counts_in_neither_arm(live: Databa
         ("first", "internal", "offered"): 1,
         ("first", "internal", "healthy"): 1,
     }
+
+
+def test_the_ids_of_an_installs_events_are_remembered(database: Database) -> None:
+    events = [an_event("1", "e2"), an_event("1", "e1"), an_event("2", "e3")]
+    with database.transaction() as stores:
+        stores.telemetry.absorb([], [*events, an_event("1", "e4", app="other")])
+
+        assert list(stores.telemetry.event_ids("demo", b"1")) == ["e1", "e2"]
+        assert list(stores.telemetry.event_ids("demo", b"3")) == []

@@ -1,4 +1,4 @@
-"""``serinus rollout decisions`` and ``replay``: what was decided, and doing the sums again."""
+"""``serinus rollout decisions``, ``strike``, ``replay``: what was decided, and the sums again."""
 
 from __future__ import annotations
 
@@ -42,6 +42,41 @@ def decisions(session: Session, which: str | None, *, labels: Path | None, metri
     for item in items:
         did = f" ({item['outcome']})" if item["outcome"] not in {"", "noted"} else ""
         session.console.print(f"{item['at']} {item['sentence']}{did}")
+    return 0
+
+
+@click.command("strike")
+@click.argument("which", metavar="VERSION|ID", required=False)
+@option("--install", metavar="ID", help="The install whose reports are withdrawn.")
+@option("--network", help="Or the network: an address in it, or its label in the evidence.")
+@option("--reason", required=True, help="Why they are not believed; goes to the audit log.")
+@remote
+def strike(
+    session: Session, which: str | None, *, install: str | None, network: str | None, reason: str
+) -> int:
+    """Withdraw the first events of an install, or of a network, in both arms alike.
+
+    A pause that does not stand without them is marked as contested; it stays paused until it is
+    resumed. The server does not pull by itself any more.
+
+    Example: serinus rollout strike 2.1.0 --network 203.0.113.7 --reason forged
+    """
+    found = find(session, which)
+    path = app_path(session.app, "rollouts", found["id"], "evidence", "strike")
+    request = {"install_id": install, "network": network, "reason": reason}
+    done = session.api.post(path, {name: text for name, text in request.items() if text})
+    session.console.document(done)
+    session.console.print(
+        f"withdrew {done['candidate']} reports of installs offered it and {done['control']} of "
+        "installs held back"
+    )
+    if done["sentence"]:
+        session.console.print(done["sentence"])
+    elif done["decision"]:
+        session.console.print(
+            f"The pause stands without them: log e-value {done['log_e']:.6g}, it takes "
+            f"{done['needed']:.6g}."
+        )
     return 0
 
 

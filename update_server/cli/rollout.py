@@ -12,7 +12,7 @@ from rollout.documents import render_ladder
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, option, remote
 from update_server.cli.errors import NOTHING_TO_DO, ProblemError
-from update_server.cli.evidence import decisions, replay_file
+from update_server.cli.evidence import decisions, replay_file, strike
 from update_server.cli.ladder_file import read_terms
 from update_server.cli.pending import options, pending, told_to_wait, withdraw
 from update_server.cli.standing import (
@@ -37,6 +37,7 @@ def rollout() -> None:
 
 
 rollout.add_command(decisions)
+rollout.add_command(strike)
 rollout.add_command(replay_file)
 rollout.add_command(pending)
 rollout.add_command(withdraw)

@@ -169,6 +169,14 @@ class Unsuspended:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Struck:
+    """A person withdrew so many reports of this epoch that were counted: forged, or no one's."""
+
+    at: float
+    reports: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
     """Nothing was received from ``began_at`` to ``at``, in either arm: the fault is ours."""
 
@@ -204,6 +212,7 @@ Fact = (
     | PlatformHeld
     | PlatformReleased
     | Unsuspended
+    | Struck
     | Outage
     | Past
 )

@@ -203,6 +203,9 @@ def _pull(case: _Case, against: Sequence[Against]) -> Finding | None:
     share = share_of(case.state.stage)
     if not case.can_pull or May.PULL not in settings.automatic or not 0 < share < 1:
         return None
+    if case.state.epoch.struck:
+        # Somebody has reason to disbelieve what was counted: the rest is for people to judge.
+        return None
     for each in against:
         if (
             each.metric.metric in _PULLS

@@ -69,12 +69,27 @@ def recompute(
     )
 
 
+def without_struck(record: Mapping[str, Any], metric: str, labels: Iterable[Label]) -> float:
+    """Return the log e-value of a metric of first events without the labels that were struck.
+
+    *record* and *labels* are as in ``recompute``. The others' terms stay as they were counted.
+    """
+    entries = _Entries(record, labels, (), with_struck=False)
+    return entries.log_e(record["log_e_by_metric"][metric])
+
+
 class _Entries:
     """The log of one epoch, by process, as it was when the decision was made."""
 
     def __init__(
-        self, record: Mapping[str, Any], labels: Iterable[Label], scored: Iterable[Scored]
+        self,
+        record: Mapping[str, Any],
+        labels: Iterable[Label],
+        scored: Iterable[Scored],
+        *,
+        with_struck: bool = True,
     ) -> None:
+        self._with_struck = with_struck
         self._held = frozenset(record["held"])
         self._by_name: dict[str, list[Label | Scored]] = {}
         entries: list[Label | Scored] = [*labels, *scored]
@@ -101,7 +116,8 @@ class _Entries:
     ) -> list[float]:
         by_platform: dict[str, list[float]] = {}
         for entry in entries:
-            if entry.platform not in self._held:
+            struck = isinstance(entry, Label) and entry.struck and not self._with_struck
+            if entry.platform not in self._held and not struck:
                 vector = by_platform.setdefault(entry.platform, _empty(kind))
                 _add(vector, kind, entry, higher_is_worse)
         # The order of ``weighing.total``.

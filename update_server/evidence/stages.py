@@ -10,12 +10,13 @@ from update_server.evidence.facts import (
     PlatformReleased,
     Resumed,
     StageOpened,
+    Struck,
     Unsuspended,
 )
 from update_server.evidence.state import Epoch, Stage, State
 
-StageFact = StageOpened | Paused | Resumed | PlatformHeld | PlatformReleased | Unsuspended
-STAGE_FACTS = (StageOpened, Paused, Resumed, PlatformHeld, PlatformReleased, Unsuspended)
+StageFact = StageOpened | Paused | Resumed | PlatformHeld | PlatformReleased | Unsuspended | Struck
+STAGE_FACTS = (StageOpened, Paused, Resumed, PlatformHeld, PlatformReleased, Unsuspended, Struck)
 """No tick mixes what was received before one of these with what came after it."""
 
 
@@ -32,6 +33,8 @@ def change_stage(state: State, fact: StageFact) -> None:
         hold_platform(state, fact.platform)
     elif isinstance(fact, PlatformReleased):
         state.held = [held for held in state.held if held != fact.platform]
+    elif isinstance(fact, Struck):
+        state.epoch.struck += fact.reports
     else:
         # What suspended the judge was found: entrants are counted anew.
         state.suspended = False

@@ -58,7 +58,7 @@ class Epoch:
     ``signature:<id>`` and ``score:<name>`` (a betting vector) or ``score:<name>:q50``,
     ``…:q90``, ``…:q99``. ``waived`` maps signatures to when the waiver ends. ``most`` is the
     largest number of installs of each arm that entered one stage: since at a promote all enter
-    again, it is how many of them there were.
+    again, it is how many of them there were. ``struck`` counts reports that a person withdrew.
     """
 
     number: int = 1
@@ -66,6 +66,7 @@ class Epoch:
     processes: dict[str, dict[str, Process]] = field(default_factory=dict)
     waived: dict[str, float] = field(default_factory=dict)
     most: Arms = field(default_factory=Arms)
+    struck: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -205,7 +206,8 @@ class State:
 class Label:
     """One first event: whose arm it was, and how many of each arm were at risk before it.
 
-    ``event`` names it (SHA-256 of its id); ``network`` is where it came from.
+    ``event`` names it (SHA-256 of its id); ``network`` is where it came from. ``struck``: a person
+    withdrew it afterwards; what was counted stays counted, and decisions are recomputed without.
     """
 
     epoch: int
@@ -217,6 +219,7 @@ class Label:
     n_control: int
     event: bytes = b""
     network: bytes = b""
+    struck: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from update_server.evidence.facts import (
     PlatformReleased,
     Resumed,
     StageOpened,
+    Struck,
     Unsuspended,
 )
 from update_server.evidence.settings import STANDARD, Settings
@@ -106,6 +107,13 @@ def end_suspension(stores: Stores, rollout: Rollout, now: datetime) -> bool:
         return False
     _tell(stores, rollout, [Unsuspended(at=_stretch(study).instant(now))])
     return True
+
+
+def note_struck(stores: Stores, rollout: Rollout, reports: int, now: datetime) -> None:
+    """Tell the study that so many reports of its present epoch were withdrawn."""
+    study = _study(stores, rollout)
+    if study is not None:
+        _tell(stores, rollout, [Struck(at=_stretch(study).instant(now), reports=reports)])
 
 
 def note_hold(stores: Stores, held: StoredHold) -> None:

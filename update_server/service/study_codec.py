@@ -32,6 +32,7 @@ from update_server.evidence.facts import (
     Session,
     StageOpened,
     Stepped,
+    Struck,
     Unsuspended,
 )
 from update_server.evidence.register import Member
@@ -57,6 +58,7 @@ _FACTS: Mapping[int, type[Fact]] = {
     13: Outage,
     14: PlatformReleased,
     15: Past,
+    16: Struck,
 }
 
 
@@ -139,11 +141,12 @@ def decode_member(body: bytes) -> Member:
 
 
 def encode_entry(entry: Label | Scored) -> StoredLabel:
-    """Return *entry* as a log keeps it: networks beside the body."""
+    """Return *entry* as a log keeps it: networks, and that it was struck, beside the body."""
     networks: tuple[bytes, ...]
+    struck = False
     if isinstance(entry, Label):
         kind, networks = LogKind.LABEL, (entry.network,) if entry.network else ()
-        body = _encoder.encode(replace(entry, network=b""))
+        body, struck = _encoder.encode(replace(entry, network=b"", struck=False)), entry.struck
     else:
         kind, networks = LogKind.SCORED, entry.networks
         body = _encoder.encode(replace(entry, networks=()))
@@ -153,6 +156,7 @@ def encode_entry(entry: Label | Scored) -> StoredLabel:
         kind=kind,
         body=body,
         networks=_encoder.encode(networks) if networks else b"",
+        struck=struck,
     )
 
 
@@ -164,7 +168,7 @@ def decode_entry(stored: StoredLabel) -> Label | Scored:
     networks = _decoded(_networks, stored.networks) if stored.networks else ()
     if stored.kind is LogKind.LABEL:
         network = networks[0] if networks else b""
-        return replace(_decoded(_labels, stored.body), network=network)
+        return replace(_decoded(_labels, stored.body), network=network, struck=stored.struck)
     return replace(_decoded(_scored, stored.body), networks=networks)
 
 

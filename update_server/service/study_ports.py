@@ -55,13 +55,17 @@ class LogKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLabel:
-    """One entry of a study's log. ``networks``, of any form, are kept less long than the body."""
+    """One entry of a study's log. ``networks``, of any form, are kept less long than the body.
+
+    ``struck``: a person withdrew the report behind it, after it was counted.
+    """
 
     epoch: int
     metric: str
     kind: LogKind
     body: bytes
     networks: bytes = b""
+    struck: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +195,9 @@ class Studies(Protocol):
         self, rollout: RolloutId, *, first: int | None = None
     ) -> Sequence[StoredLabel]: ...
 
+    # numbers are those of whole_log, from 1 on
+    def strike(self, rollout: RolloutId, numbers: Sequence[int]) -> None: ...
+
     # Add the fact that it left first: a row that risk sets still count stays until the study
     # has taken the install out, and goes then.
     def forget_install(self, app: str, install_key: bytes) -> None: ...
@@ -216,7 +223,10 @@ class Registers(Protocol):
 
 
 class Decisions(Protocol):
-    """Decision records. They are kept for good, and only whether they were carried out changes."""
+    """Decision records. They are kept for good.
+
+    Only whether they were carried out changes, and their record's ``contested``.
+    """
 
     def add(self, decision: StoredDecision) -> StoredDecision: ...  # number assigned; ExistsError
     def get(self, decision_id: str) -> StoredDecision: ...  # NotFoundError
@@ -229,6 +239,7 @@ class Decisions(Protocol):
     def mark_done(self, decision_id: str, at: datetime, outcome: str) -> None: ...
     # why it is not carried out yet; what was done stays as it is
     def note(self, decision_id: str, outcome: str) -> None: ...
+    def contest(self, decision_id: str) -> None: ...  # sets it in the record; NotFoundError
 
 
 class Histories(Protocol):

@@ -79,6 +79,12 @@ class SqlDecisions:
             .values(outcome=outcome)
         )
 
+    def contest(self, decision_id: str) -> None:
+        """Say in its record that it no longer stands on what was reported."""
+        record = {**self.get(decision_id).record, "contested": True}
+        this = decisions.c.id == decision_id
+        self._connection.execute(update(decisions).where(this).values(record=record))
+
 
 def _decision(row: Row[Any]) -> StoredDecision:
     values = {name: getattr(row, name) for name in _NAMES}

@@ -136,6 +136,7 @@ class SqlStudies:
                     "kind": entry.kind,
                     "networks": entry.networks,
                     "body": entry.body,
+                    "struck": entry.struck,
                 }
                 for number, entry in enumerate(entries, start=size + 1)
             ],
@@ -182,9 +183,16 @@ class SqlStudies:
                 kind=LogKind(row.kind),
                 body=bytes(row.body),
                 networks=bytes(row.networks),
+                struck=row.struck,
             )
             for row in self._connection.execute(found)
         ]
+
+    def strike(self, rollout: RolloutId, numbers: Sequence[int]) -> None:
+        """Note that these entries rest on reports that were withdrawn."""
+        for some in chunks(numbers):
+            these = (study_log.c.rollout == rollout) & study_log.c.number.in_(some)
+            self._connection.execute(update(study_log).where(these).values(struck=True))
 
     def forget_install(self, app: str, install_key: bytes) -> None:
         """Delete an install from the registers; from live ones as soon as it has left."""

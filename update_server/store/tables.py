@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -456,6 +457,7 @@ study_log = Table(
     Column("kind", Text, nullable=False),
     Column("networks", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("struck", Boolean, nullable=False, server_default=false()),
     PrimaryKeyConstraint("rollout", "epoch", "metric", "kind", "number"),  # as it is read
     UniqueConstraint("rollout", "number"),
     sqlite_with_rowid=False,

@@ -228,6 +228,12 @@ class SqlTelemetry:
         )
         return sorted((channel, platform, version, n) for channel, platform, version, n in found)
 
+    def event_ids(self, app: str, install_key: bytes) -> Sequence[str]:
+        """Return the IDs of the install's events that are remembered."""
+        mine = (seen_events.c.app == app) & (seen_events.c.install_key == install_key)
+        found = self._connection.execute(select(seen_events.c.id).where(mine))
+        return sorted(bytes(name).decode() for name in found.scalars())
+
     def forget_install(self, app: str, install_key: bytes) -> None:
         """Delete every row that is about an install, its enrolments too."""
         for table in (contacts, progress, seen_events, enrolments):

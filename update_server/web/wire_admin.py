@@ -137,6 +137,14 @@ class AddWaiver(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
 
 
+class StrikeEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """``POST …/evidence/strike``: whose reports are withdrawn; one of install and network."""
+
+    install_id: Word | None = None
+    network: Word | None = None
+    reason: Reason
+
+
 class AddGroup(msgspec.Struct, frozen=True, kw_only=True):
     """``POST …/groups``."""
 
@@ -170,6 +178,7 @@ _DECODERS: Final[Mapping[type[Any], msgspec.json.Decoder[Any]]] = MappingProxyTy
             Verb,
             AddHold,
             AddWaiver,
+            StrikeEvidence,
             AddGroup,
             AddEnrolment,
             AddToken,

@@ -102,6 +102,8 @@ def test_the_evidence_of_first_events_can_be_replayed(ask: Ask, path: str) -> No
     assert evidence["control"]["events"] == 3
     assert len(evidence["log"]) == 63
     assert evidence["log"][0].keys() == {
+        "network",
+        "struck",
         "at",
         "platform",
         "arm",
@@ -158,3 +160,50 @@ def test_a_rollout_that_was_never_judged_has_no_evidence(ask: Ask, clinic: Clini
 @pytest.mark.parametrize("what", ["decisions", "evidence"])
 def test_nobody_looks_without_a_token(client: FlaskClient, path: str, what: str) -> None:
     assert client.get(f"{path}/{what}").status_code == 401
+
+
+def test_reports_are_withdrawn_by_their_network(ask: Ask, path: str) -> None:
+    def told() -> list[dict[str, Any]]:
+        log: list[dict[str, Any]] = got(ask, f"{path}/evidence")["log"]
+        return log
+
+    def struck(network: str) -> dict[str, Any]:
+        wanted = {"network": network, "reason": "a test lab's"}
+        response = ask("POST", f"{path}/evidence/strike", json=wanted)
+        assert response.status_code == 200
+        assert response.json is not None
+        done: dict[str, Any] = response.json
+        return done
+
+    networks = [each["network"] for each in told() if each["arm"] == "candidate"]
+    assert not struck(networks[0])["contested"]
+    assert [each["network"] for each in told() if each["struck"]] == networks[:1]
+    last = next(done for done in map(struck, networks[1:]) if done["contested"])
+
+    newest, *_ = got(ask, f"{path}/decisions")["items"]
+    assert last["log_e"] < last["needed"]
+    assert (newest["sentence"], newest["outcome"]) == (last["sentence"], "contested")
+    assert got(ask, path)["state"] == "paused"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [
+        ({"network": "203.0.113.7"}, 400),
+        ({"network": "203.0.113.7", "reason": ""}, 422),
+        ({"reason": "r"}, 422),
+        ({"reason": "r", "install_id": "me"}, 400),
+        ({"reason": "r", "install_id": "5F0C1C1E-7d0e-4e0a-9d7e-3a5b6c7d8e9f"}, 200),
+    ],
+)
+def test_what_is_no_strike_is_refused(
+    ask: Ask, path: str, wanted: dict[str, str], status: int
+) -> None:
+    assert ask("POST", f"{path}/evidence/strike", json=wanted).status_code == status
+
+
+def test_only_operators_withdraw_reports(ask: Ask, path: str) -> None:
+    wanted = {"network": "203.0.113.7", "reason": "r"}
+    response = ask("POST", f"{path}/evidence/strike", json=wanted, role=Role.PUBLISHER)
+
+    assert response.status_code == 403

@@ -58,6 +58,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "reason": "r",
     },
     f"{A}/rollouts/ROLLOUT/resume": {"reason": "r", "waive": ["0" * 16], "waive_seconds": 9},
+    f"{A}/rollouts/ROLLOUT/evidence/strike": {"network": "203.0.113.7", "reason": "r"},
     f"{A}/waivers": {
         "channel": "stable",
         "version": "2.1.0",

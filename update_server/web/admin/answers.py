@@ -30,6 +30,7 @@ from update_server.service.ports import (
 from update_server.service.publish import SigningView, Submitted
 from update_server.service.pull_ports import PullPlan
 from update_server.service.report import PlatformView, PolicyView, ReleaseView, RolloutView
+from update_server.service.strikes import Strike
 from update_server.service.study_ports import StoredDecision
 from update_server.web.wire import render_time
 
@@ -190,6 +191,20 @@ def evidence(value: EvidenceView) -> JsonObject:
     }
 
 
+def strike(value: Strike) -> JsonObject:
+    """Return what was withdrawn, and what becomes of the pause that stood on it."""
+    stand = value.stand
+    return {
+        "candidate": value.struck.candidate,
+        "control": value.struck.control,
+        "decision": stand and stand.decision,
+        "log_e": stand and stand.log_e,
+        "needed": stand and stand.needed,
+        "contested": stand is not None and stand.is_contested,
+        "sentence": stand.sentence or None if stand else None,
+    }
+
+
 def _entry(value: Entry) -> JsonObject:
     counted = value.counted
     shared = {
@@ -200,7 +215,13 @@ def _entry(value: Entry) -> JsonObject:
     }
     if isinstance(counted, Label):
         arm = Arm.CANDIDATE if counted.candidate else Arm.CONTROL
-        return {**shared, "arm": arm.value, "event": counted.event.hex()}
+        return {
+            **shared,
+            "arm": arm.value,
+            "event": counted.event.hex(),
+            "network": counted.network.hex() or None,
+            "struck": counted.struck,
+        }
     return {
         **shared,
         "process": counted.metric,

@@ -98,6 +98,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(
         path=_BLOB,
+        method="get",
+        does="Fetch what was uploaded",
+        role=Role.PUBLISHER,
+        answers="application/octet-stream",
+    ),
+    Operation(
+        path=_BLOB,
         method="put",
         does="Upload bytes",
         role=Role.PUBLISHER,
@@ -120,6 +127,12 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _get(_R, "Show a rollout"),
     _get(f"{_R}/decisions", "List what was decided, and why", *_PAGED),
     _get(f"{_R}/evidence", "Show the evidence of one metric, with its log", "metric"),
+    _post(
+        f"{_R}/evidence/strike",
+        "Withdraw the reports of an install or a network",
+        wire_admin.StrikeEvidence,
+        status=200,
+    ),
     _waits(_verb("promote", "Open the next step")),
     _verb("pause", "Offer to no further install"),
     _waits(_verb("resume", "End a pause")),

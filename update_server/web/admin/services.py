@@ -23,6 +23,7 @@ from update_server.service.replays import Replays
 from update_server.service.report import Report
 from update_server.service.second_person import SecondPerson
 from update_server.service.states import SignedStates
+from update_server.service.strikes import Strikes
 from update_server.service.uploads import Uploads
 from update_server.service.waivers import Waivers
 
@@ -45,6 +46,7 @@ class AdminServices:
     waivers: Waivers
     report: Report
     decisions: DecisionLog
+    strikes: Strikes
     fleets: Fleets
     explain: Explain
     audit: AuditLog
@@ -99,6 +101,7 @@ def admin_services(
         waivers=Waivers(database, clock, ids),
         report=Report(database, clock, next_check_in_seconds=next_check_in_seconds),
         decisions=DecisionLog(database),
+        strikes=Strikes(database, clock),
         fleets=Fleets(database, clock),
         explain=Explain(database, clock),
         audit=AuditLog(database),
