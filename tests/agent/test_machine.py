@@ -17,7 +17,8 @@ from client_agent.machine.states import (
     State,
     Trial,
 )
-from client_agent.machine.step import NOT_HEALTHY, step
+from client_agent.machine.step import step
+from client_agent.machine.trial import NOT_HEALTHY
 from client_agent.machine.values import (
     ConfirmRule,
     Fault,
