@@ -59,8 +59,13 @@ class Launcher:
                 except (OSError, ValueError) as error:  # 7; ValueError: a manifest of zeros
                     fell_back = True
                     numbers = {getattr(error, "errno", 0), getattr(error, "winerror", 0)}
-                    if due and record is due and numbers & HOPELESS:
-                        self.give_up(due, "cannot_start", "cannot_start")
+                    tried = due if record is due else None
+                    if tried and numbers & HOPELESS:
+                        self.give_up(tried, "cannot_start", "cannot_start")
+                    # A bad disk is no bad version: what was counted was no try.
+                    elif tried and errno.EIO in numbers and not self.still_runs(tried):
+                        tried["tries_left"] += 1
+                        self.write_state()
         sys.stderr.write("serinus: no version of this app can be started\n")
         return 70  # EX_SOFTWARE
 

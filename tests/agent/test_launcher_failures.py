@@ -150,10 +150,12 @@ def test_a_trial_without_a_marker_is_not_made_and_is_no_ban(tmp_path: Path) -> N
     arm(installation, an_app("2.0"), now=now())
     installation.launches.rmdir()
 
-    run_here(installation)
+    for _ in range(4):
+        run_here(installation)
 
-    assert versions(installation) == ["1.0"]
+    assert versions(installation) == ["1.0"] * 4
     assert installation.state.bans() == ()
+    assert tries(installation) == (3, 0)
 
 
 def test_a_lock_that_another_holds_means_current(
