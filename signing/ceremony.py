@@ -160,7 +160,8 @@ def sign_releases(
 def is_released(current: RepositoryState, draft: Draft) -> bool:
     """Tell whether *current* names the draft's release, with the same files on the same terms.
 
-    A draft gets a new salt and time whenever it is made, so these may differ.
+    A draft gets a new salt and time whenever it is made, and deltas from what runs on that day,
+    so these may differ.
 
     Raises:
         CeremonyError: ``bad_document``: the draft is no release of this app.
@@ -172,7 +173,10 @@ def is_released(current: RepositoryState, draft: Draft) -> bool:
     release = signed.releases.get(drafted.version)
     return (
         release is not None
-        and replace(drafted, salt=release.salt, released_at=release.released_at) == release
+        and replace(
+            drafted, salt=release.salt, released_at=release.released_at, deltas=release.deltas
+        )
+        == release
         and all(
             signed.files.get(path)
             == SignedFile(path=path, sha256=sha256, length_bytes=length_bytes)

@@ -1,19 +1,22 @@
-"""Draft a release for one platform: its payload, its side files, and the document to sign."""
+"""Draft a release for one platform: its payload, its other files, and the document to sign."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from packaging.version import Version
 
 from rollout.documents import parse_release, release_folder, render_release
 from rollout.errors import RolloutError
-from rollout.model import Artifact, Release, SideFile
+from rollout.model import Artifact, Delta, Release, SideFile
 from rollout.names import check_file_name, check_platform
+from rollout.pieces import PIECES_ABOVE_BYTES, pieces_path, render_pieces
 from signing import drafts
 from update_server.cli.errors import CliError, UsageError
 from update_server.cli.payload import PayloadError, make_payload
@@ -47,13 +50,48 @@ class LocalFile:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Draft:
-    """One platform's release, ready to be signed once its files are uploaded."""
+    """One platform's release, ready to be signed once its files are uploaded.
 
-    platform: str
-    files: tuple[LocalFile, ...]
-    to_sign: drafts.Draft
+    ``local`` says where the files are whose paths the release names.
+    """
+
+    release: Release
+    local: Mapping[str, Path]
+
+    @property
+    def platform(self) -> str:
+        """The platform that the release is for."""
+        return self.release.platform
+
+    @property
+    def payload(self) -> Path:
+        """The file that holds the payload."""
+        return self.local[self.release.artifact.path]
+
+    @cached_property
+    def files(self) -> Mapping[str, LocalFile]:
+        """All files by path; large ones have a file of pieces beside them."""
+        paths = dict(self.local)
+        for path, file in self.local.items():
+            if file.stat().st_size > PIECES_ABOVE_BYTES:
+                pieces = self.payload.parent / pieces_path(file.name)
+                pieces.write_bytes(render_pieces(_chunks(file)))
+                paths[pieces_path(path)] = pieces
+        return {path: LocalFile(path=file, sha256=_sha256(file)) for path, file in paths.items()}
+
+    @property
+    def to_sign(self) -> drafts.Draft:
+        """What a key signs."""
+        named = {path: (file.sha256, file.path.stat().st_size) for path, file in self.files.items()}
+        return drafts.Draft(document=render_release(self.release), files=named)
+
+    def with_deltas(self, deltas: Mapping[Delta, Path]) -> Draft:
+        """Return the draft with *deltas*, and the files that hold them."""
+        files = {delta.path: file for delta, file in deltas.items()}
+        release = replace(self.release, deltas=tuple(deltas))
+        return Draft(release=release, local={**self.local, **files})
 
 
 def draft_release(
@@ -102,22 +140,15 @@ def draft_release(
             data_schema=source.data_schema,
             reads_schema_max=source.reads_schema_max,
         )
-        document = render_release(release)
-        parse_release(document)  # what an agent would refuse is refused here
+        parse_release(render_release(release))  # what an agent would refuse is refused here
     except RolloutError as error:
         raise UsageError("bad_release", str(error)) from error
     except PayloadError as error:
         raise CliError("bad_payload", f"{tree}: {error}") from error
-    paths = {release.artifact.path: payload}
+    local = {release.artifact.path: payload}
     if source.notes is not None:
-        paths |= {other.path: source.notes for other in others}
-    files = {path: LocalFile(path=file, sha256=_sha256(file)) for path, file in paths.items()}
-    named = {path: (file.sha256, file.path.stat().st_size) for path, file in files.items()}
-    return Draft(
-        platform=platform,
-        files=tuple(files.values()),
-        to_sign=drafts.Draft(document=document, files=named),
-    )
+        local |= {other.path: source.notes for other in others}
+    return Draft(release=release, local=local)
 
 
 def _notes(where: str, notes: Path) -> SideFile:
@@ -126,7 +157,12 @@ def _notes(where: str, notes: Path) -> SideFile:
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
+    for chunk in _chunks(path):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as handle:
         while chunk := handle.read(_READ_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+            yield chunk

@@ -15,10 +15,13 @@ from rollout.versions import parse_version, render_version
 from signing.ceremony import sign_releases
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, local, option, remote
+from update_server.cli.delta import DELTA_BASES, Deltas, Wanted, deltas_for
+from update_server.cli.delta_report import delta_line, delta_rows
 from update_server.cli.draft import Draft, Source, draft_release
-from update_server.cli.errors import NOTHING_TO_DO, CliError, UsageError
+from update_server.cli.errors import NOTHING_TO_DO, UsageError
+from update_server.cli.release_checks import check_platforms, check_schemas, check_ways_back
 from update_server.cli.scratch import scratch_folder
-from update_server.cli.signing import signed_already, submit
+from update_server.cli.signing import current_state, signed_already, submit
 from update_server.cli.upload import upload
 from update_server.cli.verify import verify_server
 from update_server.clock import SystemClock
@@ -52,6 +55,20 @@ def release() -> None:
 @option("--security", is_flag=True, help="Mark it as a security fix.")
 @option("--data-schema", type=int, help="Number of the data format it writes.")
 @option("--reads-schema-max", type=int, help="Highest data format it can read.")
+@option("--no-deltas", is_flag=True, help="Make none.")
+@option(
+    "--delta-bases",
+    type=click.IntRange(0, 20),
+    default=DELTA_BASES,
+    show_default=True,
+    help="Make deltas from so many of the versions that most installs run.",
+)
+@option(
+    "--delta-from",
+    metavar="VERSION",
+    multiple=True,
+    help="Make a delta from it, whatever installs run.",
+)
 @remote
 def publish(
     session: Session,
@@ -68,6 +85,9 @@ def publish(
     security: bool,
     data_schema: int | None,
     reads_schema_max: int | None,
+    no_deltas: bool,
+    delta_bases: int,
+    delta_from: tuple[str, ...],
 ) -> int:
     """Sign VERSION with the workspace's keys, upload it, and hand it in. Nobody gets it yet.
 
@@ -95,19 +115,30 @@ def publish(
     for back in source.rollback_to:
         if back >= source.version:
             raise UsageError("bad_version", f"--rollback-to {back} does not lead back")
-    _check_platforms(session, list(trees))
-    _check_ways_back(session, source)
+    wanted = Wanted(count=delta_bases, these=tuple(_version(each) for each in delta_from))
+    if no_deltas and wanted.these:
+        raise UsageError("bad_deltas", "--no-deltas and --delta-from exclude each other")
+    check_platforms(session, list(trees))
+    check_ways_back(session, source)
+    state = current_state(session)
+    check_schemas(state, source, list(trees))
+    deltas: dict[str, Deltas] = {}
     with scratch_folder() as folder:
         drafts = [
             draft_release(source, platform, path, folder=folder, now=now)
             for platform, path in trees.items()
         ]
-        to_sign = [draft.to_sign for draft in drafts]
-        if signed_already(session, to_sign):
+        if signed_already(session, [draft.to_sign for draft in drafts]):
             session.console.document({"version": render_version(source.version)})
             session.console.print(f"{session.app} {source.version} is published already")
             return NOTHING_TO_DO
+        for number, draft in enumerate(drafts if not no_deltas else []):
+            work = folder / f"deltas-{draft.platform}"
+            deltas[draft.platform] = made = deltas_for(session, state, draft, wanted, work)
+            drafts[number] = draft.with_deltas({each.delta: each.file for each in made.made})
+        to_sign = [draft.to_sign for draft in drafts]
         _upload(session, drafts)
+        told = delta_rows(drafts, deltas)
     answer = submit(
         session,
         ("releases", "targets"),
@@ -118,9 +149,12 @@ def publish(
             "version": render_version(source.version),
             "channel": source.channel,
             "platforms": [draft.platform for draft in drafts],
+            "deltas": told,
             **answer,
         }
     )
+    for row in told:
+        session.console.say(delta_line(row))
     session.console.print(f"{session.app} {source.version} is published on {source.channel}")
     where = f" --channel {source.channel}" if channel else ""
     session.console.say(f"next: serinus rollout start {source.version}{where}")
@@ -177,6 +211,19 @@ def show(session: Session, version: str) -> int:
             for each in found["platforms"]
         ],
     )
+    session.console.table(
+        ("platform", "delta from", "bytes", "of the payload"),
+        [
+            (
+                each["platform"],
+                delta["from"],
+                delta["length_bytes"],
+                f"{delta['length_bytes'] / each['artifact']['length_bytes']:.1%}",
+            )
+            for each in found["platforms"]
+            for delta in each["deltas"]
+        ],
+    )
     return 0
 
 
@@ -207,7 +254,7 @@ def verify(session: Session, *, root: Path | None, url: str) -> int:
 
 def _upload(session: Session, drafts: Sequence[Draft]) -> None:
     for draft in drafts:
-        for file in draft.files:
+        for file in draft.files.values():
             label = f"upload {file.path.name}"
             upload(session.api, session.console, session.app, file.path, file.sha256, label=label)
 
@@ -228,43 +275,6 @@ def _artifacts(texts: Sequence[str]) -> dict[str, Path]:
             raise UsageError("bad_artifact", f"--artifact names {platform} twice")
         found[platform] = Path(path)
     return found
-
-
-def _check_platforms(session: Session, platforms: Sequence[str]) -> None:
-    """Raise CliError for a platform that the app is not registered for."""
-    known = session.api.get(app_path(session.app, "signing"))["platforms"]
-    for platform in platforms:
-        if platform not in known:
-            raise CliError(
-                "unknown_platform",
-                f"{session.app} is not registered for {platform}, only for {' '.join(known)}",
-                hint=f"serinus app add --app {session.app} --platform {platform}",
-            )
-
-
-def _check_ways_back(session: Session, source: Source) -> None:
-    """Raise CliError for a way back to no release; tell what cannot be mended later."""
-    items = session.api.items(app_path(session.app, "releases"))
-    versions = [Version(item["version"]) for item in items if item["channel"] == source.channel]
-    older = [version for version in versions if version < source.version]
-    for back in source.rollback_to:
-        if back not in versions:
-            there = " ".join(map(str, older)) or "none yet"
-            raise CliError(
-                "unknown_release",
-                f"--rollback-to {back}: {source.channel} has no such release; older ones: {there}",
-                hint="serinus release list",
-            )
-    if not versions and source.not_before is None:
-        session.console.say(
-            f"{source.version} is the first on {source.channel} and names no --not-before:"
-            " the policy's ceiling counts from now, and what is signed cannot be corrected"
-        )
-    if older and not source.rollback_to:
-        session.console.say(
-            f"{source.version} names no way back: if it is pulled, its installs wait for a fix;"
-            f" --rollback-to {max(older)} would send them there"
-        )
 
 
 def _version(text: str) -> Version:

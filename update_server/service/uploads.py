@@ -1,4 +1,4 @@
-"""Bytes on their way in, by the digest that they will have.
+"""Bytes on their way in, by the digest that they will have; and back to who sent them.
 
 Not here: giving them the names that a publisher signed (``service.publish``).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from update_server.service.caller import Caller
+from update_server.service.placement import upload_key
 from update_server.service.ports import Blobs, Clock, Database
 
 
@@ -24,6 +25,17 @@ class Uploads:
         with self._database.reading() as stores:
             stores.apps.get(app)
         return self._blobs.upload_offset(app, sha256), self._blobs.upload_done(app, sha256)
+
+    def open(self, app: str, sha256: str) -> tuple[BinaryIO, int]:
+        """Open bytes that were taken, all of them, and say how many they are.
+
+        Raises:
+            NotFoundError: They were not.
+        """
+        with self._database.reading() as stores:
+            stores.apps.get(app)
+        key = upload_key(app, sha256)
+        return self._blobs.open(key), self._blobs.size(key)
 
     def append(
         self,

@@ -55,6 +55,22 @@ def test_an_upload_can_be_taken_up_where_it_broke_off(ask: Ask) -> None:
     assert ask("HEAD", BLOB, role=Role.PUBLISHER).headers["Upload-Offset"] == str(len(DATA))
 
 
+def test_what_was_uploaded_can_be_fetched_in_pieces(ask: Ask) -> None:
+    assert ask("GET", BLOB, role=Role.PUBLISHER).status_code == 404
+    put(ask, DATA[:4_000])
+    assert ask("GET", BLOB, role=Role.PUBLISHER).status_code == 404  # not whole yet
+    put(ask, DATA[4_000:], 4_000)
+
+    whole = ask("GET", BLOB, role=Role.PUBLISHER)
+    piece = ask("GET", BLOB, role=Role.PUBLISHER, headers={"Range": "bytes=10-19"})
+
+    assert (whole.status_code, whole.data) == (200, DATA)
+    assert (piece.status_code, piece.data) == (206, DATA[10:20])
+    assert ask("GET", BLOB, role=Role.VIEWER).status_code == 403
+    head = ask("HEAD", BLOB, role=Role.PUBLISHER)
+    assert head.headers["Upload-Complete"] == "?1"
+
+
 def test_a_hole_is_refused_with_the_offset_to_go_on_from(ask: Ask) -> None:
     put(ask, DATA[:100])
 

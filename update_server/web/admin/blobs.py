@@ -1,4 +1,7 @@
-"""``…/blobs/{sha256}``: uploads that can be taken up again where they broke off."""
+"""``…/blobs/{sha256}``: uploads that can be taken up again where they broke off, and their bytes.
+
+A publisher's command fetches older payloads here, to make deltas from them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import errno
 from typing import BinaryIO, Final, cast
 
 from flask import Blueprint, Response, request
+from werkzeug.wsgi import wrap_file
 
 from update_server.service.ports import Role, UnavailableError
 from update_server.web.admin.services import AdminServices
@@ -14,6 +18,7 @@ from update_server.web.errors import NO_STORE, BadFieldError, StorageFullError
 
 MAX_UPLOAD_BYTES: Final = 16 * 1024**3  # no artifact is meant to be larger
 _MAX_DIGITS: Final = 15
+_CHUNK_BYTES: Final = 64 * 1024
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -26,6 +31,21 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         guard.require(Role.PUBLISHER, app)
         offset_bytes, done = services.uploads.progress(app, sha256)
         return _progress(200, offset_bytes, done=done)
+
+    # HEAD has a meaning of its own here, so GET does not bring it along.
+    @bp.route("/v1/admin/apps/<name:app>/blobs/<digest:sha256>", methods=["GET"])
+    def get_blob(app: str, sha256: str) -> Response:
+        guard.require(Role.PUBLISHER, app)
+        file, length_bytes = services.uploads.open(app, sha256)
+        response = Response(
+            wrap_file(request.environ, file, _CHUNK_BYTES),
+            content_type="application/octet-stream",
+            direct_passthrough=True,
+        )
+        response.content_length = length_bytes
+        response.headers["Cache-Control"] = NO_STORE
+        response.make_conditional(request, accept_ranges=True, complete_length=length_bytes)
+        return response
 
     @bp.put("/v1/admin/apps/<name:app>/blobs/<digest:sha256>")
     def put_blob(app: str, sha256: str) -> Response:
