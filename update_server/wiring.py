@@ -253,7 +253,7 @@ def controller(config: Config) -> Controller:
         clock,
         leadership=Leadership(source, clock, RandomIds().short_id("controller_")),
         blobs=blobs(config),
-        digest=Digest(source, FileSpoolReader(config.data / _SPOOLS)),
+        digest=Digest(source, FileSpoolReader(config.data / _SPOOLS), clock=clock),
         judge=Judge(
             source,
             Executor(

@@ -31,6 +31,8 @@ from benchmarks.evidence.line import Job, Line, at_least, at_most, measure, repo
 from benchmarks.evidence.world import Release
 from update_server.evidence.verdicts import Verdict
 
+pytestmark = pytest.mark.no_cover  # the same lines a million times
+
 GROUPS = (
     agreement,
     cost,

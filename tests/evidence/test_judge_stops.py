@@ -4,7 +4,9 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.judge_world import a_bad_world, a_terrible_world, a_world
+from tests.judge_world import NAMES, a_bad_world, a_terrible_world, a_world
+from update_server.evidence.findings import Finding
+from update_server.evidence.records import describe
 from update_server.evidence.settings import HOUR, May, Metric
 from update_server.evidence.srm import add_entrants
 from update_server.evidence.state import OneArm
@@ -275,3 +277,61 @@ def test_a_server_that_may_do_nothing_still_suspends() -> None:
     world.state.stage.srm[0] = 70.0
 
     assert world.judge().carry_out
+
+
+# --- old news -------------------------------------------------------------------------------
+
+
+def test_old_news_suspends_until_it_is_new_again() -> None:
+    world = a_world(soak_seconds=HOUR)
+    world.passes_the_gate()
+    world.judge()
+    world.state.lag_seconds = 61.0
+
+    judgement = world.judge(2 * HOUR)
+
+    assert judgement.verdict is Verdict.SUSPEND
+    assert not judgement.record  # told as what is said of the rollout, not as a decision
+    assert [wait.code for wait in judgement.waits_for] == ["telemetry_lag"]
+    assert not world.state.suspended
+    world.state.lag_seconds = 0.0
+    again = world.judge(60)
+    assert again.verdict is Verdict.CONTINUE
+    assert [wait.code for wait in again.waits_for] == ["soak"]  # it does not count as watched
+
+
+def test_old_news_pauses_and_never_pulls() -> None:
+    world = a_terrible_world()
+    world.state.lag_seconds = 61.0
+
+    judgement = world.judge()
+
+    assert judgement.verdict is Verdict.PAUSE
+    assert judgement.record["suspended_by"] is None
+
+
+def test_old_news_does_not_pull_what_is_paused() -> None:
+    world = a_terrible_world()
+    world.state.paused = True
+    world.state.lag_seconds = 61.0
+
+    judgement = world.judge()
+
+    assert not judgement.record
+    assert [wait.code for wait in judgement.waits_for] == ["paused"]
+
+
+def test_what_suspended_the_judge_is_on_record() -> None:
+    world = a_world()
+    add_entrants(world.state.stage.srm, candidates=200, controls=400, share=0.1)
+    mismatched = world.judge().record
+    world.state.suspended, world.state.lag_seconds = False, 312.0
+    late = Finding(verdict=Verdict.SUSPEND)
+    told = describe(world.state, world.log, world.settings, world.now, late, NAMES)
+
+    assert mismatched["suspended_by"] == "sample_ratio"
+    assert told["suspended_by"] == "telemetry_lag"
+    assert told["sentence"] == (
+        "Stopped judging 4.2.0: what installs sent is taken in 312 s late. Old news is not good "
+        "news, so nothing is promoted or pulled by it."
+    )

@@ -91,6 +91,7 @@ def test_the_bound_for_bricked_installs_is_that_of_the_design(bricked: float, bo
     assert planner.silence_bound(SILENT_STRATA, bricked) == pytest.approx(bound, rel=0.02)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("base", "installs", "expected"),
     [

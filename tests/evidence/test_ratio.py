@@ -90,6 +90,7 @@ def random_events(random: Random) -> list[Event]:
 # What is proved
 
 
+@pytest.mark.no_cover
 @given(studies())
 def test_a_harmless_release_leaves_the_e_value_at_1(
     study: tuple[list[tuple[int, int]], list[int]],
@@ -97,6 +98,7 @@ def test_a_harmless_release_leaves_the_e_value_at_1(
     assert expectation(ratio.log_e_harm, *study, hazard_ratio=1) == pytest.approx(1, abs=1e-9)
 
 
+@pytest.mark.no_cover
 @given(studies(), st.sampled_from([1.05, 1.1, 1.25, 2.0]))
 def test_a_tolerated_release_leaves_the_e_value_at_1(
     study: tuple[list[tuple[int, int]], list[int]], tolerated: float
@@ -107,6 +109,7 @@ def test_a_tolerated_release_leaves_the_e_value_at_1(
     assert expectation(log_e, *study, hazard_ratio=tolerated) == pytest.approx(1, abs=1e-9)
 
 
+@pytest.mark.no_cover
 @given(studies(), st.sampled_from([0.2, 0.5, 0.9, 1.0]))
 def test_a_better_release_lowers_the_e_value(
     study: tuple[list[tuple[int, int]], list[int]], hazard_ratio: float
@@ -114,6 +117,7 @@ def test_a_better_release_lowers_the_e_value(
     assert expectation(ratio.log_e_harm, *study, hazard_ratio) <= 1 + 1e-9
 
 
+@pytest.mark.no_cover
 @given(studies(), st.sampled_from(MARGINS))
 def test_a_release_at_the_margin_leaves_the_gate_at_1(
     study: tuple[list[tuple[int, int]], list[int]], margin: float
@@ -189,6 +193,7 @@ def test_raw_counts_of_the_wrong_risk_set_are_no_evidence() -> None:
 # What it computes
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(200))
 def test_random_sequences_give_what_scipy_gives(seed: int) -> None:
     events = random_events(Random(seed))

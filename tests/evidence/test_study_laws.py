@@ -37,6 +37,8 @@ from update_server.evidence.register import MemoryRegister
 from update_server.evidence.settings import DAY, STANDARD, Measured
 from update_server.evidence.state import Label, Process
 
+pytestmark = pytest.mark.no_cover  # the same lines a million times
+
 SMALL = replace(
     STANDARD,
     cohort_installs=1.5,

@@ -27,6 +27,7 @@ from update_server.controller import (
     Controller,
     Leadership,
 )
+from update_server.evidence.cuts import GRID_SECONDS, SETTLING_SECONDS
 from update_server.service.carry_out import Executor
 from update_server.service.digest import Digest, Digested
 from update_server.service.fsck import Fsck
@@ -392,7 +393,7 @@ def test_a_study_that_cannot_be_read_keeps_no_other_from_being_judged(office: Of
 
     controller = office.controller()
     controller.round()
-    world.advance(JUDGE_SECONDS)
+    world.advance(GRID_SECONDS + 2 * SETTLING_SECONDS)
     controller.round()
 
     with world.database.reading() as stores:

@@ -177,6 +177,14 @@ class Struck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """What comes from here on was taken in so many seconds late, by our clock; 0: in time again."""
+
+    at: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
     """Nothing was received from ``began_at`` to ``at``, in either arm: the fault is ours."""
 
@@ -213,6 +221,7 @@ Fact = (
     | PlatformReleased
     | Unsuspended
     | Struck
+    | Lag
     | Outage
     | Past
 )

@@ -2,7 +2,8 @@
 
 In this order:
 
-1. entrants that do not fall into the arms as they should suspend everything but stop lines;
+1. entrants that do not fall into the arms as they should, and facts that were taken in too late,
+   suspend everything but pauses;
 2. a metric whose evidence reaches its limit, and survives the contamination budget, pauses; or
    holds one platform that alone carries it; or pulls, if much more is fulfilled;
 3. a stop line pauses, or, where nobody is held back, the alarm against crashes of before;
@@ -66,6 +67,10 @@ _PULLS = frozenset(
 # A share of bricked installs below this is no reason to take the release from the others.
 _PULL_SHARE = 0.01
 _PAUSED = Wait(code="paused", sentence="It is paused.")
+_LATE = Wait(
+    code="telemetry_lag",
+    sentence="It goes on by itself once the server has caught up; until then harm still pauses it.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +134,7 @@ def _find(case: _Case) -> Finding:
     # Forgotten unless there is a verdict again: what lies before a gap was not watched.
     judged_at, state.stage.judged_at = state.stage.judged_at, None
     against = _against(state, case.settings)
-    if state.suspended:
+    if state.suspended or state.lag_seconds:
         # A pause is cheap; whoever can make contacts fail must not be able to disarm it.
         stop = _stop(case) or (None if state.paused else _pause(case, against))
         return stop or Finding(verdict=Verdict.SUSPEND, is_old=True)
@@ -283,7 +288,9 @@ def _progress(case: _Case, against: Sequence[Against], judged_at: float | None) 
 def _waits_for(state: State, found: Finding) -> tuple[Wait, ...]:
     if found.standing is not None:
         return found.standing.waits_for
-    return (_PAUSED,) if state.paused else ()
+    if state.paused:
+        return (_PAUSED,)
+    return (_LATE,) if found.verdict is Verdict.SUSPEND and not state.suspended else ()
 
 
 def _decision(state: State, found: Finding) -> str:

@@ -91,6 +91,7 @@ def describe(
         "waivers": sorted(state.epoch.waived),
         "verdict": finding.verdict and finding.verdict.value,
         "no_verdict": finding.no_verdict and finding.no_verdict.value,
+        "suspended_by": _suspended_by(state, finding),
         "cause_metric": finding.cause,
         "hold": finding.hold,
         "held": sorted(state.held),
@@ -303,6 +304,12 @@ def _line(line: Reached) -> dict[str, Any]:
         "needed": _number(line.needed),
         "reached": line.is_reached,
     }
+
+
+def _suspended_by(state: State, finding: Finding) -> str | None:
+    if finding.verdict is not Verdict.SUSPEND:
+        return None
+    return "sample_ratio" if state.suspended else "telemetry_lag"
 
 
 def _silence_baselines(case: _Case) -> dict[str, dict[str, Any]]:

@@ -228,6 +228,14 @@ def suspended(version: str, *, seen: int, entrants: int, expected: float, log_e:
     )
 
 
+def late(version: str, seconds: float) -> str:
+    """Return the sentence of a suspension because what was received is taken in too late."""
+    return (
+        f"Stopped judging {version}: what installs sent is taken in {count(seconds)} s late. Old "
+        "news is not good news, so nothing is promoted or pulled by it."
+    )
+
+
 def guard(
     version: str, in_ring: str, name: str, *, k: int, n: int, ceiling: float, has_control: bool
 ) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from update_server.evidence import srm
 from update_server.evidence.cohorts import hold_platform
 from update_server.evidence.facts import (
+    Lag,
     Paused,
     PlatformHeld,
     PlatformReleased,
@@ -15,8 +16,19 @@ from update_server.evidence.facts import (
 )
 from update_server.evidence.state import Epoch, Stage, State
 
-StageFact = StageOpened | Paused | Resumed | PlatformHeld | PlatformReleased | Unsuspended | Struck
-STAGE_FACTS = (StageOpened, Paused, Resumed, PlatformHeld, PlatformReleased, Unsuspended, Struck)
+StageFact = (
+    StageOpened | Paused | Resumed | PlatformHeld | PlatformReleased | Unsuspended | Struck | Lag
+)
+STAGE_FACTS = (
+    StageOpened,
+    Paused,
+    Resumed,
+    PlatformHeld,
+    PlatformReleased,
+    Unsuspended,
+    Struck,
+    Lag,
+)
 """No tick mixes what was received before one of these with what came after it."""
 
 
@@ -35,6 +47,8 @@ def change_stage(state: State, fact: StageFact) -> None:
         state.held = [held for held in state.held if held != fact.platform]
     elif isinstance(fact, Struck):
         state.epoch.struck += fact.reports
+    elif isinstance(fact, Lag):
+        state.lag_seconds = fact.seconds
     else:
         # What suspended the judge was found: entrants are counted anew.
         state.suspended = False

@@ -179,6 +179,7 @@ class State:
     paused: bool = False
     paused_automatically: bool = False
     suspended: bool = False
+    lag_seconds: float = 0.0  # how late the facts of now were taken in; 0: in time
     held: list[str] = field(default_factory=list)
     signatures: list[str] = field(default_factory=list)
     funnel: dict[str, OneArm] = field(default_factory=dict)

@@ -160,6 +160,8 @@ def _line(state: State, line: Reached, names: Names) -> str:
 
 
 def _suspended(state: State, names: Names) -> str:
+    if not state.suspended:
+        return sentences.late(names.version, state.lag_seconds)
     stage = state.stage
     return sentences.suspended(
         names.version,

@@ -13,6 +13,7 @@ from datetime import datetime
 from update_server.service.forget import FORGET_KIND
 from update_server.service.ports import (
     Checkpoint,
+    Clock,
     Contact,
     Database,
     Event,
@@ -40,11 +41,18 @@ class Digest:
     """The digest use-case. Only one process at a time may run it (the controller)."""
 
     def __init__(
-        self, database: Database, spools: SpoolReader, records_per_spool: int = RECORDS_PER_SPOOL
+        self,
+        database: Database,
+        spools: SpoolReader,
+        records_per_spool: int = RECORDS_PER_SPOOL,
+        *,
+        clock: Clock | None = None,
     ) -> None:
+        """With a *clock*, studies are told of records that are digested late."""
         self._database = database
         self._spools = spools
         self._limit = records_per_spool
+        self._clock = clock
         self._studies = WatchedStudies()
 
     def run(self, rounds: int = 100) -> Digested:
@@ -83,11 +91,16 @@ class Digest:
         studies, self._studies = self._studies, WatchedStudies()
         with self._database.transaction() as stores:
             done, new = _absorb(stores, records)
-            studies.tell(stores, new)
+            studies.tell(stores, new, late_seconds=self._late_seconds(records))
             for name, end in ends.items():
                 stores.telemetry.put_checkpoint(Checkpoint(spool=name, offset_bytes=end))
         self._studies = studies
         return done
+
+    def _late_seconds(self, records: Sequence[Contact | Event]) -> float:
+        if self._clock is None or not records:
+            return 0.0
+        return (self._clock.now() - _received_at(records[0])).total_seconds()
 
     def _read(
         self, offsets: Mapping[str, int]

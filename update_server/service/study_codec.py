@@ -20,6 +20,7 @@ import msgspec
 from update_server.evidence.facts import (
     Crash,
     Fact,
+    Lag,
     Left,
     Outage,
     Past,
@@ -59,6 +60,7 @@ _FACTS: Mapping[int, type[Fact]] = {
     14: PlatformReleased,
     15: Past,
     16: Struck,
+    17: Lag,
 }
 
 

@@ -13,6 +13,7 @@ from update_server.evidence.settings import Settings
 from update_server.service.attribution import Attribution, Watched
 from update_server.service.crash_facts import known_signatures, sightings
 from update_server.service.forget import FORGET_KIND
+from update_server.service.lags import Lags
 from update_server.service.outages import Outages
 from update_server.service.ports import Contact, Event, Stores
 from update_server.service.signature_ports import Sighting
@@ -30,18 +31,23 @@ class WatchedStudies:
         self._signatures: dict[RolloutId, frozenset[str]] = {}
         self._released: set[tuple[str, str, str]] = set()
         self._outages = Outages()
+        self._lags = Lags()
 
-    def tell(self, stores: Stores, records: Sequence[Contact | Event]) -> None:
+    def tell(
+        self, stores: Stores, records: Sequence[Contact | Event], *, late_seconds: float = 0.0
+    ) -> None:
         """Bring histories up to date, and add the facts that *records* bear for each study.
 
-        *records* are in the order of receipt, and none of their events was told before.
+        *records* are in the order of receipt, and none of their events was told before; the first
+        of them was received *late_seconds* ago.
         """
         found = sightings(record for record in records if isinstance(record, Event))
         stores.signatures.note(self._of_releases(stores, found))
         by_app = sorted(records, key=lambda record: record.app)  # stable: the order stays
         studies = self._live(stores) if records else []
         for app, own in groupby(by_app, key=lambda record: record.app):
-            self._tell_app(stores, app, list(own), [s for s in studies if s.app == app])
+            of_app = [s for s in studies if s.app == app]
+            self._tell_app(stores, app, list(own), of_app, late_seconds)
 
     def _of_releases(self, stores: Stores, found: Sequence[Sighting]) -> list[Sighting]:
         """Return those on versions that were published: anybody may invent any number of others."""
@@ -59,6 +65,7 @@ class WatchedStudies:
         app: str,
         records: Sequence[Contact | Event],
         studies: Sequence[Watched],
+        late_seconds: float,
     ) -> None:
         known = dict(stores.histories.get(app, {record.install_key for record in records}))
         attribution = Attribution(studies, known)
@@ -67,6 +74,7 @@ class WatchedStudies:
             facts.setdefault(rollout, []).append(fact)
         for study in studies:
             told = self._outages.with_outages(stores, study, facts.get(study.rollout, []))
+            told = self._lags.with_lag(stores, study, told, late_seconds)
             stores.studies.add_facts(study.rollout, [encode_fact(fact) for fact in told])
         for install in _forgotten(records):
             stores.studies.forget_install(app, install)
