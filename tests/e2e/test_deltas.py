@@ -1,0 +1,176 @@
+"""Deltas from `serinus release publish` to an armed version, with real processes and HTTP."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client_agent.clock import SystemClock
+from client_agent.install import Installation
+from client_agent.platforms import current
+from tests.e2e.running import APP, LINUX, Server, a_server
+
+pytestmark = pytest.mark.e2e
+
+_dice = random.Random(8)
+_DATA = _dice.randbytes(300_000)
+
+
+def write_tree(folder: Path, version: str) -> Path:
+    """Write a program with data of which the next version has nearly all."""
+    tree = folder / f"tree-{version}"
+    tree.mkdir()
+    program = tree / "notes"
+    program.write_text(f"#!/bin/sh\necho notes {version}\n")
+    program.chmod(0o755)
+    (tree / "data").write_bytes(_DATA[:100_000] + version.encode() * 20 + _DATA[100_000:])
+    return tree
+
+
+def publish(server: Server, version: str, *more: str) -> dict[str, Any]:
+    tree = write_tree(server.folder, version)
+    artifact = f"{LINUX}={tree}"
+    published = server.serinus(
+        "release", "publish", version, "--artifact", artifact, "--entry", "notes", *more
+    )
+    server.serinus("rollout", "start", version)
+    server.serinus(
+        "rollout", "promote", version, "--ring", "all", "--override", "--reason", "a test", "--yes"
+    )
+    return published
+
+
+@dataclass(frozen=True)
+class Install:
+    """One install: ROOT of `serinus-agent`, with which all is done."""
+
+    root: Path
+
+    @classmethod
+    def empty(cls, server: Server, root: Path) -> Install:
+        root.mkdir()
+        shutil.copy(server.folder / "root.json", root)
+        (root / "agent.toml").write_text(
+            f'[app]\napp = "{APP}"\nplatform = "{LINUX}"\nserver = "http://{server.public}"\n'
+        )
+        return cls(root)
+
+    def agent(self, verb: str, *more: str) -> dict[str, Any]:
+        config = str(self.root / "agent.toml")
+        done = subprocess.run(
+            [sys.executable, "-m", "client_agent.cli", verb, "--config", config, "--json", *more],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        assert done.stdout, done.stderr
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def confirm(self) -> None:
+        """End the trial of what is armed well; how that happens is not what is tested here."""
+        installation = Installation(self.root, current(), SystemClock())
+        installation.state.confirm(datetime.now(UTC))
+
+    def again(self, root: Path) -> Install:
+        """Return a copy of this install as another one."""
+        shutil.copytree(self.root, root, symlinks=True)
+        (root / "identity.json").unlink()
+        return Install(root)
+
+    def update(self) -> dict[str, Any]:
+        """Let the agent make one visit; return what it says of itself then."""
+        self.agent("check")
+        return self.agent("status")
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A server with 1.1.0 and a delta to it, and an install that has 1.0.0."""
+
+    server: Server
+    install: Install
+    delta: str
+    payload: str
+
+    def spoil(self, name: str) -> None:
+        """Change one byte of the stored file of that name, as a bad disk does."""
+        files = self.server.folder / "server" / "files" / "apps"
+        (path,) = files.rglob(f"*.{name}")
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.chmod(0o644)
+        path.unlink()
+        path.write_bytes(data)
+
+    def repair(self, name: str) -> None:
+        """Undo ``spoil``."""
+        self.spoil(name)
+
+
+@pytest.fixture(scope="module")
+def fleet(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    folder = tmp_path_factory.mktemp("deltas")
+    with a_server(workspace, folder / "updates") as server:
+        publish(server, "1.0.0")
+        install = Install.empty(server, folder / "install")
+        install.update()
+        install.confirm()
+        install.update()  # the server hears what runs there
+        publish(server, "1.1.0", "--rollback-to", "1.0.0")
+        (platform,) = server.serinus("release", "show", "1.1.0")["platforms"]
+        (delta,) = platform["deltas"]
+        payload = platform["artifact"]
+        yield Fleet(
+            server=server,
+            install=install,
+            delta=Path(delta["path"]).name,
+            payload=Path(payload["path"]).name,
+        )
+
+
+def test_an_install_takes_the_delta_that_was_published(fleet: Fleet, tmp_path: Path) -> None:
+    status = fleet.install.again(tmp_path / "install").update()
+
+    taken = status["last_update"]
+    assert status["pending"]["version"] == "1.1.0"
+    assert taken["delta"] is True
+    assert taken["received_bytes"] < taken["full_bytes"] / 10
+
+
+def test_a_spoilt_delta_is_made_up_for_by_the_payload_in_the_same_visit(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.spoil(fleet.delta)
+
+    status = fleet.install.again(tmp_path / "install").update()
+
+    fleet.repair(fleet.delta)
+    assert status["pending"]["version"] == "1.1.0"
+    assert status["last_update"]["delta"] is False
+    assert status["last_update"]["received_bytes"] > status["last_update"]["full_bytes"]
+
+
+def test_with_a_spoilt_payload_the_delta_works_and_nothing_else(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.spoil(fleet.payload)
+
+    with_base = fleet.install.again(tmp_path / "install").update()
+    without = Install.empty(fleet.server, tmp_path / "empty").update()
+
+    fleet.repair(fleet.payload)
+    assert with_base["pending"]["version"] == "1.1.0"
+    assert without["pending"] is None
+    assert without["error"]["code"] == "hash_mismatch"
