@@ -62,10 +62,8 @@ class Launcher:
                     tried = due if record is due else None
                     if tried and numbers & HOPELESS:
                         self.give_up(tried, "cannot_start", "cannot_start")
-                    # A bad disk is no bad version: what was counted was no try.
                     elif tried and errno.EIO in numbers and not self.still_runs(tried):
-                        tried["tries_left"] += 1
-                        self.write_state()
+                        self.take_back(tried)
         sys.stderr.write("serinus: no version of this app can be started\n")
         return 70  # EX_SOFTWARE
 
@@ -89,7 +87,7 @@ class Launcher:
             return self.give_up(pending, "damaged", None)
         pending["tries_left"] -= 1  # 4
         pending.update(boot_id=self.boot_id, launch_boot_id=self.boot_id, launch_id=new_id())
-        return self.write_state()
+        return self.write_state() or self.take_back(pending)
 
     def still_runs(self, pending: Record) -> bool:
         """Tell whether the last try lives; if not, refund it when the version is blameless."""
@@ -109,6 +107,12 @@ class Launcher:
             pending["refunds"] += 1
             pending["tries_left"] = min(TRIES, pending["tries_left"] + 1)
         pending["launch_id"] = None
+        return False
+
+    def take_back(self, pending: Record) -> bool:
+        """Count no try that a bad disk kept from being made. Returns False: it does not start."""
+        pending.update(tries_left=pending["tries_left"] + 1, launch_id=None)
+        self.write_state()
         return False
 
     def give_up(self, pending: Record, outcome: str, ban: str | None) -> bool:

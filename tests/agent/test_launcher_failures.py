@@ -1,7 +1,9 @@
 """What the launcher does when nothing goes right: full disks, damage, broken programs."""
 
+import errno
 import json
 import os
+import stat
 import subprocess
 import threading
 from collections.abc import Callable
@@ -155,6 +157,28 @@ def test_a_trial_without_a_marker_is_not_made_and_is_no_ban(tmp_path: Path) -> N
 
     assert versions(installation) == ["1.0"] * 4
     assert installation.state.bans() == ()
+    assert tries(installation) == (3, 0)
+
+
+def test_a_count_that_may_not_last_is_no_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    arm(installation, an_app("2.0"), now=now())
+    sync = os.fsync
+
+    def of_files(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", of_files)
+        for _ in range(4):
+            run_here(installation)
+
+    assert versions(installation) == ["1.0"] * 4
     assert tries(installation) == (3, 0)
 
 
