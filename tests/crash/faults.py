@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, partial
 
 from tests.crash import workshop
 from tests.crash.lines import Job, StuckError, Tally
+from tests.crash.publisher import NEW, REISSUED
 from tests.crash.steps import Step
 from tests.crash.traced import Point, injected, missing, points_of
 from tests.crash.world import Here
@@ -25,6 +27,7 @@ FAULTS = {
 ONCE = ("killed", "disk full", "disk broken")
 LAUNCHES = frozenset(name for name in workshop.STEPS if name.startswith(("start", "fall")))
 PART = "crash points"
+_ERRORS, _OFTEN = ("disk full", "disk broken"), 4  # more often than there are tries
 
 
 def jobs(sample: int) -> Iterator[Job]:
@@ -37,6 +40,7 @@ def jobs(sample: int) -> Iterator[Job]:
             if fault == "disk dead" and step in LAUNCHES:
                 continue  # the app, which is not ours, would meet it as well
             yield Job(PART, f"{step}, {fault}", partial(run, step, (fault,), 0))
+    yield Job(PART, "starts on a disk that stays bad", partial(repeated, sample))
 
 
 def run(name: str, faults: tuple[str, ...], sample: int) -> Tally:
@@ -50,6 +54,32 @@ def run(name: str, faults: tuple[str, ...], sample: int) -> Tally:
     for fault, point in cases:
         tally.add(fault_of(step, fault, point))
     return tally
+
+
+def repeated(sample: int) -> Tally:
+    """Start again and again with the same fault: what was never tried is never given up."""
+    if why := missing():
+        return Tally(skipped=why)
+    step, tally = workshop.step("start and wait"), Tally()
+    cases = [(fault, point) for fault in _ERRORS for point in points_in(step.name)]
+    for fault, point in random.Random(1).sample(cases, sample or len(cases)):
+        with workshop.copied(step) as here:
+            try:
+                _start_often(step, fault, point, here)
+                tally.add(None)
+            except (StuckError, OSError) as error:
+                tally.add(f"{_OFTEN} starts, {fault} at {point}: {error}")
+    return tally
+
+
+def _start_often(step: Step, fault: str, point: Point, here: Here) -> None:
+    outputs = [
+        injected(partial(step.work, here), point, FAULTS[fault]).output for _ in range(_OFTEN)
+    ]
+    tried = any(output.startswith(NEW) for output in outputs)
+    if not tried and here.state().bans:
+        raise StuckError(f"banned, but never tried: {here.state()}")
+    go_on(replace(step, after=REISSUED) if tried else step, here)
 
 
 @cache

@@ -30,7 +30,7 @@ CHANGING = frozenset(_CHANGING.split())
 
 FAILED = 99  # what a fork ends with when its work raised
 _ANY_TRACER = 0x59616D61, ctypes.c_ulong(-1)  # PR_SET_PTRACER, PR_SET_PTRACER_ANY
-_CREATES = ("O_CREAT", "O_TRUNC")
+_ONLY = {"openat": ("O_CREAT", "O_TRUNC"), "ioctl": ("FICLONE",)}  # others change nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def points_of(work: Callable[[], int | None], root: Path) -> list[Point]:
         if call == "execve":
             break  # the app, which is not ours
         counts[call] += 1
-        changes = call != "openat" or any(flag in line for flag in _CREATES)
+        changes = call not in _ONLY or any(flag in line for flag in _ONLY[call])
         if changes and " = -1 " not in line and f"{root}" in line:
             found.append(Point(call, counts[call], line))
     return found

@@ -25,7 +25,7 @@ from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.parts import assemble
 from client_agent.tree import verify_tree
-from client_agent.values import State
+from client_agent.values import Pending, State
 from tests.agent.agent_fakes import START, Dice, FakeClock, Machine
 from tests.crash.lines import StuckError
 from tests.crash.publisher import NEW, Publisher
@@ -149,8 +149,8 @@ class Here:
             raise StuckError(f"the launcher ended with {ended.status}: {ended.output}")
         version, folder = found[1], Path(found[2])
         self._check_tree(version, folder)
-        if before.pending is not None and folder.name == before.pending.installed.directory:
-            self._check_counted(before)
+        if before.pending is not None:
+            self._check_count(before.pending, tried=folder.name)
         return Started(version, folder)
 
     def converge(self) -> None:
@@ -201,14 +201,17 @@ class Here:
         except PayloadError as error:
             raise StuckError(f"{version} is not whole: {error.detail}") from error
 
-    def _check_counted(self, before: State) -> None:
-        state = self.state()
-        assert before.pending is not None
-        if state.pending is None:
-            raise StuckError("a trial that is nobody's")
-        refunded = state.pending.refunds - before.pending.refunds
-        if state.pending.tries_left != before.pending.tries_left + refunded - 1:
-            raise StuckError(f"an uncounted trial: {before.pending} then {state.pending}")
+    def _check_count(self, before: Pending, tried: str) -> None:
+        """Raise unless a start on trial was counted, and no other start was."""
+        pending = self.state().pending
+        is_trial = tried == before.installed.directory
+        if pending is None:
+            if is_trial:
+                raise StuckError("a trial that is nobody's")
+            return
+        refunded = pending.refunds - before.refunds
+        if pending.tries_left != before.tries_left + refunded - is_trial:
+            raise StuckError(f"counted wrongly: {before}, {pending} after a start of {tried}")
 
 
 def must_do(ended: Ended, what: str) -> None:
