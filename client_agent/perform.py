@@ -24,6 +24,7 @@ from client_agent.machine.states import Armed, Building, Downloading, Idle, Stag
 from client_agent.machine.values import Edition, Fault, PassiveReason, Phase, Trigger
 from client_agent.parts import Parts
 from client_agent.policy import UpdateInfo
+from client_agent.rot import Rot
 from client_agent.status import Status, StatusFile
 from client_agent.telling import Telling, fault_of
 from client_agent.timers import Timers
@@ -53,6 +54,7 @@ class Performer:
         self._status = StatusFile(parts.settings.root)
         self._telling = Telling(parts, self.running, launch_id)
         self._fetching = Fetching(parts, visits, self._telling, stop, self._failed)
+        self._rot = Rot(parts.installation, parts.clock)
         self.asking = Asking(parts, self._telling, self._failed)
         self.state: State = Idle()
         """The machine's state, as the loop last set it."""
@@ -193,14 +195,20 @@ class Performer:
     def _standing(self, trigger: Trigger) -> Standing:
         state = self.state
         staged = state.edition.version if isinstance(state, Staged | Armed) else None
+        running = self.running()
+        current = self._parts.installation.current()
+        is_rotten = not isinstance(state, Trial) and self._rot.is_in(current)
+        if is_rotten and current is not None and running == current.version:
+            self._telling.once(PayloadError(Code.DAMAGED, str(running)))
+            running = None  # as far as a new start is concerned
         return Standing(
-            version=self.running(),
+            version=running,
             phase=phase_of(state),
             staged=staged,
             failed=[ban.version for ban in self._parts.installation.state.bans()],
             timestamp_version=self._visits.timestamp_version,
             snapshot_sha256=self._visits.snapshot_sha256,
-            self_selected=trigger is Trigger.MANUAL,
+            self_selected=trigger is Trigger.MANUAL or is_rotten,
         )
 
     def _record_reason(self, effect: do.RecordReason) -> None:

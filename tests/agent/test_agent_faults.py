@@ -322,3 +322,62 @@ def test_what_an_app_reports_before_its_first_id_is_kept(world: AgentWorld) -> N
     wait(world, loop, 61)
 
     assert reported(world) == [("startup_ms", 1)]
+
+
+# --- a version that is no longer whole ---------------------------------------------------
+
+
+def lose_a_file(loop: Loop) -> None:
+    current = loop.parts.installation.current()
+    assert current is not None
+    folder = loop.parts.installation.path_of(current)
+    (folder / "app").unlink()
+
+
+def test_a_version_that_lost_a_file_is_made_anew_beside_what_is_left(world: AgentWorld) -> None:
+    loop = begun(world)
+    world.roll_out(an_entry("2.0.0"))
+    world.say("update", "2.0.0", "in_ring")
+    left = loop.parts.installation.current()
+    lose_a_file(loop)
+
+    wait(world, loop, 61)
+
+    pending = world.state(loop).pending
+    assert pending is not None
+    assert left is not None
+    assert pending.installed.version == left.version
+    assert pending.installed.directory != left.directory
+    assert world.check_ins[0]["version"] is None
+    assert world.check_ins[0]["self_selected"]
+    damaged = [event for event in world.events if event.get("error", {}).get("code") == "damaged"]
+    assert [event["phase"] for event in damaged] == ["failed"]
+
+    loop.parts.installation.state.confirm(world.clock.now())
+    again = world.loop(version=None)
+    again.begin()
+    wait(world, again, 61)
+    assert world.check_ins[-1]["version"] == "2.0.0"
+
+
+def test_a_whole_version_is_looked_at_once_a_day(world: AgentWorld) -> None:
+    loop = begun(world)
+    world.roll_out(an_entry("2.0.0"))
+    wait(world, loop, 61)
+    lose_a_file(loop)
+
+    wait(world, loop, 12 * 3_600)
+    assert {body["version"] for body in world.check_ins} == {"2.0.0"}
+    world.clock.advance(12 * 3_600)
+    wait(world, loop, 120)
+    assert world.check_ins[-1]["version"] is None
+
+
+def test_what_was_pulled_is_not_made_anew(world: AgentWorld) -> None:
+    loop = begun(world)
+    world.roll_out(an_entry("2.0.0", state="pulled"))
+    lose_a_file(loop)
+
+    wait(world, loop, 61)
+
+    assert world.state(loop).pending is None
