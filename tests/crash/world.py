@@ -188,7 +188,6 @@ class Here:
         left |= {
             path.name for name in ("staging", "parts") for path in (self.root / name).iterdir()
         }
-        left |= {path.name for path in self.root.glob("*.new")}
         if left:
             raise StuckError(f"left over: {sorted(left)}")
 
