@@ -215,6 +215,7 @@ class Agent:
             return
         self._thread = threading.Thread(target=self._work, name="serinus-agent", daemon=True)
         self._hooks.install(self._fault_file())
+        self._parts.spool.keep_ready()
         atexit.register(self._at_exit)
         self._thread.start()
 

@@ -117,7 +117,10 @@ def assemble(
     bases = (settings.app.base, *settings.network.mirrors)
 
     def token_for(version: Version) -> str | None:
-        return installation.state.read().tokens.get(str(version))
+        try:
+            return installation.state.read().tokens.get(str(version))
+        except OSError:  # an event that has no token gets its version's when it is sent
+            return None
 
     return Parts(
         settings=settings,

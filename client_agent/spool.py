@@ -72,6 +72,13 @@ class Spool:
     _open: dict[Lane, _Segment] = field(default_factory=dict)
     _ring: deque[tuple[Lane, bytes]] = field(default_factory=lambda: deque(maxlen=RING_EVENTS))
     _bytes: int | None = None
+    _is_kept_ready: bool = False
+
+    def keep_ready(self) -> None:
+        """Have a file open for a crash at any time: a dying process may get no descriptor more."""
+        with self._mutex:
+            self._is_kept_ready = True
+            self._make_ready()
 
     def append(self, event: dict[str, Any], *, version: str, token: str | None) -> None:
         """Take *event* in; never raises. Urgent ones are on the disk on return.
@@ -115,6 +122,7 @@ class Spool:
             for segment in self._open.values():
                 segment.lock.close()
             self._open.clear()
+            self._make_ready()
 
     def load(self) -> list[Spooled]:
         """Return all events that nobody writes to any more: urgent first, oldest first.
@@ -222,6 +230,13 @@ class Spool:
         if lane is Lane.URGENT:
             self._sync(segment)
 
+    def _make_ready(self) -> None:
+        if self._is_kept_ready:
+            try:
+                self._segment_for(Lane.URGENT, 0)
+            except OSError:
+                return  # when something is to be told, it is tried again
+
     def _sync(self, segment: _Segment) -> None:
         if segment.dirty:
             segment.dirty = False
@@ -283,8 +298,12 @@ class Spool:
 
     def _stored_bytes(self) -> int:
         if self._bytes is None:
+            try:
+                paths = [*self.folder.glob("*.jsonl")]
+            except OSError:
+                return 0  # not even a folder can be opened: the limit can wait
             self._bytes = 0
-            for path in self.folder.glob("*.jsonl"):
+            for path in paths:
                 try:
                     self._bytes += path.stat().st_size
                 except OSError:

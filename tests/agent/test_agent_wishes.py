@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import faulthandler
+import io
+import os
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -178,6 +181,40 @@ def test_no_start_on_record_has_no_such_file(world: AgentWorld, launch_id: str |
     agent.close()
 
     assert not list(world.root.rglob("*.fault"))
+
+
+def test_a_process_that_gets_no_descriptor_more_still_tells_of_its_crash(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = prepared(world, an_agent(world))
+    agent._parts.spool.keep_ready()
+    (ready,) = (world.root / "spool").iterdir()
+    with monkeypatch.context() as full:
+        full.setattr(os, "open", no_descriptor)
+        full.setattr(io, "open", no_descriptor)
+        full.setattr(os, "scandir", no_descriptor)
+        full.setattr(os, "listdir", no_descriptor)
+        agent.capture(LookupError("x"))
+
+    assert ready.stat().st_size > 0
+    assert [event["exception"]["type"] for event in events_of(agent)] == ["LookupError"]
+
+
+def no_descriptor(*_: object, **__: object) -> int:
+    raise OSError(errno.EMFILE, "no descriptor left")
+
+
+def test_a_file_that_is_kept_ready_costs_nobody_anything(world: AgentWorld) -> None:
+    agent = prepared(world, an_agent(world))
+    spool = agent._parts.spool
+    spool.keep_ready()
+    for _ in range(5):
+        assert spool.load() == []
+
+    assert len(list((world.root / "spool").iterdir())) == 1
+    spool.folder = world.root / "missing"
+    spool.keep_ready()
+    assert spool.load() == []
 
 
 # --- quiet -------------------------------------------------------------------------------
