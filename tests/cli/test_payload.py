@@ -133,6 +133,7 @@ def test_contents_that_occur_twice_are_stored_once(tmp_path: Path) -> None:
     assert made.length_bytes < 110_000
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("megabytes", [1, 33])
 def test_agents_can_unpack_it_with_their_memory(tmp_path: Path, megabytes: int) -> None:
     content = bytes(megabytes << 20)

@@ -215,6 +215,7 @@ def test_a_tar_in_a_tar_is_a_file(tmp_path: Path) -> None:
     assert {entry.path for entry in made.manifest.entries} == {"run", "inner.tar"}
 
 
+@pytest.mark.no_cover
 def test_mutated_archives_are_refused_or_whole_and_never_written_outside(tmp_path: Path) -> None:
     """In this process, with the child's own reader: a child for each would be slow."""
     draw = random.Random(1)

@@ -50,6 +50,7 @@ def test_a_ladder_is_rehearsed_without_a_server(alone: Cli) -> None:
     assert "out of reach" not in done.out
 
 
+@pytest.mark.no_cover
 def test_the_same_seed_tells_the_same(alone: Cli) -> None:
     command = ("rehearse", *FLEET, "--plan", "ladder.toml", "--runs", "1", "--json")
 
@@ -60,6 +61,7 @@ def test_the_same_seed_tells_the_same(alone: Cli) -> None:
     assert first["trials"][0]["runs"] == 1
 
 
+@pytest.mark.no_cover
 def test_a_gate_out_of_reach_is_told_with_what_would_help(alone: Cli) -> None:
     done = alone.run("rehearse", "--fleet", "20000", "--runs", "0", code=1)
 
@@ -74,6 +76,7 @@ def test_a_fleet_that_is_too_small_is_told_so(alone: Cli) -> None:
     assert "a person is asked after" in done.out
 
 
+@pytest.mark.no_cover
 def test_a_ratio_of_ones_own_is_rehearsed_and_told(alone: Cli) -> None:
     document = alone.run(
         "rehearse", *FLEET, "--plan", "ladder.toml", "--runs", "1", "--crash-ratio", "30", "--json"

@@ -189,6 +189,7 @@ reports = st.builds(
 )
 
 
+@pytest.mark.no_cover
 @given(reports)
 def test_any_report_has_a_signature(report: CrashReport) -> None:
     signature = signature_of(report)
@@ -211,6 +212,7 @@ def test_what_was_raised_before_changes_nothing(report: CrashReport) -> None:
     assert signature_of(deeper) == signature_of(report)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize(
     "text",

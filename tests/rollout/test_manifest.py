@@ -196,6 +196,7 @@ def test_more_entries_than_the_cap_are_refused_before_they_are_looked_at(
     assert refusal(HEADER + "?\n" * 3) == ("over_cap", None)
 
 
+@pytest.mark.no_cover
 @given(
     st.dictionaries(
         st.from_regex(r"[a-d]{1,3}(/[a-d]{1,3}){0,2}", fullmatch=True),

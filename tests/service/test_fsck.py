@@ -55,6 +55,7 @@ def test_an_announced_channel_is_sound(sound: World) -> None:
     assert check(sound) == ()
 
 
+@pytest.mark.no_cover
 def test_many_states_are_all_looked_at(sound: World) -> None:
     for _ in range(120):
         sound.services().renewer.renew(APP)

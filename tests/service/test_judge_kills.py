@@ -23,6 +23,8 @@ from tests.service.clinic import (
 from update_server.service.leases import LEASE_SECONDS
 from update_server.service.study_ports import StoredDecision
 
+pytestmark = pytest.mark.no_cover  # the same lines, killed everywhere
+
 
 def to_be_paused(world: World) -> Clinic:
     clinic = a_clinic(world, terms=PAUSES)

@@ -67,6 +67,7 @@ def test_a_release_is_walked_paused_pulled_and_rebuilt(world: World, tmp_path: P
     assert_sound(world)
 
 
+@pytest.mark.no_cover
 def test_of_many_operators_at_once_one_wins(world: World) -> None:
     rollout = world.start("2.1.0")
     world.advance(60)

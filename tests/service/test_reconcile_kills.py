@@ -21,6 +21,8 @@ from update_server.service.ports import Role, SignerRefusedError
 from update_server.service.storage import verified
 from update_server.web.admin.services import AdminServices
 
+pytestmark = pytest.mark.no_cover  # the same lines, killed everywhere
+
 Act = Callable[[World, AdminServices], object]
 
 

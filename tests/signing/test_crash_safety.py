@@ -36,6 +36,8 @@ from tests.signing.world import (
     key,
 )
 
+pytestmark = pytest.mark.no_cover  # the same lines, killed everywhere
+
 Change = Callable[[World], dict[str, bytes]]
 PATHS = ("demo/policy/stable.json", "demo/rollout/stable.json")
 RELEASE = f"demo/releases/stable/{LINUX}/%s/release.json"

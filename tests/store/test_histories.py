@@ -101,6 +101,7 @@ def test_histories_expire_when_nothing_was_heard_for_long(database: Database) ->
         assert stores.histories.get("demo", [*kept, *gone]) == kept
 
 
+@pytest.mark.no_cover
 def test_more_installs_than_a_statement_holds_are_found(database: Database) -> None:
     installs = [number.to_bytes(4) for number in range(40_000)]
     ends = dict.fromkeys((installs[0], installs[-1]), a_history())

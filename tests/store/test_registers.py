@@ -104,6 +104,7 @@ def test_removed_members_are_gone(studied: Database) -> None:
         assert stores.registers.due_members(ROLLOUT, 1.0) == []
 
 
+@pytest.mark.no_cover
 def test_more_members_than_a_statement_holds_are_found_and_removed(studied: Database) -> None:
     installs = [number.to_bytes(4) for number in range(MORE_THAN_A_STATEMENT_HOLDS)]
     ends = {installs[0]: b"first", installs[-1]: b"last"}

@@ -151,6 +151,7 @@ def test_the_number_of_a_dropped_fact_is_not_given_again(database: Database) -> 
     assert second > first
 
 
+@pytest.mark.no_cover
 def test_more_facts_than_a_statement_holds_are_dropped(database: Database) -> None:
     with database.transaction() as stores:
         stores.studies.add_facts(ROLLOUT, [b"1", b"2"])

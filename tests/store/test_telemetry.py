@@ -316,6 +316,7 @@ def test_an_empty_batch_is_nothing_new(live: Database) -> None:
     assert absorb(live) == 0
 
 
+@pytest.mark.no_cover
 def test_a_large_batch_is_counted_exactly(live: Database) -> None:
     contacts = [a_contact(str(n)) for n in range(6_000)]
     events = [an_event(str(n), channel=None) for n in range(6_000)]

@@ -17,6 +17,8 @@ from update_server.service.ports import Contact, Database, Event, Phase
 from update_server.service.pull_ports import PullCounts
 from update_server.store import SqlDatabase
 
+pytestmark = pytest.mark.no_cover  # test_telemetry.py walks the same lines
+
 ROLLOUTS = [
     a_rollout("ro_old0"),
     a_rollout("ro_beta", channel="beta"),

@@ -55,6 +55,7 @@ WRITES: dict[str, Callable[[Stores], object]] = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 def test_writing_while_reading_is_an_error(
     database: Database, write: Callable[[Stores], object]

@@ -93,6 +93,7 @@ def test_both_ways_bound_the_body_alike() -> None:
 _WORLD = a_world()
 
 
+@pytest.mark.no_cover
 @given(st.binary(max_size=200))
 def test_both_ways_answer_the_same_to_anything(data: bytes) -> None:
     fast, plain = both(_WORLD, "/v1/apps/demo/check-in", data)
