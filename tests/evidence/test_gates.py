@@ -9,8 +9,10 @@ import pytest
 from tests.judge_world import LINUX, WINDOWS, a_world
 from update_server.evidence.fisher import SHARES
 from update_server.evidence.gates import FLOORS, is_open, noninferiority
+from update_server.evidence.one_sample import log_e_floor
 from update_server.evidence.ratio import MARGINS
 from update_server.evidence.settings import DAY, HOUR, STANDARD, Gate, Metric, Window
+from update_server.evidence.state import OneArm
 
 MONDAY = 1_767_571_200.0  # 2026-01-05, midnight UTC
 
@@ -135,3 +137,16 @@ def test_outside_its_windows_the_server_waits() -> None:
 
     assert [wait.code for wait in before.waits_for] == ["window"]
     assert world.judge(1).verdict == "promote"
+
+
+@pytest.mark.parametrize(("outcome", "part"), [(DAY, 1.0), (DAY / 4, 0.25), (3 * DAY, 1.0)])
+def test_the_floor_is_a_rate_of_the_time_in_which_crashes_count(
+    outcome: float, part: float
+) -> None:
+    world = a_world()
+    world.set(outcome_seconds=outcome)
+    world.state.stage.floor = OneArm(failed=1, known=9_000)
+
+    floor = noninferiority(world.state, world.settings)[3]
+
+    assert floor.log_e == pytest.approx(log_e_floor(1, 9_000, 0.001 * part))

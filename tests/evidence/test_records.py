@@ -46,7 +46,6 @@ FIELDS = {
     "candidate",
     "control",
     "exposed_installs",
-    "exposed_sessions",
     "hours_since_open",
     "false_alarm_statement",
     "tamper_margin",

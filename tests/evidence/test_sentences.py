@@ -346,3 +346,44 @@ def test_a_time_limit_is_told_in_days() -> None:
     told = sentences.promoted_by_timeout(TOLD, "all", 7 * 24 * HOUR)
 
     assert "did not come within 7 days: after 7 h on 3,900 installs" in told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (45, "45 s"),
+        (300, "5 min"),
+        (5_400, "1.5 h"),
+        (DAY, "24 h"),
+        (1.5 * DAY, "36 h"),
+        (7 * DAY, "7 days"),
+    ],
+)
+def test_how_long_something_may_take(seconds: float, shown: str) -> None:
+    assert sentences.span(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "did"),
+    [
+        ("crashed", "crashed within 24 h"),
+        ("unhealthy", "did not become healthy within 3 days"),
+        ("crash_loop", "crashed three times within 24 h"),
+    ],
+)
+def test_a_stop_line_says_in_which_time(name: str, did: str) -> None:
+    told = sentences.guard(
+        "4.2.0", "all", name, k=9, n=12, ceiling=0.1, has_control=True, outcome_seconds=3 * DAY
+    )
+
+    assert f"9 of 12 installs {did}, above" in told
+
+
+def test_a_short_first_day_is_told_as_it_is() -> None:
+    guard = sentences.guard(
+        "4.2.0", "all", "crashed", k=9, n=12, ceiling=0.1, has_control=True, outcome_seconds=300
+    )
+    paused = sentences.silence(replace(TOLD, outcome_seconds=300), Metric.HEALTHY)
+
+    assert "crashed within 5 min" in guard
+    assert "had no healthy launch within 5 min" in paused

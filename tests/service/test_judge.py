@@ -255,6 +255,23 @@ class TestHolds:
         clinic.round()
 
         assert clinic.state is RolloutState.PAUSED
+        assert clinic.now.reason.startswith("Paused 2.1.0 at ring half")
+        assert clinic.now.reason.endswith("holding that platform would do instead.")
+        assert clinic.decisions[-1].record["sentence"] == clinic.now.reason
+
+    def test_so_it_is_where_the_policy_has_changed_meanwhile(self, released: World) -> None:
+        clinic = ill_on_windows(released)
+        decide(clinic)
+        released.change_policy(ramp=clinic.rollout.ladder, link_hosts=())
+
+        work(clinic.judge(), clinic.world.clock.now())
+
+        held = next(each for each in clinic.decisions if each.record["hold"])
+        assert (clinic.state, held.outcome) == (RolloutState.PAUSED, "paused")
+        assert clinic.now.reason == (
+            "Paused instead, for the policy names no host at which to read of a hold. "
+            f"{held.record['sentence']}"
+        )
 
 
 # --- whatever happens to the process -------------------------------------------------------

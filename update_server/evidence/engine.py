@@ -22,6 +22,7 @@ def advance(
     now: float,
     *,
     can_pull: bool,
+    can_hold: bool = True,
     names: Names,
 ) -> Judgement:
     """Return the judgement of the tick at *now*, which took *facts*.
@@ -30,4 +31,4 @@ def advance(
     Equal values give equal judgements, bit by bit.
     """
     log.add(absorb(state, facts, register, settings, now))
-    return judge(state, log, settings, now, can_pull=can_pull, names=names)
+    return judge(state, log, settings, now, can_pull=can_pull, can_hold=can_hold, names=names)

@@ -14,6 +14,7 @@ from math import log
 from update_server.evidence.fisher import log_e_noninferiority_outcomes, log_e_silence_gate
 from update_server.evidence.one_sample import log_e_floor
 from update_server.evidence.ratio import interval, log_e_noninferiority
+from update_server.evidence.sentences import span
 from update_server.evidence.settings import DAY, HOUR, Gate, May, Metric, Settings
 from update_server.evidence.state import Epoch, OneArm, State
 from update_server.evidence.verdicts import Wait
@@ -92,7 +93,9 @@ def noninferiority(state: State, settings: Settings) -> tuple[Shown, ...]:
     if stage.exposure_bp is None:
         return ()
     gate, needed = settings.gate_for(stage.exposure_bp), log(1 / settings.alpha_noninferiority)
-    floor = log_e_floor(stage.floor.failed, stage.floor.known, settings.floor_rate_a_day)
+    # Crashes are counted until the outcome is known, and for a day at most.
+    rate = settings.floor_rate_a_day * min(1.0, settings.outcome_seconds / DAY)
+    floor = log_e_floor(stage.floor.failed, stage.floor.known, rate)
     unhealthy, silent = (_floor(state, each, gate.silence) for each in (_HEALTHY, _SILENCE))
     crash, healthy, silence = zip(*(_tests(vs, gate) for vs in _evidence(state)), strict=True)
     return (
@@ -184,7 +187,8 @@ def _evidence_waits(
     if not tests:
         # Stop lines that nobody could have crossed yet say nothing.
         known = state.stage.guards.get("crashed", OneArm()).known
-        told = "Of no install is it known yet how its first day went."
+        first = span(settings.outcome_seconds)
+        told = f"Of no install is it known yet how its first {first} went."
         waits = [] if known else [Wait(code="evidence:first_day", sentence=told)]
         return Way.GUARDS, (), waits
     used = tuple(
@@ -197,8 +201,8 @@ def _evidence_waits(
         return way, used, [_evidence_wait(each) for each in short]
     if settings.timeout_promotes and used[2].passes and _nothing_speaks_against(state):
         return Way.TIMEOUT, used, []
-    days = settings.timeout_seconds / DAY
-    late = f"The evidence did not come within {days:,.0f} days; a person must decide."
+    within = span(settings.timeout_seconds)
+    late = f"The evidence did not come within {within}; a person must decide."
     return (
         way,
         used,

@@ -80,6 +80,7 @@ class _Case:
     settings: Settings
     now: float
     can_pull: bool
+    can_hold: bool
 
     @property
     def budget(self) -> int:
@@ -95,6 +96,7 @@ def judge(
     now: float,
     *,
     can_pull: bool,
+    can_hold: bool = True,
     names: Names,
 ) -> Judgement:
     """Judge *state* as it is after ``study.absorb`` of the tick at *now*.
@@ -105,9 +107,12 @@ def judge(
         settings: Those that the rollout started with.
         now: The tick's instant.
         can_pull: Whether the signed policy allows it, and a signed replacement exists.
+        can_hold: Whether a hold could say where to read more; else one is only proposed.
         names: What the record and its sentence call things.
     """
-    case = _Case(state=state, log=log, settings=settings, now=now, can_pull=can_pull)
+    case = _Case(
+        state=state, log=log, settings=settings, now=now, can_pull=can_pull, can_hold=can_hold
+    )
     _note_most(state)
     if state.paused and state.decided.startswith((f"{Verdict.PAUSE}/", f"{Line.HISTORY}/")):
         # Carried out. Should a person resume, the same evidence pauses again.
@@ -192,7 +197,7 @@ def _harm(case: _Case, against: Sequence[Against]) -> Finding | None:
     carriers = {carried_by(case.state, each.metric, case.settings) for each in standing_up}
     # Where something else speaks against the rest too, holding one platform is not enough.
     hold = carriers.pop() if len(carriers) == 1 else None
-    if hold is not None and May.HOLD in case.settings.automatic:
+    if hold is not None and case.can_hold and May.HOLD in case.settings.automatic:
         return _finding(case, Verdict.CONTINUE, standing_up[0], hold=hold)
     return _pull(case, standing_up) or _finding(case, Verdict.PAUSE, standing_up[0], hold=hold)
 

@@ -101,7 +101,6 @@ def describe(
         "candidate": _arm(case, counted, candidate=True),
         "control": _arm(case, counted, candidate=False),
         "exposed_installs": stage.entered.candidate + stage.internal,
-        "exposed_sessions": None,  # sessions are signs of life here; nobody counts them
         "hours_since_open": (now - stage.opened_at) / HOUR,
         "false_alarm_statement": _false_alarms(case),
         "tamper_margin": margin,

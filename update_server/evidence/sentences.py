@@ -10,18 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isinf, log
 
-from update_server.evidence.settings import Metric
+from update_server.evidence.settings import DAY, HOUR, Metric
 from update_server.evidence.verdicts import NoVerdict
 from update_server.evidence.weighing import SCORE_PREFIX, SIGNATURE_PREFIX
 
 # From here on decimals say nothing to a reader.
 _MANY, _VERY_MANY = 10, 100
+_MINUTE = 60
 _LONGEST = log(1e9)  # an e-value of more digits is told as a power of ten
 
 _STOP_LINES = {
-    "crashed": "crashed within 24 h",
-    "unhealthy": "did not become healthy within 24 h",
-    "crash_loop": "crashed three times within 24 h",
+    "crashed": "crashed within {day}",
+    "unhealthy": "did not become healthy within {outcome}",
+    "crash_loop": "crashed three times within {day}",
     "silent": "have not come back within their usual time",
     "download": "failed to download it",
     "verify": "failed to verify it",
@@ -45,6 +46,7 @@ class Told:
     """What most sentences speak of: where and when, and both arms' counts.
 
     ``k_candidate`` of ``n_candidate`` installs offered the release had the event, and so on.
+    ``outcome_seconds`` is how long a first healthy launch may take.
     """
 
     version: str
@@ -55,6 +57,7 @@ class Told:
     n_candidate: int
     k_control: int
     n_control: int
+    outcome_seconds: float = DAY
 
 
 def paused(
@@ -85,7 +88,7 @@ def paused(
     compared = _compared(told, metric)
     if ratio is not None and interval is not None:
         compared += f", about {_times(ratio)} {_often(is_odds)} ({_interval(interval)})"
-    did, counted = _did(metric), count(told.k_candidate)
+    did, counted = _did(metric, told.outcome_seconds), count(told.k_candidate)
     return (
         f"Paused {told.version} at ring {ring(told.ring)} after {hours(told.hours)}: {compared}. "
         f"Evidence this strong (e-value {e_value(log_e)}; {did.plural} pause at {e_value(needed)}) "
@@ -182,7 +185,8 @@ def promoted(
     margins: dict[float, list[str]] = {}
     for name, limit in shown.items():
         if name not in _FLOORS:
-            margins.setdefault(limit, []).append(_did(name).plural)
+            plural = _did(name, told.outcome_seconds).plural
+            margins.setdefault(limit, []).append(plural)
     ruled_out = [f"{_and(names)} are not {limit:g} times worse" for limit, names in margins.items()]
     ruled_out += [
         f"fewer than {percent(limit)} of installs {_FLOORS[name]}, whatever control does"
@@ -213,7 +217,7 @@ def promoted_by_timeout(told: Told, next_ring: str, waited_seconds: float) -> st
     return (
         f"Promoted {told.version} from {ring(told.ring)} to {ring(next_ring)} without the "
         f"evidence that its gate asks for, which did not come within "
-        f"{_days(waited_seconds / 86_400)}: after {hours(told.hours)} on "
+        f"{span(waited_seconds)}: after {hours(told.hours)} on "
         f"{count(told.n_candidate)} {_noun(told.n_candidate, 'install')} nothing speaks against "
         "it, and its ladder promotes then."
     )
@@ -237,9 +241,23 @@ def late(version: str, seconds: float) -> str:
 
 
 def guard(
-    version: str, in_ring: str, name: str, *, k: int, n: int, ceiling: float, has_control: bool
+    version: str,
+    in_ring: str,
+    name: str,
+    *,
+    k: int,
+    n: int,
+    ceiling: float,
+    has_control: bool,
+    outcome_seconds: float = DAY,
 ) -> str:
-    """Return the sentence of a stop line; *ceiling* is a share, or of failed starts a number."""
+    """Return the sentence of a stop line; *ceiling* is a share, or of failed starts a number.
+
+    Outcomes are known after *outcome_seconds*; crashes count for a day of them at most.
+    """
+    did = _STOP_LINES[name].format(
+        outcome=span(outcome_seconds), day=span(min(outcome_seconds, DAY))
+    )
     limit = (
         f"at or above the limit of {count(ceiling)}"
         if name == "failed_starts"
@@ -252,7 +270,7 @@ def guard(
     )
     return (
         f"Paused {version} at ring {ring(in_ring)}: {count(k)} of {count(n)} "
-        f"{_noun(n, 'install')} {_STOP_LINES[name]}, {limit}. {compared}"
+        f"{_noun(n, 'install')} {did}, {limit}. {compared}"
     )
 
 
@@ -328,7 +346,7 @@ class _Did:
 _DID: dict[str, _Did] = {
     Metric.CRASH: _Did("crashed", "crashes"),
     Metric.CRASH_LOOP: _Did("crashed three times within 24 h", "crash loops"),
-    Metric.HEALTHY: _Did("had no healthy launch within 24 h", "failed first launches"),
+    Metric.HEALTHY: _Did("had no healthy launch within {outcome}", "failed first launches"),
     Metric.SILENCE: _Did("have not come back within their usual time", "silent installs"),
     Metric.LATER_SILENCE: _Did(
         "came back at first and then did not within their usual time", "installs silent later"
@@ -336,14 +354,15 @@ _DID: dict[str, _Did] = {
 }
 
 
-def _did(metric: str) -> _Did:
+def _did(metric: str, outcome_seconds: float) -> _Did:
     if metric.startswith(SIGNATURE_PREFIX):
         name = metric.removeprefix(SIGNATURE_PREFIX)
         return _Did(f'had the new crash "{name}"', "crashes of this kind")
     if metric.startswith(SCORE_PREFIX):
         name = metric.removeprefix(SCORE_PREFIX)
         return _Did(f"had a {name} worse than 9 of 10 before", f"values of {name}")
-    return _DID[metric]
+    did = _DID[metric]
+    return _Did(did.verb.format(outcome=span(outcome_seconds)), did.plural)
 
 
 def _compared(told: Told, metric: str) -> str:
@@ -351,7 +370,8 @@ def _compared(told: Told, metric: str) -> str:
     on = f" on {told.previous}" if told.previous and not is_silence else ""
     return (
         f"{count(told.k_candidate)} of {count(told.n_candidate)} "
-        f"{_noun(told.n_candidate, 'install')} offered it {_did(metric).verb}"
+        f"{_noun(told.n_candidate, 'install')} offered it "
+        f"{_did(metric, told.outcome_seconds).verb}"
         f"{',' if is_silence else ''} "
         f"against {count(told.k_control)} of {count(told.n_control)} held back{on}"
     )
@@ -375,6 +395,15 @@ def percent(share: float) -> str:
 def hours(value: float) -> str:
     """Return a time in hours: whole ones where they are many, or whole."""
     return f"{value:,.0f} h" if value >= _MANY or value == int(value) else f"{value:.1f} h"
+
+
+def span(seconds: float) -> str:
+    """Return how long something may take: in whole days where it is several, a day as 24 h."""
+    if seconds > DAY and seconds % DAY == 0:
+        return _days(seconds / DAY)
+    if seconds >= HOUR:
+        return hours(seconds / HOUR)
+    return f"{seconds / 60:,.0f} min" if seconds >= _MINUTE else f"{seconds:,.0f} s"
 
 
 def e_value(log_e: float) -> str:

@@ -38,11 +38,11 @@ def sentence_for(
     state: State, settings: Settings, now: float, finding: Finding, names: Names, counted: Counted
 ) -> str:
     """Return THE SENTENCE of *finding*, about the installs in *counted*."""
-    told = _told(state, now, names, counted)
+    told = _told(state, settings, now, names, counted)
     if finding.no_verdict is not None:
         return _no_verdict(state, settings, now, finding.no_verdict, names)
     if finding.line is not None:
-        return _line(state, finding.line, names)
+        return _line(state, settings, finding.line, names)
     if finding.against is not None:
         return _against(state, settings, finding, finding.against, names, told)
     if finding.verdict is Verdict.SUSPEND:
@@ -66,7 +66,9 @@ def base_rate_of(state: State) -> float:
     return min(1.0, (bad.control + 0.5) / (controls + 1))
 
 
-def _told(state: State, now: float, names: Names, counted: Counted) -> sentences.Told:
+def _told(
+    state: State, settings: Settings, now: float, names: Names, counted: Counted
+) -> sentences.Told:
     return sentences.Told(
         version=names.version,
         previous=names.previous,
@@ -76,6 +78,7 @@ def _told(state: State, now: float, names: Names, counted: Counted) -> sentences
         n_candidate=counted.of.candidate,
         k_control=counted.bad.control,
         n_control=counted.of.control,
+        outcome_seconds=settings.outcome_seconds,
     )
 
 
@@ -125,7 +128,7 @@ def _against(
     return told_so + (sentences.proposed_hold(finding.hold) if finding.hold else "")
 
 
-def _line(state: State, line: Reached, names: Names) -> str:
+def _line(state: State, settings: Settings, line: Reached, names: Names) -> str:
     if line.line is Line.FUNNEL:
         return sentences.funnel(
             names.version,
@@ -156,6 +159,7 @@ def _line(state: State, line: Reached, names: Names) -> str:
         n=line.n,
         ceiling=line.ceiling,
         has_control=0 < share_of(state.stage) < 1,
+        outcome_seconds=settings.outcome_seconds,
     )
 
 

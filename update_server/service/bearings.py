@@ -20,10 +20,14 @@ _LOOKED_AT: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bearings:
-    """``can_pull``: the signed policy lets the server, and there is somewhere to go back to."""
+    """``can_pull``: the signed policy lets the server, and there is somewhere to go back to.
+
+    ``can_hold``: it names a host at which people can read of a hold.
+    """
 
     names: Names
     can_pull: bool
+    can_hold: bool
 
 
 def bearings_of(stores: Stores, study: StoredStudy, at: datetime) -> Bearings:
@@ -49,6 +53,7 @@ def bearings_of(stores: Stores, study: StoredStudy, at: datetime) -> Bearings:
         and policy.automatic.pull
         and policy.automatic.rollback
         and _pulls_of_the_day(stores, study.app, at) < policy.automatic.max_rollbacks_per_day,
+        can_hold=bool(policy.link_hosts),
     )
 
 

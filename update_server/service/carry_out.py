@@ -22,6 +22,7 @@ from update_server.service.study_ports import StoredDecision
 AGAIN_SECONDS: Final = 60.0
 """How long to wait after a refusal: soak times and windows pass, and policies change."""
 
+_NOT_HELD: Final = "Paused instead, for the policy names no host at which to read of a hold. "
 _LIVE: Final = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
 _TITLE_CHARACTERS: Final = 200
 _LOOKED_AT: Final = 100
@@ -96,7 +97,9 @@ class Executor:
             return self._hold(decision, rollout, policy, hold)
         return f"overtaken: the rollout is {rollout.state}"
 
-    def _pause(self, decision: StoredDecision, rollout: Rollout, policy: Policy) -> str:
+    def _pause(
+        self, decision: StoredDecision, rollout: Rollout, policy: Policy, *, instead: str = ""
+    ) -> str:
         if rollout.state not in _LIVE:
             return f"overtaken: the rollout is {rollout.state}"
         if rollout.paused_by is Actor.PERSON:
@@ -105,7 +108,11 @@ class Executor:
             return "refused: the signed policy leaves pausing to people"
         # Also where it is paused already: it may not be in force yet.
         self._control.pause(
-            AUTOMATIC, rollout.app, rollout.id, reason=_sentence(decision), by=Actor.AUTOMATIC
+            AUTOMATIC,
+            rollout.app,
+            rollout.id,
+            reason=instead + _sentence(decision),
+            by=Actor.AUTOMATIC,
         )
         return "paused"
 
@@ -159,8 +166,8 @@ class Executor:
             self._holds.enforce(AUTOMATIC, rollout.app, rollout.channel)
             return "held"
         if not policy.link_hosts:
-            # A hold must say where to read more. Without it everybody has to wait.
-            return self._pause(decision, rollout, policy)
+            # A hold must say where to read more. The policy did when this was decided.
+            return self._pause(decision, rollout, policy, instead=_NOT_HELD)
         self._holds.add(
             AUTOMATIC,
             rollout.app,

@@ -133,6 +133,7 @@ def _tick(stores: Stores, study: StoredStudy, held: _Held, caught_up_to: datetim
         held.settings,
         cut.now,
         can_pull=bearings.can_pull,
+        can_hold=bearings.can_hold,
         names=bearings.names,
     )
     register.flush()
