@@ -73,6 +73,7 @@ def most_common(session: Session, channel: str, platform: str) -> Sequence[Versi
         (-row["installs"], parse_version(row["version"]))
         for row in session.api.items(app_path(session.app, "versions"))
         if (row["channel"], row["platform"]) == (channel, platform)
+        and row["version"]  # else nothing is installed there yet
     ]
     return [version for _, version in sorted(rows)]
 
