@@ -15,7 +15,7 @@ from client_agent.folder import Folder
 from client_agent.platforms import Platform
 from client_agent.tree import EXECUTABLE, MANIFEST, BaseTree
 from client_agent.xz_stream import STEP_BYTES
-from rollout.manifest import EntryKind, Manifest, ManifestEntry, render_manifest
+from rollout.manifest import EntryKind, Manifest, ManifestEntry, render_lines
 from rollout.names import RESERVED_ROOT
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -112,7 +112,8 @@ class TreeWriter:
         with self._root.parent_of(f"{RESERVED_ROOT}/{MANIFEST}") as (parent, name):
             descriptor = parent.open(name, _NEW)
             try:
-                _write_all(descriptor, render_manifest(self._manifest))
+                with os.fdopen(descriptor, "wb", STEP_BYTES, closefd=False) as file:
+                    file.writelines(render_lines(self._manifest))
                 self._platform.seal(descriptor, executable=False)
                 self._platform.sync_file(descriptor)
             finally:

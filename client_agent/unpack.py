@@ -63,9 +63,7 @@ def open_payload(file: BinaryIO, *, manifest_sha256: str) -> Payload:
         raise PayloadError(Code.BAD_PAYLOAD, "not as long as declared")
     if manifest_raw > MAX_MANIFEST_BYTES or content_raw > MAX_TREE_BYTES:
         raise PayloadError(Code.OVER_CAP, "manifest or contents too long")
-    stream = _stream(file, _HEADER.size, manifest_xz)
-    spelled = b"".join(stream.read(manifest_raw))
-    stream.finish()
+    spelled = _unpacked(file, manifest_xz, manifest_raw)
     if hashlib.sha256(spelled).hexdigest() != manifest_sha256:  # 2
         raise PayloadError(Code.MANIFEST_MISMATCH, "not the signed manifest")
     try:
@@ -99,6 +97,14 @@ def unpack(payload: Payload, writer: TreeWriter) -> None:
             writer.write(entry, stream.read(entry.size_bytes))
     stream.finish()
     writer.finish()
+
+
+def _unpacked(file: BinaryIO, manifest_xz: int, manifest_raw: int) -> bytes:
+    """Return the manifest's bytes. The decoder and its dictionary end here."""
+    stream = _stream(file, _HEADER.size, manifest_xz)
+    spelled = b"".join(stream.read(manifest_raw))
+    stream.finish()
+    return spelled
 
 
 def _stream(file: BinaryIO, start: int, packed_bytes: int) -> XzStream:

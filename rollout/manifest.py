@@ -9,9 +9,10 @@ Not here: the names' own rules (``rollout.names``), and any file.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from packaging.version import Version
 
@@ -80,8 +81,10 @@ class Manifest:
         """Every folder of the tree, parents before their children."""
         found = {entry.path for entry in self.entries if entry.kind is EntryKind.FOLDER}
         for entry in self.entries:
-            parts = entry.path.split("/")
-            found.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
+            above = entry.path.rpartition("/")[0]
+            while above and above not in found:  # what is found has brought those above it
+                found.add(above)
+                above = above.rpartition("/")[0]
         return tuple(sorted(found))
 
 
@@ -110,17 +113,23 @@ def manifest_for(
 
 def render_manifest(manifest: Manifest) -> bytes:
     """Return the bytes that describe the tree."""
+    return b"".join(render_lines(manifest))
+
+
+def render_lines(manifest: Manifest) -> Iterator[bytes]:
+    """Return the same line by line, for those who need not hold it whole."""
     version = render_version(manifest.version)
     header = (_MAGIC, _FORMAT, manifest.app, manifest.platform, version, manifest.entry_point)
-    lines = ["\t".join(header), *map(render_entry, manifest.entries)]
-    return ("\n".join(lines) + "\n").encode()
+    yield "\t".join(header).encode() + b"\n"
+    for entry in manifest.entries:
+        yield render_entry(entry).encode() + b"\n"
 
 
 def parse_manifest(data: bytes) -> Manifest:
     """Return the manifest that *data* spells.
 
-    1. Within the cap, UTF-8, whole lines.
-    2. The header and each line by itself.
+    1. Within the caps, whole lines.
+    2. The header and each line by itself: UTF-8, and what it says.
     3. The tree: names, order, links, sums.
 
     Each part has one spelling, so that a tree has one digest: ``render_manifest`` of the answer
@@ -131,16 +140,14 @@ def parse_manifest(data: bytes) -> Manifest:
     """
     if len(data) > MAX_MANIFEST_BYTES:
         raise ManifestError("over_cap", f"longer than {MAX_MANIFEST_BYTES} bytes")  # 1
-    try:
-        lines = data.decode().split("\n")
-    except UnicodeDecodeError as error:
-        raise ManifestError("bad_manifest", f"byte {error.start} is not UTF-8") from error
-    if lines.pop() != "":
+    if not data.endswith(b"\n"):
         raise ManifestError("bad_manifest", "the last line has no end")
-    if len(lines) > MAX_TREE_ENTRIES + 1:
+    if data.count(b"\n") > MAX_TREE_ENTRIES + 1:
         raise ManifestError("over_cap", f"more than {MAX_TREE_ENTRIES} entries")
-    entries = (_entry(line, at) for at, line in enumerate(lines[1:], start=2))
-    return manifest_in_order(lines[0] if lines else "", entries)  # 2, 3
+    lines = _lines(data)
+    header = next(lines)
+    entries = (_entry(line, at) for at, line in enumerate(lines, start=2))
+    return manifest_in_order(header, entries)  # 2, 3
 
 
 def manifest_in_order(header: str, entries: Iterable[ManifestEntry]) -> Manifest:
@@ -174,6 +181,19 @@ def render_entry(entry: ManifestEntry) -> str:
     if entry.kind is EntryKind.LINK:
         return f"l\t{entry.target}\t{entry.path}"
     return f"d\t{entry.path}"
+
+
+def _lines(data: bytes) -> Iterator[str]:
+    """Return the lines of *data*, which ends with one. All at once would double the memory."""
+    start = 0
+    while start < len(data):
+        end = data.index(b"\n", start)
+        try:
+            yield data[start:end].decode()
+        except UnicodeDecodeError as error:
+            detail = f"byte {start + error.start} is not UTF-8"
+            raise ManifestError("bad_manifest", detail) from error
+        start = end + 1
 
 
 def _entry(line: str, number: int) -> ManifestEntry:
@@ -216,8 +236,8 @@ def _check(manifest: Manifest) -> None:
         check_tree(manifest.entries)  # 1
     except BadNameError as error:
         raise ManifestError("bad_name", str(error)) from error
-    paths = [entry.path.encode() for entry in manifest.entries]
-    if paths != sorted(paths):  # 2
+    # Characters sort as their bytes in UTF-8 do.
+    if any(one.path > other.path for one, other in pairwise(manifest.entries)):  # 2
         raise ManifestError("bad_manifest", "entries are not in order")
     _check_files(manifest)  # 3
     links = [entry for entry in manifest.entries if entry.kind is EntryKind.LINK]

@@ -22,6 +22,7 @@ MAX_PATH_CHARACTERS = 200
 MAX_PATH_DEPTH = 32
 MAX_COMPONENT_BYTES = 255
 MAX_TREE_ENTRIES = 100_000
+MAX_TREE_FOLDERS = 25_000  # those that paths imply have no line, and still cost memory and disk
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _PLATFORM = re.compile(r"(?=.{3,64}\Z)[a-z0-9_]+-[a-z0-9_]+")
@@ -30,6 +31,7 @@ _INSTALL_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a
 _ROLLOUT_ID = re.compile(r"ro_[a-z0-9]{4,32}")
 _DEVICE = re.compile(r"con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]")
 _FORBIDDEN_IN_COMPONENT = re.compile(r'[<>:"|?*\\]')
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc, which never grows
 
 
 def check_app(name: str) -> str:
@@ -142,7 +144,8 @@ def check_tree(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """Return *entries* if together they are a safe payload.
 
     1. Each path is allowed, and the number of entries is.
-    2. Directories are those that paths imply, and the empty ones that entries name.
+    2. Directories are those that paths imply, and the empty ones that entries name. Of the first
+       kind there are no more than allowed.
     3. No two paths are one file on a system that ignores case or Unicode composition, and no
        file or link is also a directory.
     4. Files have mode 644 or 755; only links have a target.
@@ -157,11 +160,17 @@ def check_tree(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     if len(tree) > MAX_TREE_ENTRIES:  # 1
         raise BadNameError("payload", "", f"over {MAX_TREE_ENTRIES} entries")
     directories: dict[str, str] = {}  # folded -> as spelled
+    known: set[str] = set()
     for entry in tree:
         check_payload_path(entry.path)
         for parent in _parents(entry.path):  # 2
+            if parent in known:
+                continue
             if directories.setdefault(_folded(parent), parent) != parent:
                 raise _bad(entry.path, "a directory is spelled in two ways")
+            known.add(parent)
+        if len(known) > MAX_TREE_FOLDERS:
+            raise BadNameError("payload", "", f"over {MAX_TREE_FOLDERS} directories")
     by_path: dict[str, TreeEntry] = {}
     for entry in tree:  # 3
         folded = _folded(entry.path)
@@ -192,7 +201,7 @@ def _check_component(component: str, path: str) -> None:
         raise _bad(path, f"a component over {MAX_COMPONENT_BYTES} bytes")
     if not unicodedata.is_normalized("NFC", component):
         raise _bad(path, "not in NFC")
-    if any(unicodedata.category(character) == "Cc" for character in component):
+    if _CONTROL.search(component):
         raise _bad(path, "a control character")
     if _FORBIDDEN_IN_COMPONENT.search(component):
         raise _bad(path, 'one of <>:"|?*\\')
@@ -204,6 +213,9 @@ def _check_component(component: str, path: str) -> None:
 
 def _folded(path: str) -> str:
     """Return the key under which a careless file system would store *path*."""
+    if path.isascii():  # nothing composes in it and nothing is ignored
+        lower = path.lower()
+        return path if lower == path else lower  # one text for both: there are many
     # HFS+ ignores format characters such as U+200C: ".seri\u200cnus" would be ".serinus".
     visible = "".join(char for char in path if unicodedata.category(char) != "Cf")
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", visible).casefold())

@@ -105,6 +105,16 @@ def test_a_tree_over_the_cap_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         names.check_tree([one, other])
 
 
+def test_folders_that_only_paths_imply_are_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "MAX_TREE_FOLDERS", 3)
+    three, shared = Line(kind="d", path="a/b/c/x"), Line(kind="d", path="a/b/c/y")
+
+    assert names.check_tree([three, shared]) == (three, shared)
+    with pytest.raises(BadNameError) as caught:
+        names.check_tree([three, shared, Line(kind="d", path="d/x")])
+    assert caught.value.rule == "over 3 directories"
+
+
 def test_a_lone_surrogate_is_refused() -> None:
     with pytest.raises(BadNameError):
         names.check_payload_path("a\udc80")
