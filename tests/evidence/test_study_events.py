@@ -4,10 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from tests.study_world import T0, World, crash, left, paused, resumed, seen, stage_opened
+from tests.study_world import (
+    T0,
+    World,
+    crash,
+    install,
+    left,
+    paused,
+    resumed,
+    seen,
+    stage_opened,
+)
 from update_server.evidence import counting, ratio
 from update_server.evidence.design import total_at_risk
-from update_server.evidence.settings import DAY, STANDARD
+from update_server.evidence.settings import DAY, HOUR, STANDARD, Settings
 from update_server.evidence.state import Arms, Label
 
 NETWORK = b"\x01\x02"
@@ -202,7 +212,7 @@ def test_resuming_after_an_automatic_pause_opens_a_new_epoch() -> None:
     world.tick(paused(15))
 
     world.tick(resumed(20, known=100))
-    world.tick(crash(0, 30), crash(1, 31))
+    world.tick(crash(0, 30, signature="a"), crash(1, 31, signature="a"))
 
     first, second = world.state.epochs
     assert first.processes["crash"]["linux-x86_64"].bad == Arms(candidate=1)
@@ -431,3 +441,104 @@ def test_what_happens_after_an_install_left_does_not_count() -> None:
 
     assert world.tick(left(0, 10), crash(0, 11), crash(1, 12)) != []
     assert [e.at - T0 for e in world.labels("crash")] == [12]
+
+
+# --- crashes without a name while some are waived -------------------------------------------
+
+
+def a_waived_world(**waived: float) -> World:
+    """Return a world with a waiver in force, and 20 installs of each arm in its stage."""
+    world = World()
+    world.tick(paused(1))
+    world.tick(resumed(2, **(waived or {"known": DAY})))
+    world.enter(20, 20, at=10)
+    return world
+
+
+def test_a_waived_crash_counts_nowhere_whoever_tells_of_it_first() -> None:
+    world = a_waived_world()
+
+    world.tick(crash(1, 60))  # the launcher, which cannot name it
+    world.tick(crash(1, 100, happened=58, signature="known", again=True))
+    world.tick(seen(99, 2 * HOUR), at=2 * HOUR)
+
+    assert world.labels("crash") == []
+    assert not world.member(1).crashed
+    assert world.state.unnamed == []
+
+
+def test_another_crash_counts_by_its_name() -> None:
+    world = a_waived_world()
+
+    world.tick(crash(1, 60), crash(1, 100, happened=58, signature="other", new=True, again=True))
+    world.tick(seen(99, 2 * HOUR), at=2 * HOUR)
+
+    assert len(world.labels("crash")) == len(world.labels("signature:other")) == 1
+    assert world.member(1).crash_times == [T0 + 58]
+
+
+def test_one_that_nobody_names_counts_after_an_hour() -> None:
+    world = a_waived_world()
+
+    world.tick(crash(1, 60), crash(1_001, 61))
+    world.tick(at=60 + HOUR - 1)
+    assert world.labels("crash") == []
+    world.tick(at=61 + HOUR)
+
+    assert [label.candidate for label in world.labels("crash")] == [True, False]
+    assert [label.at for label in world.labels("crash")] == [T0 + 60, T0 + 61]
+
+
+def test_a_name_belongs_to_the_crash_of_its_time_and_install() -> None:
+    world = a_waived_world()
+    world.tick(crash(1, 60), crash(2, 60), crash(1, 500))
+
+    world.tick(crash(1, 600, happened=505, signature="known", again=True))
+
+    assert [(each.install, each.at) for each in world.state.unnamed] == [
+        (install(1), T0 + 60),
+        (install(2), T0 + 60),
+    ]
+
+
+def test_a_named_crash_of_its_own_takes_no_other_ones_place() -> None:
+    world = a_waived_world()
+    world.tick(crash(1, 60))
+
+    world.tick(crash(1, 61, signature="other"))
+
+    assert len(world.labels("crash")) == 1
+    assert len(world.state.unnamed) == 1
+
+
+@pytest.mark.parametrize("waived", [{}, {"known": 50.0}])
+def test_without_a_waiver_in_force_nothing_waits(waived: dict[str, float]) -> None:
+    world = a_waived_world(**waived) if waived else World()
+    if not waived:
+        world.enter(20, 20, at=10)
+
+    world.tick(crash(1, 60))
+
+    assert len(world.labels("crash")) == 1
+    assert world.state.unnamed == []
+
+
+def test_whoever_left_meanwhile_has_no_crash() -> None:
+    world = a_waived_world()
+    world.tick(crash(1, 60), left(1, 70))
+
+    world.tick(at=61 + HOUR)
+
+    assert world.labels("crash") == []
+
+
+def test_the_judges_faster_clock_makes_reports_less_near() -> None:
+    world = World(Settings(speed=60.0))
+    world.tick(paused(1))
+    world.tick(resumed(2, known=DAY))
+    world.enter(20, 20, at=10)
+    world.tick(crash(1, 1_000))
+
+    world.tick(crash(1, 1_700, happened=1_590, signature="known", again=True))
+
+    assert world.state.unnamed == []

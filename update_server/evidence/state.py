@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from update_server.evidence.facts import Past
+from update_server.evidence.facts import Crash, Past
 
 CONTROL_PREFIX = "control:"
 """Before the name of a guard: the same outcome of the installs held back."""
@@ -193,6 +193,7 @@ class State:
     decided: str = ""  # the judge's last decision: it is not made again
     tamper: dict[str, list[float]] = field(default_factory=dict)
     past: Past | None = None
+    unnamed: list[Crash] = field(default_factory=list)  # they wait for their signature
 
     @property
     def epoch(self) -> Epoch:

@@ -33,6 +33,7 @@ from update_server.evidence.facts import (
     Stepped,
 )
 from update_server.evidence.maturing import mature
+from update_server.evidence.naming import unnamed_until, with_name
 from update_server.evidence.register import Register
 from update_server.evidence.scores import note_score, turn_day
 from update_server.evidence.settings import Settings
@@ -67,10 +68,13 @@ def absorb(
     """
     turn_day(state, settings, now)
     seen, happened = _sort(state, facts)
+    unnamed = unnamed_until(state, now)
     installs = {fact.install for fact in seen}
-    installs.update(fact.install for fact in happened)
+    installs.update(fact.install for fact in (*unnamed, *happened))
     tick = Tick(state=state, settings=settings, now=now, members=dict(register.get(installs)))
     admit(tick, seen)
+    for crash in unnamed:
+        count_crash(tick, crash, register)
     for fact in happened:
         _take(tick, fact, register)
     register.put(tick.changed)
@@ -129,7 +133,9 @@ def _event_order(fact: Happening) -> tuple[float, int, bytes, str]:
 
 def _take(tick: Tick, fact: Happening, register: Register) -> None:
     if isinstance(fact, Crash):
-        count_crash(tick, fact, register)
+        crash = with_name(tick, fact)
+        if crash is not None:
+            count_crash(tick, crash, register)
     elif isinstance(fact, Session):
         _take_session(tick, fact)
     elif isinstance(fact, Stepped):

@@ -12,6 +12,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
+from update_server.evidence.naming import SAME_CRASH_SECONDS
 from update_server.service.stretch import Stretch
 from update_server.service.study_ports import History
 
@@ -19,9 +20,6 @@ EARLY_CHECK_INS: Final = 10
 LAST_CHECK_INS: Final = 11
 LAST_CRASHES: Final = 10
 
-# An app that dies tells so itself, and whoever started it does too: within this time it is one
-# crash. Longer than writing a dump takes, shorter than anybody starts an app again by hand.
-SAME_CRASH_SECONDS: Final = 10.0
 _STRATUM_SECONDS: Final = 14 * 86_400.0
 
 
@@ -39,7 +37,10 @@ def with_check_in(known: History | None, at: float) -> History:
 
 
 def with_crash(known: History | None, at: float, received_at: float) -> History | None:
-    """Return what is known of an install that crashed at *at*; None if that is known already."""
+    """Return what is known of an install that crashed at *at*; None if that is known already.
+
+    An app that dies tells so itself, and whoever started it does too.
+    """
     if known is None:
         # It is known since we heard of it, whenever it says that it crashed.
         return History(first_at=received_at, crashes=(at,))
