@@ -5,6 +5,7 @@
 #   make lock    choose newer dependencies             make clean   remove what these targets made
 #   make docs    write docs/cli.md from the help texts
 #   make bench   measure what is promised (benchmarks/README.md)
+#   make examples    build, publish, update and break every example (examples/README.md)
 #   make judge-e2e   2,000 virtual installs against a real server and judge
 #   make crash-agent   kill, starve and cut the power of an install at every step of an update
 #
@@ -27,7 +28,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_P
 # Without bytecode every worker of a test run, and all that it starts, compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo serve test check docs bench bench-evidence judge-e2e crash-agent lock clean postgres strace
+.PHONY: demo serve test check docs bench bench-evidence judge-e2e crash-agent examples lock clean postgres strace example-tools
 
 demo: $(STAMP)
 	@$(BIN)/serinus demo $(ARGS)
@@ -36,9 +37,9 @@ serve: $(STAMP)
 	@$(BIN)/serinus serve $(ARGS)
 
 # One worker more than cores, for many tests wait; the two reports are the two floors.
-test: $(STAMP) postgres strace
+test: $(STAMP) postgres strace example-tools
 	@rm -f .coverage .coverage.*
-	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --cov --cov-report= --cov-fail-under=0 $(ARGS)
+	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadgroup --cov --cov-report= --cov-fail-under=0 $(ARGS)
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='$(EXACT)' --fail-under=100
 
@@ -62,6 +63,10 @@ judge-e2e: $(STAMP)
 # JSON lines as above. As root it also fills disks and cuts the power; a sample is part of `test`.
 crash-agent: $(STAMP) strace
 	@$(BIN)/python -m tests.crash $(ARGS)
+
+# Minutes: one of them is frozen three times.
+examples: $(STAMP) example-tools
+	@$(BIN)/pytest -q tests/examples/test_*.py tests/examples/full_size.py $(ARGS)
 
 # The copy of the help texts; `check` compares it.
 docs: $(STAMP)
@@ -90,6 +95,9 @@ $(STAMP): requirements.lock pyproject.toml scripts/venv
 
 postgres:
 	@scripts/postgres >&2
+
+example-tools: $(STAMP)
+	@scripts/example-tools '$(BIN)/python' >&2
 
 # Where it cannot be had, tests that need it are skipped, and say so.
 strace:

@@ -28,8 +28,16 @@ from update_server.web.errors import _HTTP_CODES, TABLE
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     page
-    for folder in ("", "docs", "docs/adr", "client_agent", "examples", "tests/vectors")
-    for page in (ROOT / folder).glob("*.md")
+    for folder in (
+        "",
+        "docs",
+        "docs/adr",
+        "client_agent",
+        "examples",
+        "examples/*",
+        "tests/vectors",
+    )
+    for page in ROOT.glob(f"{folder}/*.md".lstrip("/"))
 )
 _BLOCK = re.compile(r"```\w*\n(.*?)```", re.DOTALL)
 _INLINE = re.compile(r"`([^`\n]+)`")

@@ -79,7 +79,9 @@ class Server:
     def token(self) -> str:
         return (self.folder / "admin.token").read_text().strip()
 
-    def serinus(self, *arguments: str, allowed: Sequence[int] = (0,)) -> dict[str, Any]:
+    def serinus(
+        self, *arguments: str, allowed: Sequence[int] = (0,), seconds: float = 100
+    ) -> dict[str, Any]:
         """Run a command and return its JSON document. Exit code 3: nothing was to be done."""
         done = subprocess.run(
             [sys.executable, "-m", "update_server.cli.main", *arguments, "--json"],
@@ -88,7 +90,7 @@ class Server:
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=seconds,
         )
         if done.returncode not in allowed:
             raise CommandFailedError(arguments, done.returncode, done.stdout, done.stderr)
