@@ -188,7 +188,7 @@ def _visit(
     loop.performer.asking.is_forced = loop.performer.ignore_bans = force
     if apply is not None:  # whoever asks for it takes back that they said "later"
         loop.parts.postponed.allow()
-    loop.follow_trials()  # one that has been up for long enough is confirmed
+    loop.trials.follow()  # one that has been up for long enough is confirmed
     loop.handle(on.TimerFired() if scheduled else on.CheckRequested())
     loop.quit()
     return loop

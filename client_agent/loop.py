@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from packaging.version import Version
 
-from client_agent.config import ConfirmBy, IdentityKind, Telemetry
+from client_agent.config import IdentityKind, Telemetry
 from client_agent.errors import AgentError, DiskError, StateError
 from client_agent.forgetting import Forgetting
 from client_agent.identity import Identity
@@ -25,19 +25,19 @@ from client_agent.machine.states import (
     Checking,
     Downloading,
     Idle,
-    Passive,
     Staged,
     State,
     Trial,
 )
 from client_agent.machine.step import step
-from client_agent.machine.values import ConfirmRule, Edition
+from client_agent.machine.values import Edition
 from client_agent.parts import Parts
 from client_agent.perform import Performer, passive_reason
 from client_agent.policy import Defer
 from client_agent.telling import fault_of
 from client_agent.timers import Due, Timers
-from client_agent.values import InstalledVersion, Marker, MarkerStatus, Outcome
+from client_agent.trials import Trials, edition_of, healthy_quits
+from client_agent.values import Outcome
 from client_agent.visit import Visits
 from client_agent.wishes import Wishes
 
@@ -46,7 +46,6 @@ QUIT_SECONDS = 1.5
 LAST_LOOK_SECONDS = 3.0
 OLD_DECISION = timedelta(minutes=15)
 _FAR = 3_600.0
-_FOLLOW_SECONDS = 10.0  # one small folder is listed that often while a trial may begin or end
 
 
 class Loop:
@@ -87,12 +86,7 @@ class Loop:
         self.trouble: AgentError | None = None
         """Why ROOT can only be looked at, if so."""
 
-        self._followed: str | None = None
-        self._looked_at: float | None = None
-        """When ``follow_trials`` last looked, if this loop does that."""
-
-        self._trial_launch: str | None = None
-        self._trial_since = 0.0
+        self.trials = Trials(parts, self.performer, handle=self.handle, look_again=self._started)
         self._last_check = float("-inf")
         self._online: bool | None = None
         self._send_at: float | None = None
@@ -136,49 +130,6 @@ class Loop:
         while not self.stop.is_set():
             self.tick()
             self.sleep()
-
-    def follow_trials(self) -> None:
-        """Follow the trial of an app that somebody else started, and notice when it ended.
-
-        For ``serinus-agent`` beside a program with no agent of its own: its marker tells that it
-        lives, and since when. An agent inside an app leaves the trials of others alone.
-        """
-        marker, now = self.performer.others_trial(), self.parts.clock.monotonic()
-        state = self.state
-        if marker is None:
-            if self.follows:
-                self._followed = None
-                self.handle(self._started())
-        elif not isinstance(state, Trial) or state.launch_id != marker.launch_id:
-            self._follow(marker, now)
-        self._looked_at = now
-        state = self.state
-        said = marker is not None and marker.healthy
-        if said and isinstance(state, Trial) and not state.healthy_called:
-            self.handle(on.AppHealthy())
-        self._look_at_trial()
-
-    @property
-    def follows(self) -> bool:
-        """Whether the trial is one that somebody else started."""
-        state = self.state
-        return isinstance(state, Trial) and state.launch_id == self._followed
-
-    def _follow(self, marker: Marker, now: float) -> None:
-        pending = self.parts.installation.state.read().pending
-        if pending is None:
-            return
-        age = max(0.0, (self.parts.clock.now() - marker.started).total_seconds())
-        if self._looked_at is not None:  # it is no older, whatever was done to the wall clock
-            age = min(age, now - self._looked_at)
-        launched = on.Launched(
-            edition=edition_of(pending.installed),
-            launch_id=marker.launch_id,
-            confirm=self.confirm_rule(),
-        )
-        self.handle(launched)
-        self._followed = marker.launch_id
-        self._trial_launch, self._trial_since = marker.launch_id, now - age
 
     def sleep(self) -> None:
         """Wait until something may be due, or is posted."""
@@ -250,19 +201,14 @@ class Loop:
             self._last_check = self.parts.clock.monotonic()
             self.handle(on.Woke() if due is Due.WOKE else on.TimerFired())
         self._look_at_arming()
-        self._look_at_trial()
+        self.trials.look()
         self._look_at_spool()
 
     def seconds_to_wait(self) -> float:
         """Return how long nothing is due, at most a minute."""
         left = [self._timers.seconds_left(), _FAR]
-        state, now = self.state, self.parts.clock.monotonic()
-        if self._looked_at is not None and isinstance(state, Armed | Trial | Passive):
-            left.append(self.parts.schedule.scaled(_FOLLOW_SECONDS))
-        if isinstance(state, Trial):
-            uptime, deadline = self._trial_times(state)
-            left += [] if state.uptime_reached else [max(0.0, uptime - now)]
-            left += [] if state.late else [max(0.0, deadline - now)]
+        left += self.trials.seconds_left()
+        now = self.parts.clock.monotonic()
         if self._send_at is not None:
             left.append(max(0.0, self._send_at - now))
         return self.parts.schedule.slice(min(left))
@@ -310,8 +256,8 @@ class Loop:
             trial = Trial(
                 edition=edition,
                 launch_id=mine.launch_id,
-                confirm=self.confirm_rule(),
-                healthy_quits=_healthy_quits(markers, mine),
+                confirm=self.trials.confirm_rule(),
+                healthy_quits=healthy_quits(markers, mine),
             )
             return on.Started(trial=trial)
         if self.performer.trial_elsewhere():
@@ -322,11 +268,6 @@ class Loop:
             decided_at=state.pending.armed_at,
         )
         return on.Started(armed=armed)
-
-    def confirm_rule(self) -> ConfirmRule:
-        """Return what makes a trial a success here."""
-        by = self.parts.settings.confirm
-        return ConfirmRule.UPTIME if by is ConfirmBy.UPTIME else ConfirmRule.APP
 
     def _heed_wishes(self) -> None:
         """Disarm what a person put off, wherever that was: the next start may come at once."""
@@ -397,28 +338,6 @@ class Loop:
         if isinstance(state, Armed) and self.parts.clock.now() > state.not_after:
             self.handle(on.ArmingExpired())
 
-    def _look_at_trial(self) -> None:
-        state, now = self.state, self.parts.clock.monotonic()
-        if not isinstance(state, Trial):
-            return
-        uptime, deadline = self._trial_times(state)
-        if now >= uptime and not state.uptime_reached:
-            self.handle(on.UptimeReached())
-        state = self.state
-        if now >= deadline and isinstance(state, Trial) and not state.late:
-            self.handle(on.HealthDeadline())
-
-    def _trial_times(self, state: Trial) -> tuple[float, float]:
-        """Return when the trial has been up long enough, and when it should be healthy."""
-        if self._trial_launch != state.launch_id:
-            self._trial_launch = state.launch_id
-            self._trial_since = self.parts.clock.monotonic()
-        health, scaled = self.parts.settings.health, self.parts.schedule.scaled
-        return (
-            self._trial_since + scaled(health.uptime_seconds),
-            self._trial_since + scaled(health.deadline_seconds),
-        )
-
     def _look_at_spool(self) -> None:
         spool, now = self.parts.spool, self.parts.clock.monotonic()
         spool.tick()
@@ -432,24 +351,3 @@ class Loop:
                         self._finish_visit()
                 except AgentError:
                     return  # busy or broken disk: the next visit sends
-
-
-def edition_of(installed: InstalledVersion) -> Edition:
-    """Return *installed* as the machine knows it."""
-    return Edition(
-        version=installed.version,
-        manifest_sha256=installed.manifest_sha256,
-        rollout=installed.rollout,
-    )
-
-
-def _healthy_quits(markers: list[Marker], mine: Marker) -> int:
-    """Return in how many earlier starts of this trial the app was healthy and quit cleanly."""
-    return sum(
-        marker.trial
-        and marker.healthy
-        and marker.status is MarkerStatus.EXITED
-        and marker.version == mine.version
-        and marker.launch_id != mine.launch_id
-        for marker in markers
-    )

@@ -3,7 +3,7 @@
 Without an app an armed version is tried by its health command: the program is started through the
 launcher with the arguments of ``[health] command``, and one that ends with 0 in time is
 confirmed. One that somebody else starts through the launcher is followed by its marker, and
-confirmed when it stays up (``Loop.follow_trials``). With an app, the app runs through the
+confirmed when it stays up (``Trials.follow``). With an app, the app runs through the
 launcher and is started again when an update wants it.
 
 Not here: which version starts (``launcher.py`` in ROOT decides that alone).
@@ -24,7 +24,7 @@ from client_agent.errors import Code
 from client_agent.keep_running import keep_running
 from client_agent.launched import OWN
 from client_agent.launcher import given_environment
-from client_agent.loop import Loop, edition_of
+from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.machine.states import (
     Armed,
@@ -38,6 +38,7 @@ from client_agent.machine.values import ConfirmRule
 from client_agent.parts import Parts
 from client_agent.policy import UpdateInfo
 from client_agent.schedule import CLOSE_PERIOD_SECONDS
+from client_agent.trials import edition_of
 from client_agent.values import LastResult, Outcome, Pending, State
 
 POLL_SECONDS = 0.2
@@ -111,10 +112,10 @@ class Supervisor:
         loop.begin()
         self._say_first()
         while not loop.stop.is_set():
-            loop.follow_trials()
+            loop.trials.follow()
             loop.tick()
             due = self._wanted.restart or self._parts.clock.monotonic() >= self._try_again_at
-            if due and isinstance(loop.state, Armed | Trial) and not loop.follows:
+            if due and isinstance(loop.state, Armed | Trial) and not loop.trials.follows:
                 self._wanted.restart, self._try_again_at = False, float("inf")
                 self.try_armed()
                 if isinstance(loop.state, Armed | Trial):  # the launcher or the disk said no
@@ -257,7 +258,7 @@ class Supervisor:
     def _tell_launched(self, pending: Pending) -> None:
         if pending.launch_id != self._told_launch:
             self._told_launch = pending.launch_id
-            self._loop.post(_launched(pending, self._loop.confirm_rule()))
+            self._loop.post(_launched(pending, self._loop.trials.confirm_rule()))
 
     def _tell_healthy(self, launch_id: str | None) -> bool:
         """Pass on that the app called ``serinus-agent report --healthy``."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from client_agent.machine import effects as do
 from client_agent.machine import events as on
-from client_agent.machine.moves import Outcome, follow, ignored, lost, trigger_of, worse
+from client_agent.machine.moves import Outcome, fell_back, follow, ignored, lost, trigger_of, worse
 from client_agent.machine.ready import armed, staged
 from client_agent.machine.run import building, downloading
 from client_agent.machine.states import (
@@ -43,6 +43,9 @@ def step(state: State, event: on.Event) -> Outcome:
             return _not_writable(state, event)
         case on.Launched():
             return _launched(state, event)
+        case on.FellBack() if isinstance(state, Idle | Staged):
+            # A check-in was quicker than the news of a launcher beside us.
+            return state, fell_back()[1]
     match state:
         case Idle():
             return _idle(state, event)

@@ -45,7 +45,7 @@ def armed(world: AgentWorld, app: bytes = STAYS, **options: Any) -> Loop:
     publish(world, "1.0.0", app)
     loop = world.loop(version=None, **{"confirm": ConfirmBy.UPTIME, **options})
     loop.begin()
-    loop.follow_trials()
+    loop.trials.follow()
     loop.tick()
     assert isinstance(loop.state, Armed)
     return loop
@@ -69,7 +69,7 @@ def pass_by(world: AgentWorld, loop: Loop, seconds: float) -> None:
     while world.clock.monotonic() < end:
         left = end - world.clock.monotonic()
         world.clock.advance(max(0.001, min(loop.seconds_to_wait(), left)))
-        loop.follow_trials()
+        loop.trials.follow()
         loop.tick()
 
 
@@ -133,7 +133,7 @@ def test_an_agent_that_begins_late_counts_from_the_start_of_the_app(world: Agent
         late = world.loop(version=None, confirm=ConfirmBy.UPTIME)
         late.begin()
 
-        late.follow_trials()
+        late.trials.follow()
 
         assert versions(world, late)[0] == Version("1.0.0")
 

@@ -581,6 +581,14 @@ def test_what_the_launcher_would_not_try_is_reported_and_looked_after_soon() -> 
     assert kinds(effects) == [do.ReportMarkers, do.ReportLastResult, do.Schedule]
 
 
+@pytest.mark.parametrize("state", [Idle(), STAGED])
+def test_a_fall_back_that_is_heard_of_late_is_told_all_the_same(state: State) -> None:
+    after, effects = step(state, on.FellBack())
+
+    assert after == state
+    assert kinds(effects) == [do.ReportMarkers, do.ReportLastResult, do.Schedule]
+
+
 def test_a_trial_that_fell_back_is_reported_and_looked_after_soon() -> None:
     state, effects = step(TRIAL, on.FellBack())
 

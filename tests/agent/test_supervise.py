@@ -111,3 +111,16 @@ def test_a_new_version_that_dies_at_once_is_tried_thrice_and_left(
     assert status == 7
     assert (tmp_path / "tried").read_text().split() == ["2.0"] * 3
     assert [str(ban.version) for ban in installation.state.bans()] == ["2.0"]
+
+
+def test_what_is_armed_is_decided_once_more_when_the_app_has_quit(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = a_loop(world)
+    loop.parts.installation.state.disarm()
+    asked: list[str] = []
+    monkeypatch.setattr(loop, "check_before_quit", lambda: asked.append(str(loop.stop.is_set())))
+
+    Supervisor(loop, Wanted(), print).run_app([])
+
+    assert asked == ["False"]  # while the loop still works
