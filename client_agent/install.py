@@ -247,7 +247,7 @@ class Installation:
             raise
 
     def collect_garbage(self, keep: Iterable[str], *, keep_parts: Iterable[str] = ()) -> int:
-        """Remove what nothing needs and return its bytes.
+        """Remove what nothing needs and return its bytes. What cannot be removed stays for later.
 
         *keep*: directories beside current, previous, pending and those of live markers.
         *keep_parts*: SHA-256 of targets whose part files stay.
@@ -264,8 +264,9 @@ class Installation:
                 if path.name not in in_use:
                     # Away in one step, so that nobody finds half a version there.
                     gone = self.staging / f"gone-{secrets.token_hex(8)}"
-                    self._platform.move_dir(path, gone)
-                    freed += _remove(gone)
+                    with contextlib.suppress(OSError):  # held by whom we do not know: for later
+                        self._platform.move_dir(path, gone)
+                        freed += _remove(gone)
         pending = state.pending
         launch_id = pending.launch_id if pending else None
         self._launches.clean({launch_id} if launch_id else set())
@@ -443,8 +444,11 @@ def _installed(goal: Goal, directory: str) -> InstalledVersion:
 def _remove(path: Path) -> int:
     """Remove a file or a whole folder; return the bytes that it held. What stays is for later."""
     if not path.is_dir() or path.is_symlink():
-        size = path.lstat().st_size
-        path.unlink()
+        try:
+            size = path.lstat().st_size
+            path.unlink()
+        except OSError:
+            return 0
         return size
     size = sum(
         (Path(folder) / name).lstat().st_size

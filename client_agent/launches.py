@@ -11,12 +11,14 @@ import json
 import os
 import re
 from collections.abc import Container
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from client_agent.disk import disk_errors
+from client_agent.errors import DiskError
 from client_agent.launcher import lives, process
 from client_agent.platforms import Platform
 from client_agent.state_body import parse_time, render_time
@@ -116,7 +118,8 @@ class Launches:
                 continue
             marker = self.one(launch_id)
             if marker is None or marker.reported:
-                self.remove(launch_id)
+                with suppress(DiskError):  # it stays for later, and keeps nobody from an update
+                    self.remove(launch_id)
 
     def _launch_ids(self) -> list[str]:
         names = (path.stem for path in self._folder.glob("*.json"))

@@ -476,6 +476,32 @@ def test_garbage_is_what_nothing_needs(tmp_path: Path) -> None:
     assert freed > 1100
 
 
+class Held(Linux):
+    """Some program that we know nothing of is at work in the folder of version 1.0."""
+
+    def move_dir(self, source: Path, target: Path) -> None:
+        if source.name.startswith("1.0"):
+            raise PermissionError(errno.EACCES, "in use", f"{source}")
+        super().move_dir(source, target)
+
+
+def test_what_cannot_be_removed_stays_and_keeps_nothing_else(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path, platform=Held())
+    for version in ("1.0", "1.1", "2.0", "3.0"):
+        install(installation, pack(version=version))
+    odd = installation.parts / ("a" * 64 + ".part")
+    odd.mkdir()
+    (odd / "inside").touch()
+    (installation.launches / f"{LAUNCH}.fault").mkdir()
+    (installation.launches / f"{LAUNCH}.json").touch()
+
+    installation.collect_garbage([])
+
+    left = sorted(path.name.partition("-")[0] for path in installation.versions.iterdir())
+    assert left == ["1.0", "2.0", "3.0"]
+    assert not odd.exists()
+
+
 def test_a_version_that_still_runs_is_kept(tmp_path: Path) -> None:
     installation = an_installation(tmp_path)
     old = install(installation, pack(version="1.0"))
