@@ -5,12 +5,14 @@ Not here: how it comes there (``tree_writer``).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -113,7 +115,7 @@ def read_manifest(root: Path, manifest_sha256: str) -> Manifest:
         PayloadError: ``damaged``: it is missing or another one.
     """
     try:
-        with (root / RESERVED_ROOT / MANIFEST).open("rb") as file:
+        with _regular(Folder(root / RESERVED_ROOT, None), MANIFEST) as file:
             data = file.read(MAX_MANIFEST_BYTES + 1)
         if hashlib.sha256(data).hexdigest() == manifest_sha256:
             return parse_manifest(data)
@@ -186,18 +188,35 @@ def _verify_folder(
 def _verify_file(
     folder: Folder, name: str, entry: ManifestEntry, platform: Platform, *, from_medium: bool
 ) -> None:
-    with os.fdopen(folder.open(name, os.O_RDONLY), "rb") as file:
+    with _read_from(entry), _regular(folder, name) as file:
         found = os.fstat(file.fileno())
         # Some file systems show every file as executable, so only a missing bit is wrong.
         lacks_bit = (
             platform.by_descriptor and entry.mode == EXECUTABLE and not found.st_mode & 0o100
         )
-        if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size_bytes or lacks_bit:
+        if found.st_size != entry.size_bytes or lacks_bit:
             raise PayloadError(Code.DAMAGED, entry.path)
         if from_medium:
             platform.drop_cache(file.fileno())
         if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
             raise PayloadError(Code.DAMAGED, entry.path)
+
+
+@contextmanager
+def _regular(folder: Folder, name: str) -> Iterator[BufferedReader]:
+    """Open the file *name*. What is there may be anything: a folder, or a pipe without an end.
+
+    Raises:
+        OSError: it cannot be opened, or is no file.
+    """
+    descriptor = folder.open(name, os.O_RDONLY)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+        with os.fdopen(descriptor, "rb", STEP_BYTES, closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from rollout.manifest import EntryKind, Manifest, ManifestEntry, render_lines
 from rollout.names import RESERVED_ROOT
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_WRITABLE = 0o222
 
 # From here on one syncfs(2) is cheaper than an fsync(2) for each file.
 MANY_FILES = 256
@@ -128,14 +129,20 @@ class TreeWriter:
         self._platform.sync_dir(self._root.path)
 
     def _link(self, entry: ManifestEntry, base: BaseTree, source: ManifestEntry) -> bool:
-        with (
-            base.root.parent_of(source.path) as (folder, old),
-            self._root.parent_of(entry.path) as (parent, name),
-        ):
-            try:
+        """Return False where there can be no second name, and where there should be none."""
+        try:
+            with (
+                base.root.parent_of(source.path) as (folder, old),
+                self._root.parent_of(entry.path) as (parent, name),
+            ):
+                # Sealed files cannot be written to. Who can write to this one could change the
+                # new version through it, after that was verified.
+                sealed = not folder.stat(old).st_mode & _WRITABLE
+                if self._platform.by_descriptor and not sealed:
+                    return False
                 folder.share(old, parent, name)
-            except OSError:  # another file system, or one that has none: then it is copied
-                return False
+        except OSError:  # another file system, or a damaged base: copying it says which
+            return False
         self._tell(entry.size_bytes)
         return True
 

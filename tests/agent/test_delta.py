@@ -6,6 +6,7 @@ import io
 import lzma
 import os
 import random
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -640,6 +641,37 @@ def test_a_manifest_of_the_base_that_is_another_is_noticed(installation: Install
     assert refusal(installation, a_delta()).code is Code.DAMAGED
 
 
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link to what has no end"])
+def test_a_manifest_of_the_base_that_is_no_file_stops_nobody(
+    installation: Installation, kind: str
+) -> None:
+    current = installation.current()
+    assert current is not None
+    manifest = installation.path_of(current) / ".serinus" / "manifest"
+    manifest.unlink()
+    if kind == "pipe":
+        os.mkfifo(manifest)
+    elif kind == "folder":
+        manifest.mkdir()
+    else:
+        manifest.symlink_to("/dev/zero")
+
+    with pytest.raises(DeltaError) as caught:
+        build_delta(installation, GOAL, a_delta())
+    assert caught.value.code is Code.DAMAGED
+
+
+def test_what_is_no_file_costs_no_descriptor(installation: Installation) -> None:
+    damage(installation, "data", None)
+    current = installation.current()
+    assert current is not None
+    (installation.path_of(current) / "data").mkdir()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    assert refusal(installation, a_delta()).code is Code.DAMAGED
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 def test_a_base_that_cannot_be_read_is_damaged() -> None:
     class Broken(io.BytesIO):
         def read(self, _size: int | None = -1, /) -> bytes:
@@ -816,6 +848,36 @@ def test_a_file_with_another_mode_is_not_linked(tmp_path: Path) -> None:
     assert (folder / "app").stat().st_nlink == 2
     assert (folder / "tool").stat().st_nlink == 1
     assert (folder / "tool").stat().st_mode & 0o777 == 0o444
+
+
+def test_a_file_that_somebody_can_write_to_is_not_linked(tmp_path: Path) -> None:
+    installation = linking(tmp_path)
+    current = installation.current()
+    assert current is not None
+    old = installation.path_of(current) / "app"
+    old.chmod(0o757)
+
+    built = build_delta(installation, GOAL, a_delta())
+    old.write_bytes(b"what the new version must not become")
+
+    installation.verify(built)
+
+
+def test_a_base_whose_folder_is_gone_is_the_deltas_fault_even_with_links(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    Installation.create_root(root)
+    installation = Installation(root, Linux(), FakeClock(NOW), in_process=True, hard_links=True)
+    installation.prepare()
+    old, goal = pack({"a/kept": b"kept"}, version="1.0"), pack({"a/kept": b"kept"}, version="2.0")
+    install(installation, old)
+    current = installation.current()
+    assert current is not None
+    shutil.rmtree(installation.path_of(current) / "a")
+    control = header_line(goal) + KEEP + uv(2) + END
+
+    error = refusal(installation, delta_of(old, goal, control), goal)
+
+    assert (error.code, error.detail) == (Code.DAMAGED, "a/kept")
 
 
 def test_what_cannot_be_linked_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
