@@ -213,7 +213,7 @@ def _regular(folder: Folder, name: str) -> Iterator[BufferedReader]:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-        with os.fdopen(descriptor, "rb", STEP_BYTES, closefd=False) as file:
+        with open(descriptor, "rb", closefd=False) as file:
             yield file
     finally:
         os.close(descriptor)
