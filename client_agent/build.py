@@ -14,11 +14,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from client_agent import platforms
+from client_agent.clock import Clock
 from client_agent.delta import apply_delta, open_delta
 from client_agent.disk import disk_errors
 from client_agent.errors import (
@@ -36,12 +38,13 @@ from client_agent.platforms import Platform, PlatformSignatureError
 from client_agent.tree import BaseTree, read_manifest, verify_tree
 from client_agent.tree_writer import Progress, TreeWriter
 from client_agent.unpack import open_payload, unpack
-from rollout.manifest import Manifest
+from rollout.manifest import MAX_TREE_BYTES, Manifest
 from rollout.model import Release
 from rollout.versions import render_version
 
 _NICE = 10  # of 19
 _TELL_BYTES = 1024**2  # a line to the parent for each of these
+_LEAST_SECONDS = 900.0  # and a second for each MiB: no disk is as slow, and no xz
 
 # The child gets our search path by argument: -I keeps the environment and the folder out.
 _CHILD = (
@@ -180,6 +183,39 @@ def _from_delta(
         apply_delta(opened, BaseTree(folder, manifest, platform), writer)
 
 
+def seconds_for(order: BuildOrder) -> float:
+    """Return how long it may take. A delta of a few hundred bytes could ask for days of seeking."""
+    return _LEAST_SECONDS + min(order.tree_bytes, MAX_TREE_BYTES) / 1024**2
+
+
+def _late(order: BuildOrder) -> AgentError:
+    kind = PayloadError if order.base is None else DeltaError
+    return kind(Code.OVER_CAP, f"not built after {seconds_for(order):.0f} s")
+
+
+def build_here(
+    part: BinaryIO,
+    order: BuildOrder,
+    folder: Path,
+    platform: Platform,
+    clock: Clock,
+    progress: Progress,
+) -> None:
+    """Do what ``build_tree`` does, and give up when it takes too long.
+
+    Raises:
+        AgentError: as ``build_tree``; ``over_cap`` when it was not done in time.
+    """
+    give_up = clock.monotonic() + seconds_for(order)
+
+    def told(written: int, total: int) -> None:
+        if clock.monotonic() > give_up:
+            raise _late(order)
+        progress(written, total)
+
+    build_tree(part, order, folder, platform, told)
+
+
 def can_build_apart() -> bool:
     """Return whether this process can start another Python: not when it is a frozen app."""
     name = Path(sys.executable or "").name.lower()
@@ -187,10 +223,10 @@ def can_build_apart() -> bool:
 
 
 def build_apart(part: BinaryIO, order: BuildOrder, folder: Path, progress: Progress) -> None:
-    """Do what ``build_tree`` does in a child process, with this system's own platform.
+    """Do what ``build_here`` does in a child process, with this system's own platform.
 
     Raises:
-        AgentError: as ``build_tree``; ``InternalError`` when the child ended without an answer.
+        AgentError: as ``build_here``; ``InternalError`` when the child ended without an answer.
     """
     message = json.dumps({"path": _search_path(), "folder": str(folder), "order": asdict(order)})
     answer: dict[str, str] = {}
@@ -204,7 +240,16 @@ def build_apart(part: BinaryIO, order: BuildOrder, folder: Path, progress: Progr
             creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
         ) as child,
     ):
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            child.kill()
+
+        timer = threading.Timer(seconds_for(order), give_up)
+        timer.daemon = True
         try:
+            timer.start()
             for line in child.stdout or ():
                 if not line.endswith(b"\n"):  # it died while telling
                     break
@@ -214,8 +259,12 @@ def build_apart(part: BinaryIO, order: BuildOrder, folder: Path, progress: Progr
         except BaseException:
             child.kill()
             raise
+        finally:
+            timer.cancel()
     if answer.get("done") and child.returncode == 0:
         return
+    if late.is_set():
+        raise _late(order)
     kind = _ERRORS.get(Category(answer["category"])) if "category" in answer else None
     if kind is None:
         raise InternalError(Code.INTERNAL, f"unpacking ended with {child.returncode}")

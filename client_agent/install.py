@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from client_agent.build import Base, build_apart, build_tree, can_build_apart, order_for
+from client_agent.build import Base, build_apart, build_here, can_build_apart, order_for
 from client_agent.clock import Clock
 from client_agent.disk import disk_error, disk_errors
 from client_agent.errors import Code, DeltaError, DiskError, PayloadError, StateError
@@ -59,6 +59,7 @@ class Installation:
     ) -> None:
         self._root = root
         self._platform = platform
+        self._clock = clock
         self._in_process = in_process or not can_build_apart()
         self._hard_links = hard_links
         self._launches = Launches(root / "launches", platform, crash_exit_codes)
@@ -237,7 +238,7 @@ class Installation:
         try:
             order = order_for(goal.release, base=base, hard_links=self._hard_links)
             if self._in_process:
-                build_tree(part, order, staged, self._platform, progress)
+                build_here(part, order, staged, self._platform, self._clock, progress)
             else:
                 build_apart(part, order, staged, progress)
             with disk_errors():

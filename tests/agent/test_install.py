@@ -8,11 +8,13 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from client_agent import build as building
 from client_agent import install as module
 from client_agent import tree_writer
 from client_agent.errors import Code, DiskError, InternalError, PayloadError, StateError, TrustError
@@ -213,6 +215,47 @@ def test_a_child_process_that_dies_is_no_verdict_on_the_payload(tmp_path: Path) 
         installation.build(part, packed.goal, stop)
 
     assert list(installation.staging.iterdir()) == []
+
+
+def test_a_child_process_that_takes_too_long_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "_CHILD", "import time; time.sleep(60)")
+    monkeypatch.setattr(building, "seconds_for", lambda _order: 0.2)
+    installation = an_installation(tmp_path, in_process=False)
+
+    with pytest.raises(PayloadError) as caught:
+        build(installation, pack())
+
+    assert caught.value.code is Code.OVER_CAP
+    assert list(installation.staging.iterdir()) == []
+
+
+def test_building_here_is_given_up_when_it_takes_too_long(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path, clock=(clock := FakeClock(NOW)))
+    packed = pack({"data": bytes(3 << 20)})
+
+    with packed.file(installation.parts).open("rb") as part, pytest.raises(PayloadError) as caught:
+        installation.build(part, packed.goal, lambda _written, _total: clock.advance(30))
+
+    assert caught.value.code is Code.OVER_CAP
+    with packed.file(installation.parts).open("rb") as part:
+        installation.build(part, packed.goal, lambda _written, _total: clock.advance(5))
+
+
+def test_a_large_tree_may_take_longer_but_none_may_take_for_ever() -> None:
+    goal = pack().goal
+    sizes = (2**20, 2**30, 2**60)
+    releases = [
+        replace(goal.release, artifact=replace(goal.release.artifact, tree_bytes=size))
+        for size in sizes
+    ]
+
+    assert [building.seconds_for(building.order_for(release)) for release in releases] == [
+        901,
+        1_924,
+        9_092,
+    ]
 
 
 def test_an_error_in_the_progress_callback_stops_the_child(tmp_path: Path) -> None:
