@@ -14,6 +14,7 @@ import pytest
 
 from client_agent.faults import MAX_FRAMES, parse_crash
 from client_agent.minidumps import Minidumps
+from client_agent.platforms.linux import Linux
 from rollout.errors import DocumentError
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.test_cli import Command, publish, version_of
@@ -235,3 +236,16 @@ def test_who_asks_for_it_takes_back_that_they_skipped_it(world: AgentWorld, agen
 
     assert (code, said["state"]) == (0, "armed")
     assert version_of(agent.state()["pending"]) == "2.0.0"
+
+
+def test_a_check_whose_download_has_to_wait_says_why(
+    world: AgentWorld, agent: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Linux, "metered", lambda _: True)
+    publish(world, "2.0.0")
+
+    code, said = agent("check")
+
+    assert (code, said["error"]["code"]) == (1, "deferred")
+    assert said["error"]["detail"].startswith("metered, until ")
+    assert agent("apply", "--force")[1]["state"] == "armed"

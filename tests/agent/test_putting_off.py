@@ -16,6 +16,7 @@ from client_agent.machine.states import Armed, Idle, Staged
 from client_agent.policy import Allow, Defer, UpdateInfo, Verdict
 from client_agent.status import describe, tell
 from tests.agent.agent_world import AgentWorld, a_world
+from tests.agent.delta_world import DeltaWorld, a_delta_world
 from tests.agent.signed_world import an_entry, zulu
 from tests.agent.test_agent_loop import HOUR, begun, stands, wait
 
@@ -257,3 +258,47 @@ def test_data_that_moved_on_meanwhile_keeps_a_staged_version_from_being_armed(
     assert stands(loop, Idle)
     assert world.state(loop).pending is None
     assert world.state(loop).failures[0].version == Version("2.1.0")
+
+
+# --- deltas ------------------------------------------------------------------------------
+
+
+def a_week_on_a_metered_network(paid: DeltaWorld) -> Loop:
+    """Return the loop after a week in which 2.1.0 was offered and nothing might be fetched."""
+    world = paid.world
+    world.machine.costs = True
+    loop = paid.begun()
+    paid.run(loop)
+    assert paid.fetched() == []
+    for _ in range(7):  # signed anew each day, as a server does
+        world.clock.advance(24 * HOUR)
+        for role in world.signed.roles.values():
+            role.expires = world.clock.now() + timedelta(days=3)
+        world.signed.commit(now=world.clock.now())
+    return loop
+
+
+def test_after_a_week_a_small_delta_comes_by_a_metered_network(tmp_path: Path) -> None:
+    with a_delta_world(tmp_path) as paid:
+        paid.publish()
+        loop = a_week_on_a_metered_network(paid)
+
+        wait(paid.world, loop, 300)
+
+        assert stands(loop, Armed)
+        assert paid.fetched() == ["delta"]
+
+
+def test_and_the_payload_that_would_make_up_for_it_does_not(tmp_path: Path) -> None:
+    with a_delta_world(tmp_path) as paid:
+        paid.publish(sign=lambda data: data[:-40] + bytes([data[-40] ^ 1]) + data[-39:])
+        loop = a_week_on_a_metered_network(paid)
+
+        wait(paid.world, loop, 300)
+
+        assert stands(loop, Idle)
+        assert paid.fetched() == ["delta"]
+        paid.world.machine.costs = False
+        wait(paid.world, loop, 2 * HOUR)
+        assert stands(loop, Armed)
+        assert paid.fetched() == ["delta", "full"]
