@@ -8,8 +8,10 @@ Not here: which target (``client_agent.trust``), what its bytes mean (``client_a
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +20,7 @@ from urllib.parse import quote
 from client_agent.chance import Chance
 from client_agent.clock import Clock
 from client_agent.disk import disk_errors
-from client_agent.errors import AgentError, Code, NetworkError, TrustError
+from client_agent.errors import AgentError, Code, DiskError, NetworkError, TrustError
 from client_agent.machine.values import TargetInfo
 from client_agent.mirrors import Mirrors
 from client_agent.pace import LONG
@@ -105,19 +107,26 @@ class Downloader:
 
         Raises:
             TrustError, NetworkError: No mirror gave the bytes, after three rounds.
-            DiskError: They could not be stored; a part that is whole so far stays.
+            DiskError: They could not be stored; a part that is right so far stays, unless the
+                disk could not read or write it.
             Stopped: *ways.stop* was set; the part stays.
         """
         pieces = self._pieces_of(target, ways)
-        with disk_errors():
-            part = PartFile(self._folder, target, self._platform, pieces)
         try:
             with disk_errors():
-                self._over_all(_Attempt(self, part, target, ways, progress), ways)
-                part.sync()
-                part.file.seek(0)
-        except BaseException:
-            part.file.close()
+                part = PartFile(self._folder, target, self._platform, pieces)
+                try:
+                    self._over_all(_Attempt(self, part, target, ways, progress), ways)
+                    part.sync()
+                    part.file.seek(0)
+                except BaseException:
+                    part.file.close()
+                    raise
+        except DiskError as error:
+            # A bad block below the part would be met each time, and keep the version away for good.
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EIO:
+                with suppress(DiskError):
+                    self.drop(target)
             raise
         return part.file
 

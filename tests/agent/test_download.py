@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 import os
 import threading
@@ -587,3 +589,27 @@ def test_a_name_is_encoded_where_a_url_would_mean_something_else() -> None:
     target = TargetInfo(path="demo/a b/c+d%.srn", sha256="00" * 32, length_bytes=1)
 
     assert url_of("http://h", target) == f"http://h/targets/demo/a%20b/{'00' * 32}.c%2Bd%25.srn"
+
+
+def test_a_part_on_a_bad_block_is_brought_anew(
+    bench: Bench, server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.part().write_bytes(DATA[:MIB])
+
+    class BadBlock(io.FileIO):
+        def read(self, _size: int | None = -1, /) -> bytes:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def opened(descriptor: int, mode: str, buffering: int = -1) -> object:
+        if os.fstat(descriptor).st_size == MIB:
+            return BadBlock(descriptor, mode)
+        return open(descriptor, mode, buffering)
+
+    monkeypatch.setattr(os, "fdopen", opened)
+
+    with pytest.raises(DiskError) as caught:
+        bench.fetch(server)
+
+    assert caught.value.code is Code.IO
+    with bench.fetch(server) as part:
+        assert part.read() == DATA
