@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.judge_world import JudgeWorld, a_world
+from tests.judge_world import NAMES, JudgeWorld, a_world
+from update_server.evidence.findings import Finding
+from update_server.evidence.records import describe
 from update_server.evidence.settings import DAY, HOUR, STANDARD, May, Metric
-from update_server.evidence.state import Epoch, OneArm, State
+from update_server.evidence.state import Epoch, OneArm, Pool, State
 from update_server.evidence.verdicts import Verdict
 
 
@@ -425,3 +427,80 @@ def test_the_most_installs_of_a_stage_are_remembered_for_the_epoch() -> None:
 
 def test_the_standard_settings_promote_by_themselves() -> None:
     assert May.PROMOTE in STANDARD.automatic
+
+
+# --- too few of them ------------------------------------------------------------------------
+
+
+def a_small_world(**stage: Any) -> JudgeWorld:
+    """Return a world whose outcomes are all known, do not suffice, and say nothing bad."""
+    world = a_world(**{"entered": (40, 360), "open_outcomes": 0, **stage})
+    world.events_of(1, 9)
+    world.cohort(1, 9, 20, 180, times=2)
+    world.cohort(1, 9, 20, 180, times=2, metric=Metric.SILENCE)
+    return world
+
+
+def test_where_nothing_more_can_come_it_is_said() -> None:
+    world = a_small_world()
+
+    judgement = world.judge(DAY)
+
+    assert (judgement.verdict, judgement.no_verdict) == (None, "nothing_to_come")
+    told = describe(
+        world.state,
+        world.log,
+        world.settings,
+        world.now,
+        Finding(no_verdict=judgement.no_verdict),
+        NAMES,
+    )
+    assert told["sentence"].startswith(
+        "No verdict on 4.2.0 at ring 10 %: the outcomes of all installs that came are known, and "
+        "are too few to open the next step; only more installs can bring more. This is not a sign "
+        "of health."
+    )
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        {"open_outcomes": 1},
+        {"open_outcomes": None},  # a study that began before they were counted
+        {"next_ring": None},
+        {"pools": {"silence/0/linux-x86_64": Pool(opened_at=0.0)}},
+        {"pools": {"healthy_launch/0/linux-x86_64": Pool(opened_at=0.0)}},
+    ],
+)
+def test_as_long_as_something_may_come_it_waits(stage: dict[str, Any]) -> None:
+    judgement = a_small_world(**stage).judge(DAY)
+
+    assert judgement.verdict is Verdict.CONTINUE
+
+
+def test_a_ring_of_groups_has_no_gate_for_outcomes() -> None:
+    world = a_world(exposure_bp=None, entered=(0, 0), internal=9, open_outcomes=0)
+    world.state.stage.guards["crashed"] = OneArm(known=9)
+
+    assert world.judge().verdict is Verdict.PROMOTE
+
+
+def test_past_its_timeout_people_are_asked() -> None:
+    world = a_small_world()
+
+    assert "timeout" in codes(world, STANDARD.timeout_seconds)
+
+
+def test_what_passes_the_gate_needs_nothing_to_come() -> None:
+    world = a_world(open_outcomes=0)
+    world.passes_the_gate()
+
+    assert world.judge().verdict is Verdict.PROMOTE
+
+
+def test_a_release_is_watched_while_nothing_comes() -> None:
+    world = a_small_world()
+    world.judge()
+    world.judge(5 * HOUR)
+
+    assert world.state.stage.soaked_seconds == 5 * HOUR

@@ -6,6 +6,7 @@ import pytest
 
 from tests.study_world import (
     A_DAY_LATER,
+    PLATFORM,
     T0,
     World,
     crash,
@@ -468,3 +469,70 @@ def test_a_shorter_window_makes_outcomes_known_sooner() -> None:
     world.wait(4 * HOUR + 2)
 
     assert len(world.scored("silence")) == 1
+
+
+# --- how many are still open ----------------------------------------------------------------
+
+
+def test_outcomes_are_open_until_they_are_known() -> None:
+    world = World()
+    world.enter(3, 5)
+    assert world.state.stage.open_outcomes == 16  # a day's and a return, of each
+
+    world.tick(*(seen(i, 12 * HOUR) for i in (0, 1_000)))
+    world.wait(A_DAY_LATER)
+
+    assert world.state.stage.open_outcomes == 0  # later windows are not counted
+    world.wait(3 * A_DAY_LATER)
+    assert world.state.stage.open_outcomes == 0
+
+
+def test_those_with_long_gaps_await_no_return() -> None:
+    world = World()
+    world.enter(3, 5, gap_seconds=8 * DAY)
+
+    assert world.state.stage.open_outcomes == 8
+
+
+def test_whoever_leaves_takes_its_open_outcomes_along() -> None:
+    world = World()
+    world.enter(3, 5)
+    world.tick(left(0), left(1_000, for_good=False), left(7_777))
+    assert world.state.stage.open_outcomes == 12
+
+    world.wait(A_DAY_LATER)
+
+    assert world.state.stage.open_outcomes == 0
+    world.tick(left(1, A_DAY_LATER + 1))
+    assert world.state.stage.open_outcomes == 0
+
+
+def test_internal_installs_have_none_that_a_gate_asks_for() -> None:
+    world = World()
+    world.tick(seen(1, internal=True))
+    assert world.state.stage.open_outcomes == 0
+
+    world.wait(A_DAY_LATER)
+
+    assert world.state.stage.open_outcomes == 0
+
+
+def test_held_installs_outcomes_are_open_no_more_once_due() -> None:
+    world = World()
+    world.enter(3, 5)
+    world.tick(PlatformHeld(at=T0 + 5, platform=PLATFORM))
+
+    world.wait(A_DAY_LATER)
+
+    assert world.state.stage.open_outcomes == 0
+
+
+def test_a_new_stage_counts_anew() -> None:
+    world = World()
+    world.enter(3, 5)
+    world.tick(stage_opened(60))
+    world.tick(seen(0, 70))
+
+    world.wait(A_DAY_LATER)
+
+    assert world.state.stage.open_outcomes == 2

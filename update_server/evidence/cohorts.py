@@ -28,7 +28,7 @@ from update_server.evidence.register import Member, Register
 from update_server.evidence.settings import Settings
 from update_server.evidence.state import Arms, Stage, State
 from update_server.evidence.tick import Tick
-from update_server.evidence.waiting import await_outcomes, note_contact
+from update_server.evidence.waiting import await_outcomes, note_contact, open_outcomes
 
 
 def admit(tick: Tick, seen: Sequence[Seen]) -> None:
@@ -58,6 +58,8 @@ def leave(tick: Tick, install: bytes, member: Member) -> None:
     """Take *member* out of its stage: it may enter again when the next one opens."""
     stage = tick.stage
     arms = stage.risk_sets.get(member.risk_set)
+    if member.stage == stage.number:
+        count_open(stage, member, -open_outcomes(member))
     if member.stage == stage.number and not member.internal and arms is not None:
         arms.add(candidate=member.candidate, by=-1)
         for metric in member.had:
@@ -68,6 +70,12 @@ def leave(tick: Tick, install: bytes, member: Member) -> None:
     member.due_at = None
     member.scores.clear()
     tick.changed[install] = member
+
+
+def count_open(stage: Stage, member: Member, more: int) -> None:
+    """Note that *more* outcomes of *member*, which is in *stage*, are still open, or fewer."""
+    if stage.open_outcomes is not None and not member.internal:
+        stage.open_outcomes += more
 
 
 def leave_for_good(tick: Tick, install: bytes) -> None:
@@ -158,6 +166,7 @@ def _enter(tick: Tick, fact: Seen, member: Member, *, internal: bool) -> None:
     member.gap_stratum, member.window_seconds = silence_window(fact.gap_seconds, tick.settings)
     member.risk_set = -1 if internal else _join_risk_set(tick, fact, member)
     await_outcomes(member, tick.settings)
+    count_open(stage, member, open_outcomes(member))
     tick.members[fact.install] = tick.changed[fact.install] = member
 
 

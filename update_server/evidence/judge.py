@@ -26,7 +26,7 @@ from update_server.evidence.findings import Against, Finding, Tamper
 from update_server.evidence.fisher import best_share
 from update_server.evidence.gates import standing
 from update_server.evidence.guards import Line, reached
-from update_server.evidence.missing import missing
+from update_server.evidence.missing import is_used_up, missing
 from update_server.evidence.records import describe
 from update_server.evidence.settings import May, Metric, Settings
 from update_server.evidence.slices import carried_by
@@ -283,6 +283,9 @@ def _progress(case: _Case, against: Sequence[Against], judged_at: float | None) 
     if lacking is not None:
         return Finding(no_verdict=lacking)
     _soak(case.state, judged_at, case.now)
+    if is_used_up(case.state, case.settings, case.now):
+        # It was watched all the same, and will be: what is missing is only enough of it.
+        return Finding(no_verdict=NoVerdict.NOTHING_TO_COME)
     found = standing(
         case.state, case.settings, case.now, [str(each.metric.metric) for each in against]
     )

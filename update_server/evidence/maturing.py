@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from update_server.evidence import fisher
 from update_server.evidence.baseline import LATER, predicted_share
+from update_server.evidence.cohorts import count_open
 from update_server.evidence.design import cohort_size
 from update_server.evidence.facts import Step
 from update_server.evidence.register import Member, Register
@@ -20,6 +21,7 @@ from update_server.evidence.waiting import (
     DAY_OUTCOME,
     RETURN_OUTCOME,
     await_return,
+    open_outcomes,
     tells_something,
     window_end,
 )
@@ -46,8 +48,11 @@ def mature(tick: Tick, register: Register) -> None:
 def _resolve(tick: Tick, install: bytes, member: Member, horizon: float) -> None:
     tick.changed[install] = member
     member.due_at = None
+    before = open_outcomes(member)
     if not tick.takes_part(member):
         # Entered an earlier stage, or is held: what it awaited is cancelled.
+        if member.stage == tick.stage.number:
+            count_open(tick.stage, member, -before)
         member.awaits = 0
         member.scores = {}
         return
@@ -73,6 +78,7 @@ def _resolve(tick: Tick, install: bytes, member: Member, horizon: float) -> None
             if member.returned or not is_told:
                 # A release may kill later than in its first window: whoever lives is watched on.
                 await_return(member, end)
+    count_open(tick.stage, member, open_outcomes(member) - before)
 
 
 def _take_day(tick: Tick, install: bytes, member: Member) -> None:

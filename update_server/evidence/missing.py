@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from update_server.evidence.design import share_of
-from update_server.evidence.settings import Settings
+from update_server.evidence.gates import noninferiority
+from update_server.evidence.settings import Metric, Settings
 from update_server.evidence.state import State
 from update_server.evidence.verdicts import NoVerdict
 from update_server.evidence.weighing import platforms_of, processes_of, weighted_metrics
@@ -33,6 +34,29 @@ def missing(state: State, settings: Settings, now: float) -> NoVerdict | None:
     if not _anything_weighed(state, settings):
         return NoVerdict.COHORT_NOT_MATURED
     return None
+
+
+def is_used_up(state: State, settings: Settings, now: float) -> bool:
+    """Whether the gate lacks outcomes, and no install is there that could have one.
+
+    Healthy launches and silence are told by outcomes alone, one of each install. Those that come
+    back later are watched on, but gates do not ask for it. Past its timeout a step waits for
+    people, and says that.
+    """
+    stage = state.stage
+    if stage.open_outcomes != 0 or stage.exposure_bp is None or stage.next_ring is None:
+        return False
+    if now - stage.opened_at >= settings.timeout_seconds or any(map(_is_first, stage.pools)):
+        return False
+    _, *margins = (tests := noninferiority(state, settings))[:3]
+    return any(
+        not (margin.passes or floor.passes)
+        for margin, floor in zip(margins, tests[4:], strict=True)
+    )
+
+
+def _is_first(pool: str) -> bool:
+    return pool.startswith((f"{Metric.HEALTHY}/", f"{Metric.SILENCE}/"))
 
 
 def _is_silent(state: State, settings: Settings, now: float, parts: int) -> bool:

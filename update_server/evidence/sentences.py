@@ -38,6 +38,10 @@ _WHY = {
     NoVerdict.NO_CONTROL: "no install is held back to compare with",
     NoVerdict.INTAKE_GAP: "for long nothing was received from anyone",
     NoVerdict.COHORT_NOT_MATURED: "of no install is the outcome known yet",
+    NoVerdict.NOTHING_TO_COME: (
+        "the outcomes of all installs that came are known, and are too few to open the next step; "
+        "only more installs can bring more"
+    ),
 }
 
 

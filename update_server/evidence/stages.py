@@ -72,6 +72,7 @@ def _open(state: State, fact: StageOpened) -> None:
         approvals=fact.approvals,
         opened_at=fact.at,
         srm=srm.empty_srm(),
+        open_outcomes=0,
         cohort=state.stage.cohort,
     )
 

@@ -152,6 +152,7 @@ class Stage:
     capped_networks: int = 0
     network_events: dict[str, int] = field(default_factory=dict)
     outages: list[tuple[float, float]] = field(default_factory=list)
+    open_outcomes: int | None = None  # first ones of members; None: nobody counted from the start
     alarm: Alarm | None = None  # where nobody is held back, and something is known of before
 
 

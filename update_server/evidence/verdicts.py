@@ -31,6 +31,7 @@ class NoVerdict(StrEnum):
     INTAKE_GAP = "intake_gap"
     TOO_FEW_INSTALLS = "too_few_installs"
     COHORT_NOT_MATURED = "cohort_not_matured"
+    NOTHING_TO_COME = "nothing_to_come"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

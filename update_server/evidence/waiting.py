@@ -38,6 +38,12 @@ def await_outcomes(member: Member, settings: Settings) -> None:
     member.due_at = member.since + window
 
 
+def open_outcomes(member: Member) -> int:
+    """Return how many of a member's first outcomes are open; later windows do not count."""
+    has_return = bool(member.awaits & RETURN_OUTCOME) and not member.came_back
+    return bool(member.awaits & DAY_OUTCOME) + has_return
+
+
 def await_return(member: Member, since: float) -> None:
     """Let a member that is not silent await its next return, in a window that begins at *since*."""
     member.awaits |= RETURN_OUTCOME
