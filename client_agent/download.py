@@ -228,6 +228,7 @@ class _Attempt:
         if start and same:
             headers["If-Range"] = origin.etag
         url = url_of(source.base, self._target)
+        skipped = 0
         with self._ways.transport.open(url, headers, limits=LONG) as stream:
             if stream.status == _BAD_RANGE and start:
                 self._part.back()  # the mirror's file is shorter than ours: not the signed one
@@ -238,12 +239,14 @@ class _Attempt:
                     self._part.back()
             elif stream.status == _OK:
                 self._check_length(stream.headers)
-                self._part.start_over()
+                self._part.back()
+                skipped = self._part.verified  # it comes again, and is not worth losing ours for
             else:
                 raise status_error(stream)
-            self._take(stream, Origin.of(source.base, stream.headers.get("etag", "")))
+            self._take(stream, Origin.of(source.base, stream.headers.get("etag", "")), skipped)
 
-    def _take(self, stream: Stream, origin: Origin) -> None:
+    def _take(self, stream: Stream, origin: Origin, skipped: int) -> None:
+        """Add what comes to the part, but for the first *skipped* bytes."""
         part, stop = self._part, self._ways.stop
         part.begin(origin)
         self._continued = not part.is_clean
@@ -252,7 +255,8 @@ class _Attempt:
                 part.note(origin)
                 raise Stopped
             self._owner.received_bytes += len(chunk)
-            part.add(chunk)
+            part.add(chunk[skipped:])
+            skipped = max(0, skipped - len(chunk))
             self._progress(part.count, self._target.length_bytes)
             if part.unsynced >= JOURNAL_EVERY_BYTES:
                 part.note(origin)

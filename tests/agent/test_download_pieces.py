@@ -122,6 +122,36 @@ def test_another_mirror_goes_on_behind_the_last_whole_piece(
     assert all("if-range" not in asked.headers for asked in mirror.server.asked)
 
 
+def test_a_mirror_that_begins_anew_takes_nothing_away(
+    bench: Bench, files: Files, mirror: Files
+) -> None:
+    files.data = wrong_in_piece(1)
+    headers = {"Content-Length": str(len(DATA))}
+    mirror.server.default = lambda asked: (
+        ranged(asked, PIECES)
+        if asked.path.endswith(".pieces")
+        else Reply(body=iter([DATA[: PIECE_BYTES // 2]]), headers=headers)
+    )
+
+    with pytest.raises(TrustError):
+        bench.fetch(files.server, mirror.server, target=TARGET)
+
+    part = bench.folder / f"{TARGET.sha256}.part"
+    assert part.read_bytes()[:PIECE_BYTES] == DATA[:PIECE_BYTES]
+
+
+def test_a_server_without_ranges_ends_what_another_began(
+    bench: Bench, files: Files, mirror: Files
+) -> None:
+    files.data = wrong_in_piece(1)
+    mirror.server.default = lambda asked: (
+        ranged(asked, PIECES) if asked.path.endswith(".pieces") else Reply(body=DATA)
+    )
+
+    with bench.fetch(files.server, mirror.server, target=TARGET) as part:
+        assert part.read() == DATA
+
+
 def test_a_part_with_a_damaged_piece_keeps_what_comes_before_it(bench: Bench, files: Files) -> None:
     (bench.folder / f"{TARGET.sha256}.part").write_bytes(wrong_in_piece(1))
 
