@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from packaging.version import Version
@@ -110,12 +111,8 @@ class Loop:
             self.begun.set()
 
     def _begin(self) -> None:
-        installation = self.parts.installation
         try:
-            Installation.create_root(self.parts.settings.root)
-            installation.prepare()
-            self._know_oneself()
-            started = self._started()
+            started = self._prepared()
         except DiskError as error:
             self.trouble = error
             self._look_for_oneself()
@@ -123,6 +120,17 @@ class Loop:
             return
         self.handle(started)
         self._heed_wishes()
+
+    def _prepared(self) -> on.Started:
+        """Make ROOT ready, and return what is found there.
+
+        Raises:
+            DiskError: It can only be looked at.
+        """
+        Installation.create_root(self.parts.settings.root)
+        self.parts.installation.prepare()
+        self._know_oneself()
+        return self._started()
 
     def run(self) -> None:
         """Work until ``stop`` is set."""
@@ -198,8 +206,7 @@ class Loop:
         self._look_at_network()
         due = self._timers.look()
         if due is not Due.NO:
-            self._last_check = self.parts.clock.monotonic()
-            self.handle(on.Woke() if due is Due.WOKE else on.TimerFired())
+            self._check(on.Woke() if due is Due.WOKE else on.TimerFired())
         self._look_at_arming()
         self.trials.look()
         self._look_at_spool()
@@ -291,11 +298,20 @@ class Loop:
                     break
 
     def _take(self, event: on.Event) -> None:
-        now = self.parts.clock.monotonic()
-        if isinstance(event, on.CheckRequested):
-            if now - self._last_check < self.parts.schedule.manual_floor():
-                return
-            self._last_check = now
+        if not isinstance(event, on.CheckRequested):
+            self.handle(event)
+        elif self.parts.clock.monotonic() - self._last_check >= self.parts.schedule.manual_floor():
+            self._check(event)
+
+    def _check(self, event: on.Event) -> None:
+        """Look for updates; a disk that was full as we began may have room by now."""
+        self._last_check = self.parts.clock.monotonic()
+        if self.trouble is not None:
+            with suppress(DiskError):
+                started = self._prepared()
+                self.trouble = None
+                self.handle(started)
+                self._heed_wishes()
         self.handle(event)
 
     def _finish_visit(self) -> None:
