@@ -11,7 +11,6 @@ agent.close()
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import re
@@ -20,7 +19,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
@@ -57,6 +56,9 @@ from client_agent.values import MarkerStatus
 from rollout.errors import RolloutError
 from rollout.names import check_app, check_channel, check_platform
 from rollout.versions import parse_version
+
+if TYPE_CHECKING:
+    import asyncio
 
 CLOSE_SECONDS = 0.5
 
@@ -371,6 +373,8 @@ class Agent:
     @never_raises
     def watch_asyncio(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Report what nobody catches in an event loop; by default the one that runs."""
+        import asyncio  # noqa: PLC0415 - loaded by then; others need not wait for it
+
         self._hooks.watch(asyncio.get_running_loop() if loop is None else loop)
 
     def status(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ An app that has switched ``faulthandler`` on keeps it as it is.
 
 from __future__ import annotations
 
-import asyncio
 import faulthandler
 import os
 import sys
@@ -14,11 +13,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # an app without event loops need not wait until asyncio is loaded
+    import asyncio
 
 Seen = Callable[[BaseException, bool], object]
 
-_NO_CRASH = (KeyboardInterrupt, SystemExit, asyncio.CancelledError)
+_NO_CRASH = (KeyboardInterrupt, SystemExit)
 
 
 class CrashHooks:
@@ -100,10 +102,17 @@ class CrashHooks:
 
     def _tell(self, error: BaseException, *, ends_process: bool) -> None:
         # An error in our own telling must not be told in its turn.
-        if isinstance(error, _NO_CRASH) or getattr(self._telling, "now", False):
+        if _is_wanted(error) or getattr(self._telling, "now", False):
             return
         self._telling.now = True
         try:
             self._seen(error, ends_process)
         finally:
             self._telling.now = False
+
+
+def _is_wanted(error: BaseException) -> bool:
+    """Return whether *error* is an end that somebody asked for."""
+    loaded = sys.modules.get("asyncio")
+    cancelled = () if loaded is None else (loaded.CancelledError,)
+    return isinstance(error, (*_NO_CRASH, *cancelled))
