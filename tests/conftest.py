@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -22,18 +21,18 @@ settings.register_profile("thorough", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     """Measure no fixture of a test marked ``no_cover``: pytest-cov leaves out its call only.
 
     Being measured doubles what Python costs, and triples a simulation's cost. The marker is for
     tests that walk the same lines over and over, or walk those that smaller tests cover.
     """
-    measured = Coverage.current() if item.get_closest_marker("no_cover") else None
-    if measured is not None:
-        measured.stop()
-    try:
-        yield
-    finally:
-        if measured is not None:
-            measured.start()
+    plugin = item.config.pluginmanager.getplugin("_cov")
+    if item.get_closest_marker("no_cover") and plugin and plugin.cov_controller:
+        plugin.cov_controller.pause()
+        try:
+            return (yield)
+        finally:
+            plugin.cov_controller.resume()
+    return (yield)

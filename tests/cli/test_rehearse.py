@@ -40,6 +40,7 @@ def alone(tmp_path: Path) -> Cli:
     return Cli(folder=tmp_path)
 
 
+@pytest.mark.no_cover
 def test_a_ladder_is_rehearsed_without_a_server(alone: Cli) -> None:
     done = alone.run("rehearse", *FLEET, "--plan", "ladder.toml", "--runs", "1")
 

@@ -97,6 +97,7 @@ def test_a_metric_without_weight_stops_nothing() -> None:
     assert course.cause != "crash"
 
 
+@pytest.mark.no_cover
 def test_formula_and_simulation_agree_where_evidence_comes_fast() -> None:
     plan, fleet = a_plan(), a_fleet(installs=4_000)
 

@@ -166,6 +166,7 @@ def rehearsal() -> Rehearsal:
     )
 
 
+@pytest.mark.no_cover
 def test_a_rehearsal_is_one_document(rehearsal: Rehearsal) -> None:
     document = json.loads(json.dumps(render_rehearsal(rehearsal, 5), allow_nan=False))
 

@@ -16,6 +16,7 @@ from update_server.rehearsal.outcome import Ending
 from update_server.rehearsal.world import Limits, _World
 
 
+@pytest.mark.no_cover
 def test_a_sound_release_reaches_everybody() -> None:
     outcome = rehearsed(NOTHING_WRONG, fleet=a_fleet(installs=4_000))
 
@@ -42,6 +43,7 @@ def test_a_release_that_bricks_everybody_is_pulled_without_any_report_from_the_d
     assert outcome.moments[-1].cause in {"silence", "healthy_launch"}
 
 
+@pytest.mark.no_cover
 def test_equal_seeds_give_equal_rollouts_to_the_last_bit() -> None:
     harm = Harm(crash_ratio=3)
 
@@ -61,6 +63,7 @@ def test_a_pause_is_watched_for_as_long_as_told() -> None:
     assert outcome.stopped_after() == outcome.moments[-1].hours
 
 
+@pytest.mark.no_cover
 def test_a_judge_that_may_do_nothing_only_says_what_it_would() -> None:
     outcome = rehearsed(
         BRICKS_EVERYBODY, plan=a_plan(automatic=frozenset()), horizon_seconds=3 * DAY
@@ -126,6 +129,7 @@ def test_a_ladder_that_ends_with_a_comparison_is_complete_when_its_gate_is_passe
     assert outcome.passages[-1].position == 1
 
 
+@pytest.mark.no_cover
 def test_nothing_wrong_is_hardly_ever_stopped() -> None:
     steps = (STEPS[2],)
 
