@@ -5,16 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running import Server, a_server, init
-from tests.examples.example import Example, copy_of
+from tests.e2e.running import APP, PASSPHRASE, Server, a_server
+from tests.examples.example import EXAMPLES, Example, copy_of
 from tests.examples.screen import Screen, a_screen
+
+POLICY = ("--policy", str(EXAMPLES / "policy.toml"))
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all: the tests of this folder are a group, and run in one process."""
     workspace = tmp_path_factory.mktemp("workspace")
-    init(workspace)
+    (workspace / "passphrase").write_text(PASSPHRASE)
+    Server(folder=workspace, public="", admin="").serinus("init", ".", "--app", APP, *POLICY)
     with a_server(workspace, tmp_path_factory.mktemp("examples") / "updates") as server:
         yield server
 
@@ -26,7 +29,7 @@ def example(server: Server, tmp_path: Path) -> Callable[[str, str], Example]:
     def an_example(name: str, app: str) -> Example:
         made = Example(copy_of(name, tmp_path), app, server, tmp_path / "root")
         if not made.root_json.exists():
-            server.serinus("app", "add", "--app", app, "--policy", "policy.toml")
+            server.serinus("app", "add", "--app", app, *POLICY)
         return made
 
     return an_example

@@ -13,7 +13,7 @@ from tests.examples.example import PROGRAMS, Example, ended, running, wait_until
 from tests.examples.screen import Screen
 from tests.examples.test_notes import HEAD_1_1, READY, publish_notes
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 
 def test_a_window_that_does_not_open_is_left_after_three_starts(
