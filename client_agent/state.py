@@ -17,6 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeGuard
 
 from packaging.version import Version
 
@@ -105,6 +106,8 @@ class StateFile:
 
         def armed(state: State) -> State:
             old = state.pending
+            if _is_used_up(old) and old.installed.rollout != goal.rollout:
+                state, old = _given_up(state, Code.TRIES_USED_UP, now), None
             if old is None or old.installed.directory != installed.directory:
                 tries = [
                     failure.tries_left
@@ -136,6 +139,8 @@ class StateFile:
             pending = state.pending
             if pending is None or pending.tries_left >= TRIES:
                 return replace(state, pending=None)
+            if _is_used_up(pending):  # the launcher had not come to it
+                return _given_up(state, Code.TRIES_USED_UP, now)
             installed = pending.installed
             noted = next(
                 (old for old in state.failures if _is_of(old, installed)),
@@ -216,28 +221,7 @@ class StateFile:
 
     def ban_pending(self, reason: str, now: datetime) -> None:
         """Give up the pending version: ban it, and let ``last_result`` say that it fell back."""
-
-        def banned(state: State) -> State:
-            if state.pending is None:
-                return state
-            given_up = state.pending.installed
-            same = [ban for ban in state.bans if ban.manifest_sha256 == given_up.manifest_sha256]
-            ban = Ban(
-                version=given_up.version,
-                manifest_sha256=given_up.manifest_sha256,
-                rollout=given_up.rollout,
-                reason=reason,
-                at=now,
-                count=1 + sum(old.count for old in same),
-            )
-            return replace(
-                state,
-                pending=None,
-                bans=(*(old for old in state.bans if old not in same), ban),
-                last_result=_result(Outcome.FELL_BACK, given_up, state.current, now),
-            )
-
-        self.update(banned)
+        self.update(lambda state: _given_up(state, reason, now))
 
     def bans(self) -> tuple[Ban, ...]:
         """Return the versions that failed their trial here."""
@@ -324,6 +308,32 @@ class StateFile:
                 lock = self._platform.lock(self._root / "state.lock")
         with lock:
             yield
+
+
+def _is_used_up(pending: Pending | None) -> TypeGuard[Pending]:
+    return pending is not None and pending.tries_left <= 0
+
+
+def _given_up(state: State, reason: str, now: datetime) -> State:
+    """Return *state* with the pending version banned instead."""
+    if state.pending is None:
+        return state
+    given_up = state.pending.installed
+    same = [ban for ban in state.bans if ban.manifest_sha256 == given_up.manifest_sha256]
+    ban = Ban(
+        version=given_up.version,
+        manifest_sha256=given_up.manifest_sha256,
+        rollout=given_up.rollout,
+        reason=reason,
+        at=now,
+        count=1 + sum(old.count for old in same),
+    )
+    return replace(
+        state,
+        pending=None,
+        bans=(*(old for old in state.bans if old not in same), ban),
+        last_result=_result(Outcome.FELL_BACK, given_up, state.current, now),
+    )
 
 
 def _is_of(failure: VersionFailure, other: VersionFailure | InstalledVersion) -> bool:

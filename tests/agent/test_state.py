@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from client_agent.errors import Code, DiskError, StateError
+from client_agent.install import Installation
 from client_agent.launcher import frame
 from client_agent.platforms.linux import Linux
 from client_agent.state import Source, StateFile
@@ -222,6 +223,44 @@ def test_each_change_has_a_number_and_no_change_writes_nothing(tmp_path: Path) -
     assert (tmp_path / "state.json").stat().st_mtime_ns == before
     file.set_data_schema(4)
     assert file.read().seq == 2
+
+
+@pytest.mark.parametrize("pulled", [True, False])
+def test_what_used_up_its_tries_begins_anew_only_where_it_is_issued_anew(
+    tmp_path: Path, *, pulled: bool
+) -> None:
+    installation, packed = an_installation(tmp_path), pack(version="2.1")
+    install(installation, pack(version="2.0"))
+    built = arm(installation, packed)
+    used_up(installation)
+    state = installation.state
+
+    if pulled:
+        state.disarm()
+    else:
+        state.arm(packed.goal, built, now=NOW, not_after=LATER)  # the same rollout
+        assert tries(installation) == 0
+    again = replace(packed.goal, rollout=RolloutId("ro_again"))
+    state.arm(again, built, now=NOW, not_after=LATER)
+
+    assert tries(installation) == 3
+    assert [(ban.rollout, ban.reason, ban.count) for ban in state.bans()] == [
+        ("ro_7k2m", "tries_used_up", 1)
+    ]
+
+
+def used_up(installation: Installation) -> None:
+    def change(state: State) -> State:
+        assert state.pending is not None
+        return replace(state, pending=replace(state.pending, tries_left=0))
+
+    installation.state.update(change)
+
+
+def tries(installation: Installation) -> int:
+    pending = installation.state.read().pending
+    assert pending is not None
+    return pending.tries_left
 
 
 def test_only_its_owner_reads_the_state(tmp_path: Path) -> None:
