@@ -29,7 +29,7 @@ _TEN_YEARS, _SOON = timedelta(days=3_650), timedelta(hours=1)
 _WHOLE_EVERY = 50  # of the cuts: one of so many is followed to the new version
 _STORMS, _KILLS = 60, 5
 
-Damage = Callable[[Here], None]
+Damage = Callable[[Here], object]
 
 
 def jobs(sample: int) -> Iterator[Job]:
@@ -150,9 +150,11 @@ def _update_over(version: str, here: Here) -> None:
     """Let an agent that runs in the current version bring the next, whatever the disk did to it."""
     here = replace(here, rotten=frozenset({version}))
     fork(partial(here.visit, "1.0"))
-    if here.later(_SOON).used() != NEW:
-        raise StuckError("no update over what is rotten")
-    here.converge()
+    here = here.later(_SOON)
+    started = here.launched().version
+    if started != NEW:
+        raise StuckError(f"{started} started, and no update over what is rotten")
+    here.converge(started)
 
 
 def missing_files(sample: int) -> Tally:
@@ -254,9 +256,10 @@ def read_only(sample: int) -> Tally:
             try:
                 mounts.run("mount", "-o", "remount,ro", disk)
                 fork(partial(step.work, here))
-                check_started(replace(step, starts=step.starts - {NEW}), here)
+                started = check_started(replace(step, starts=step.starts - {NEW}), here)
                 mounts.run("mount", "-o", "remount,rw", disk)
-                go_on(step, here)
+                here.publisher.say(step.after)
+                here.converge(started)
                 tally.add(None)
             except (StuckError, OSError) as error:
                 tally.add(f"{step.name}, read only: {error}")

@@ -91,11 +91,11 @@ def _do(step: Step, disk: Path, room: int) -> object:
         if ended.status == FAILED:
             raise StuckError(ended.output)
         outcome = _told(here)
-        check_started(step, here)
+        started = check_started(step, here)
         _limit(disk, _PLENTY_BYTES)
         here = replace(here, platform=Box)
         here.publisher.say(step.after)
-        here.converge()
+        here.converge(started)
     finally:
         _limit(disk, _PLENTY_BYTES)
         shutil.rmtree(here.root)

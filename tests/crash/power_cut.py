@@ -23,7 +23,7 @@ from client_agent.launcher import Launcher
 from client_agent.state import StateFile
 from client_agent.values import State
 from tests.crash import mounts, workshop
-from tests.crash.faults import FAULTS, check_started
+from tests.crash.faults import FAULTS, go_on
 from tests.crash.lines import Job, StuckError, Tally
 from tests.crash.publisher import NEW
 from tests.crash.traced import Point, fork, injected, missing, points_of
@@ -190,8 +190,7 @@ def fault_at(disk: Disk, cut: Cut, *, fsync: bool) -> str | None:
         with mounts.mounted(image, disk.at, ("-o", "loop")):
             here = replace(here, boot=_REBOOTED)
             cut.check_kept(here.state())
-            check_started(step, here)
-            here.converge()
+            go_on(step, here)
     except (StuckError, OSError) as error:
         return f"{disk.kind}, {cut.point or cut.name}: {error}"
     finally:

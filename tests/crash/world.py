@@ -136,6 +136,15 @@ class Here:
         loop.tick()
         loop.quit()
 
+    def prove_healthy(self) -> None:
+        """Do what ``confirm`` does, but for the visit that becomes due meanwhile."""
+        pending = self.state().pending
+        loop, _ = self.loop(NEW, None if pending is None else pending.launch_id)
+        loop.begin()
+        loop.handle(on.AppHealthy())
+        loop.handle(on.UptimeReached())
+        loop.quit()
+
     # --- what must hold --------------------------------------------------------------
 
     def launched(self) -> Started:
@@ -153,26 +162,19 @@ class Here:
             self._check_count(before.pending, tried=folder.name)
         return Started(version, folder)
 
-    def converge(self) -> None:
-        """Go on as installs do, day by day; raise when the new version does not come."""
+    def converge(self, version: str | None) -> None:
+        """Go on from a start of *version*, day by day; raise when the new one does not come."""
         here = self
         for _ in range(_DAYS):
+            if version == NEW and here.state().pending is not None:
+                must_do(fork(here.prove_healthy), "confirming")
+            if version == NEW:
+                return here.check_settled()
             here = here.later(_DAY)
-            version = here.used()
-            if version != NEW:
-                must_do(fork(partial(here.visit, version)), "a visit")
-                here = here.later(_HOUR)
-                if here.used() != NEW:
-                    continue
-            return here.check_settled()
+            must_do(fork(partial(here.visit, version)), "a visit")
+            here = here.later(_HOUR)
+            version = here.launched().version
         raise StuckError(f"no {NEW} after {_DAYS} days: {here.state()}")
-
-    def used(self) -> str | None:
-        """Start the app, let it be confirmed if it is on trial, and return which version it is."""
-        started = self.launched()
-        if started.version == NEW and self.state().pending is not None:
-            must_do(fork(self.confirm), "confirming")
-        return started.version
 
     def check_settled(self) -> None:
         """Raise unless the new version is current, and nothing stays that is not needed."""
