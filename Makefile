@@ -28,7 +28,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_P
 # Without bytecode every worker of a test run, and all that it starts, compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo serve test check docs bench bench-evidence judge-e2e crash-agent examples lock clean postgres strace example-tools
+.PHONY: demo serve test check docs bench bench-evidence bench-agent judge-e2e crash-agent examples lock clean postgres strace example-tools
 
 demo: $(STAMP)
 	@$(BIN)/serinus demo $(ARGS)
@@ -36,7 +36,8 @@ demo: $(STAMP)
 serve: $(STAMP)
 	@$(BIN)/serinus serve $(ARGS)
 
-# One worker more than cores, for many tests wait; the two reports are the two floors.
+# One worker more than cores, for many tests wait; each begins with a part of its own, so that what
+# fixtures make is made once. The two reports are the two floors.
 test: $(STAMP) postgres strace example-tools
 	@rm -f .coverage .coverage.*
 	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadgroup --cov --cov-report= --cov-fail-under=0 $(ARGS)
@@ -51,10 +52,14 @@ check: $(STAMP)
 	@$(if $(wildcard tests/test_docs.py),$(BIN)/pytest -q tests/test_docs.py)
 
 # JSON lines on stdout, progress on stderr; it fails when a number misses its limit.
-bench: bench-evidence
+bench: bench-evidence bench-agent
 
 bench-evidence: $(STAMP)
 	@$(BIN)/python -m benchmarks.evidence $(ARGS)
+
+# The first time it downloads releases of real programs into the user's cache.
+bench-agent: $(STAMP)
+	@$(BIN)/python -m benchmarks.agent $(ARGS)
 
 # The full size of tests/judging, where time is real: nothing else should run meanwhile.
 judge-e2e: $(STAMP)
