@@ -15,7 +15,7 @@ from packaging.version import Version
 from client_agent.state_body import render_state
 from client_agent.values import Ban, InstalledVersion, Pending, State
 from rollout.manifest import EntryKind, ManifestEntry, manifest_for, render_manifest
-from rollout.model import Release
+from rollout.model import Delta, Release
 from tests.builders import a_release
 from update_server.cli.demo.fleet import InstallFolder
 
@@ -62,6 +62,19 @@ def _release(version: str) -> Release:
     release = a_release(version=version)
     artifact = replace(release.artifact, manifest_sha256=digest_of(version))
     return replace(release, artifact=artifact)
+
+
+def a_delta(older: str, newer: str) -> Delta:
+    """Return what the release of *newer* says of a delta from *older*."""
+    folder = f"demo/releases/stable/linux-x86_64/{newer}"
+    return Delta(
+        path=f"{folder}/from-{older}.delta",
+        from_version=Version(older),
+        from_manifest=digest_of(older),
+        algo="pb1",
+        output_bytes=1000,
+        max_file_bytes=1000,
+    )
 
 
 def installed(version: str) -> InstalledVersion:

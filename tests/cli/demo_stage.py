@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from packaging.version import Version
 
-from rollout.model import Release
+from rollout.model import Delta, Release
 from tests.cli import demo_builders as builders
 from tests.fakes import FakeClock
 from update_server.cli.console import Console
@@ -74,10 +74,15 @@ class EmptyStage(Stage):
     counts: Iterator[int] = iter(())
     stands: Iterator[str] = itertools.repeat("paused")
     record: dict[str, Any] | None = None
+    deltas: tuple[Delta, ...] = ()
 
     def signed(self, versions: Iterable[Version]) -> Mapping[Version, Release]:
         found = builders.signed(OLDER, NEWER, BAD, SILENT)
-        return {version: found[version] for version in versions if version in found}
+        return {
+            version: replace(found[version], deltas=self.deltas)
+            for version in versions
+            if version in found
+        }
 
     def outsider(self) -> Outsider:
         return ScriptedOutsider(self.offers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 TRUE = Path(shutil.which("true") or "")
+ENOUGH_FOR_DELTAS = random.Random(1).randbytes(50_000)
 COMMAND = (sys.executable, "-m", "update_server.cli.main", "demo")
 
 
@@ -21,7 +23,7 @@ def two_versions(folder: Path) -> Path:
     for version in ("1.0.0", "1.1.0"):
         path = folder / version / "tool"
         path.parent.mkdir(parents=True)
-        path.write_bytes(TRUE.read_bytes() + version.encode())
+        path.write_bytes(TRUE.read_bytes() + ENOUGH_FOR_DELTAS + version.encode())
         path.chmod(0o755)
     return folder
 
@@ -52,6 +54,8 @@ def test_a_small_fleet_ends_on_the_good_version_and_leaves_nothing(tmp_path: Pat
     assert document["ok"], said
     assert status == 0
     assert document["installs"] == {"1.1.0": 3}
+    assert document["delta"]["installs"] == 3
+    assert document["delta"]["sent_bytes"] < document["delta"]["full_bytes"]
     assert document["offered_after_pull"] == 0
     assert document["unverified_files_executed"] == 0
     assert [step["name"] for step in document["steps"]][-4:] == [

@@ -115,30 +115,30 @@ def test_the_index_gives_the_executable_inside_each_wheel(tmp_path: Path) -> Non
 
     def fetch(arguments: Sequence[str]) -> None:
         asked.append([part for part in arguments if "==" in part])
-        members = {"tool.data/scripts/note": b"text", "tool.data/scripts/tool": TRUE.read_bytes()}
+        members = {"tool/__init__.py": b"text", "tool/data/bin/tool": TRUE.read_bytes()}
         a_wheel(folder_of(arguments), "1.0", members)
 
     older, newer = programs.from_index(tmp_path, fetch)
 
-    assert asked == [["py-spy==0.4.0"], ["py-spy==0.4.1"]]
-    assert (older.version, newer.version) == (Version("0.4.0"), Version("0.4.1"))
+    assert asked == [["clang-format==21.1.2"], ["clang-format==21.1.5"]]
+    assert (older.version, newer.version) == (Version("21.1.2"), Version("21.1.5"))
     assert newer.path.read_bytes() == TRUE.read_bytes()
     assert not list(tmp_path.rglob("*.whl"))
 
 
 def test_a_name_in_a_wheel_chooses_no_place_on_disk(tmp_path: Path) -> None:
     def fetch(arguments: Sequence[str]) -> None:
-        members = {"tool.data/scripts/../../../../escaped": TRUE.read_bytes()}
+        members = {"tool/../../../../escaped": TRUE.read_bytes()}
         a_wheel(folder_of(arguments), "1.0", members)
 
     older, _ = programs.from_index(tmp_path / "programs", fetch)
 
-    assert older.path == tmp_path / "programs" / "0.4.0" / "escaped"
+    assert older.path == tmp_path / "programs" / "21.1.2" / "escaped"
 
 
 def test_a_wheel_without_an_executable_is_refused(tmp_path: Path) -> None:
     def fetch(arguments: Sequence[str]) -> None:
-        a_wheel(folder_of(arguments), "1.0", {"tool.data/scripts/tool": b"#!/bin/sh\n"})
+        a_wheel(folder_of(arguments), "1.0", {"tool/tool": b"#!/bin/sh\n"})
 
     with pytest.raises(CliError) as caught:
         programs.from_index(tmp_path, fetch)
@@ -170,7 +170,7 @@ def test_a_run_that_cannot_start_is_a_failed_run(tmp_path: Path) -> None:
 
 
 def test_the_third_release_is_just_above_the_newer_one() -> None:
-    assert programs.next_version(Version("0.4.1")) == Version("0.4.2")
+    assert programs.next_version(Version("21.1.5")) == Version("21.1.6")
     assert programs.next_version(Version("12")) == Version("13")
 
 

@@ -23,6 +23,7 @@ from tests.cli.demo_stage import (
 )
 from update_server.cli.demo import ladder
 from update_server.cli.demo.fleet import InstallFolder, Launch
+from update_server.cli.demo.saving import Saving
 from update_server.cli.demo.stage import Settings, Stage
 from update_server.cli.demo.story import Story
 from update_server.cli.errors import CliError
@@ -81,6 +82,50 @@ def test_a_ring_that_does_not_fill_ends_the_demo(tmp_path: Path) -> None:
         Story(stage, None)._open(a_program(tmp_path, NEWER), ladder.INTERNAL)
 
     assert caught.value.code == "too_slow"
+
+
+def taken_by_all(stage: Stage, **taken: Any) -> None:
+    for install in stage.installs:
+        builders.put_taken(install, NEWER, **taken)
+
+
+def test_what_a_delta_saved_is_told(tmp_path: Path) -> None:
+    stage = a_stage(tmp_path)
+    taken_by_all(stage, received_bytes=200_000, full_bytes=4_000_000)
+    story = Story(stage, None)
+
+    text = story._count_bytes(a_program(tmp_path, NEWER))
+
+    assert text == ("12 of 12 installs took the delta: 2.4 MB came instead of 48.0 MB, 95 % less")
+    assert story.saving == Saving(installs=12, sent_bytes=2_400_000, full_bytes=48_000_000)
+
+
+def test_brought_programs_with_a_delta_that_nobody_took_end_the_demo(tmp_path: Path) -> None:
+    stage = a_stage(tmp_path)
+    stage.deltas = (builders.a_delta(OLDER, NEWER),)
+    taken_by_all(stage, delta=False)
+
+    with pytest.raises(CliError) as caught:
+        Story(stage, Path("programs"))._count_bytes(a_program(tmp_path, NEWER))
+
+    assert caught.value.code == "no_delta"
+
+
+def test_programs_that_a_person_brings_may_have_no_delta(tmp_path: Path) -> None:
+    stage = a_stage(tmp_path)
+    taken_by_all(stage, delta=False)
+
+    text = Story(stage, Path("programs"))._count_bytes(a_program(tmp_path, NEWER))
+
+    assert text == "no delta to 1.1.0 was worth publishing"
+
+
+def test_without_any_delta_the_demos_own_programs_end_it(tmp_path: Path) -> None:
+    stage = a_stage(tmp_path)
+    taken_by_all(stage, delta=False)
+
+    with pytest.raises(CliError):
+        Story(stage, None)._count_bytes(a_program(tmp_path, NEWER))
 
 
 def test_a_crash_is_over_when_the_internal_installs_fell_back_by_themselves(

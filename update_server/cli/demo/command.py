@@ -14,6 +14,7 @@ import click
 
 from update_server.cli.command import Session, local, option
 from update_server.cli.demo.folder import demo_folder, disk_bytes
+from update_server.cli.demo.saving import Saving
 from update_server.cli.demo.screen import Screen
 from update_server.cli.demo.stage import Settings, Stage
 from update_server.cli.demo.story import Story
@@ -71,7 +72,7 @@ def demo(
     session.console.document(document)
     if failure is not None:
         return REFUSED
-    session.console.print(_summary(document))
+    session.console.print(_summary(document, story.saving))
     if keep:
         config = stage.publisher.workspace / "serinus.toml"
         screen.say(f"look around: serinus serve --config {config}")
@@ -130,6 +131,7 @@ def _document(story: Story, stage: Stage, failure: CliError | None) -> dict[str,
     document: dict[str, Any] = {
         "steps": [step.document() for step in story.steps],
         "installs": dict(found.installs) if found else None,
+        "delta": story.saving.document() if story.saving else None,
         "stopped": [stop.document() for stop in story.brake.stops],
         "offered_after_pull": story.offered_after_pull,
         "unverified_files_executed": found.unverified_files_executed if found else None,
@@ -143,7 +145,8 @@ def _document(story: Story, stage: Stage, failure: CliError | None) -> dict[str,
     return document
 
 
-def _summary(document: dict[str, Any]) -> str:
+def _summary(document: dict[str, Any], saving: Saving | None) -> str:
+    saved = f"deltas: {saving.sentence()}; " if saving else ""
     on = ", ".join(f"{count} on {version}" for version, count in document["installs"].items())
     stops = "".join(
         f"; {stop['version']} stopped by the server ({stop['metric']},"
@@ -151,7 +154,7 @@ def _summary(document: dict[str, Any]) -> str:
         for stop in document["stopped"]
     )
     return (
-        f"ok: {on}{stops}; offered after the pull: {document['offered_after_pull']};"
+        f"ok: {on}{stops}; {saved}offered after the pull: {document['offered_after_pull']};"
         f" unverified files executed: {document['unverified_files_executed']};"
         f" {document['seconds']:.0f} s, {document['disk_bytes'] / 1e6:.0f} MB of disk"
     )

@@ -17,6 +17,7 @@ from update_server.cli.demo.cast import Cast, find_cast
 from update_server.cli.demo.fleet import InstallFolder, Look
 from update_server.cli.demo.programs import Program
 from update_server.cli.demo.rollouts import Rollouts
+from update_server.cli.demo.saving import Saving, saving_on
 from update_server.cli.demo.stage import CHANNEL, Looks, Stage
 from update_server.cli.demo.verdict import Verdict
 from update_server.cli.errors import CliError
@@ -55,6 +56,7 @@ class Story:
         self.brake = Brake(stage, self._rollouts)
         self.steps: list[Step] = []
         self.verdict: Verdict | None = None
+        self.saving: Saving | None = None
         self.offered_after_pull: int | None = None
 
     def tell(self) -> None:
@@ -94,6 +96,11 @@ class Story:
                     lambda ring=ring: self._open(cast.newer, ring),
                 )
                 for ring in ladder.RINGS
+            ),
+            (
+                "deltas",
+                f"count what the delta from {older} to {newer} saved",
+                lambda: self._count_bytes(cast.newer),
             ),
             (
                 "publish_damaged",
@@ -225,6 +232,17 @@ class Story:
         if early:
             raise CliError("wrong_ring", f"{early[0]} got {program.version} before its ring opened")
         return f"{len(inside)} of {len(stage.installs)} installs run {program.version}"
+
+    def _count_bytes(self, program: Program) -> str:
+        looks = self._stage.look().values()
+        self.saving = saving = saving_on(program.version, looks)
+        if saving.installs:
+            took = f"{saving.installs} of {len(looks)} installs took the delta"
+            return f"{took}: {saving.sentence()}"
+        # Of programs that a person brings, two versions may have little in common.
+        if self._folder is not None and not self._release(program).deltas:
+            return f"no delta to {program.version} was worth publishing"
+        raise CliError("no_delta", f"no install took a delta to {program.version}")
 
     def _crash(self, cast: Cast) -> str:
         stage, bad = self._stage, cast.bad.version
