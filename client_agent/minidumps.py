@@ -99,7 +99,11 @@ class Minidumps:
                 if not before or not self._is_due(before[-1], at, only_living=only_living):
                     continue
                 taken = self._new(at, before[-1].version, before[-1].token)
-                shutil.move(path, taken)  # perhaps from another file system
+                try:
+                    shutil.move(path, taken)  # perhaps from another file system
+                except OSError:  # on Windows, its writer may have it open still: next time
+                    _delete(taken)
+                    continue
                 died.add(before[-1].launch_id)
             if died:
                 self._drop_surplus()
@@ -132,15 +136,14 @@ class Minidumps:
             DiskError: One could not be read or deleted.
         """
         now = self._clock.now()
+        self._drop_old(now)
         if now < self._not_before:
             return
         for kept in self.kept():
             token = kept.token or state.tokens.get(render_version(kept.version))
-            if now - kept.at > MAX_AGE:
-                _delete(kept.path)
-            elif state.project is None or token is None:
+            if state.project is None or token is None:
                 continue
-            elif not self._deliver(app, kept, minidump_url(app, state.project, token), transport):
+            if not self._deliver(app, kept, minidump_url(app, state.project, token), transport):
                 self._not_before = now + ASK_AGAIN
                 return
 
@@ -154,11 +157,13 @@ class Minidumps:
         """Return the dumps in the app's folders, with the times when they were written."""
         found = []
         for source in self._sources:
+            if not os.access(source, os.W_OK):
+                continue  # what cannot be taken away would come again and again
             try:
                 with os.scandir(source) as entries:
                     listed = [entry for entry, _ in zip(entries, range(_MAX_LISTED), strict=False)]
             except OSError:
-                continue  # the handler has made no folder yet
+                continue
             for entry in listed:
                 at = _written_at(Path(entry.path))
                 if at is not None:
@@ -177,6 +182,14 @@ class Minidumps:
         said = {"version": render_version(version), "token": token, "at": render_time(at)}
         put(path.with_suffix(".json"), json.dumps(said).encode(), self._platform)
         return path
+
+    def _drop_old(self, now: datetime) -> None:
+        """Delete what is too old, with and without a note that says whose it is."""
+        with disk_errors():
+            for path in self._folder.glob("*.dmp"):
+                kept, moved = _read(path), datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                if now - (moved if kept is None else kept.at) > MAX_AGE:
+                    _delete(path)
 
     def _drop_surplus(self) -> None:
         room = MAX_KEPT_BYTES

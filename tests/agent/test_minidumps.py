@@ -7,6 +7,7 @@ import email.policy
 import gzip
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -176,6 +177,22 @@ def test_dumps_take_40_mib_at_most(desk: Desk) -> None:
     assert [kept.at for kept in desk.dumps.kept()] == [START - MINUTE, START]
 
 
+def test_a_dump_that_cannot_be_moved_yet_is_taken_the_next_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_open(_source: Path, _target: Path) -> None:
+        raise PermissionError
+
+    path = desk.leave("a.dmp")
+    with monkeypatch.context() as busy:
+        busy.setattr(shutil, "move", is_open)
+        assert desk.dumps.collect([EARLIER]) == frozenset()
+
+    assert path.exists()
+    assert list((desk.root / "minidumps").iterdir()) == []
+    assert desk.dumps.collect([EARLIER]) == {"one"}
+
+
 def test_a_disk_that_takes_no_dump_is_a_disk_error(desk: Desk) -> None:
     desk.leave("a.dmp")
     desk.root.rmdir()
@@ -261,11 +278,16 @@ def test_a_dump_waits_for_the_apps_number_and_14_days_at_most(desk: Desk) -> Non
 def test_a_dump_whose_note_is_torn_is_nobodys(desk: Desk) -> None:
     desk.leave("a.dmp")
     desk.dumps.collect([EARLIER])
-    desk.dumps.kept()[0].path.with_suffix(".json").write_bytes(b"{")
+    dump = desk.dumps.kept()[0].path
+    dump.with_suffix(".json").write_bytes(b"{")
 
     desk.send()
-
     assert desk.server.asked == []
+    assert dump.exists()
+    desk.clock.advance(14 * 86_400 + 1)
+    desk.send()
+
+    assert list((desk.root / "minidumps").iterdir()) == []
 
 
 # --- in the agent ------------------------------------------------------------------------
