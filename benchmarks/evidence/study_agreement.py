@@ -44,20 +44,24 @@ def differing_labels(seed: int) -> int:
         np.array([first[key] for key, _ in installs]),
     )
     found = [
-        (label.candidate, label.n_candidate, label.n_control)
+        _compared(label.candidate, label.n_candidate, label.n_control)
         for label in world.log.labels(1, Metric.CRASH)
     ]
-    told = list(
-        zip(
-            expected.candidate.tolist(),
-            expected.n_candidate.tolist(),
-            expected.n_control.tolist(),
-            strict=True,
-        )
+    counts = zip(
+        expected.candidate.tolist(),
+        expected.n_candidate.tolist(),
+        expected.n_control.tolist(),
+        strict=True,
     )
+    told = [_compared(*each) for each in counts]
     return abs(len(told) - len(found)) + sum(
         mine != theirs for mine, theirs in zip(told, found, strict=False)
     )
+
+
+def _compared(candidate: bool, n_candidate: int, n_control: int) -> tuple[bool, int, int]:
+    """Return a label without its numbers where an arm lacks: the study keeps those together."""
+    return (candidate, n_candidate, n_control) if n_candidate and n_control else (candidate, 0, 0)
 
 
 def orders_by_arm(rng: np.random.Generator) -> bool:

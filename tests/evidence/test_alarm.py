@@ -169,19 +169,6 @@ def test_it_begins_anew_with_each_stage_and_epoch() -> None:
     assert alarm_of(world).checked_at == T0 + 3 * HOUR
 
 
-def test_those_who_are_compared_with_nobody_are_one_cohort() -> None:
-    world = an_open_world()
-    sets = set(world.state.stage.risk_sets)
-
-    for tick in range(5):
-        world.tick(*(seen(1_000 + 20 * tick + i, 60 + tick) for i in range(20)))
-
-    assert set(world.state.stage.risk_sets) == sets
-    world.tick(stage_opened(3 * HOUR, exposure_bp=10_000))
-    world.tick(seen(1, 4 * HOUR))
-    assert set(world.state.stage.risk_sets) != sets
-
-
 def test_as_long_as_all_is_as_before_it_stays_quiet() -> None:
     chance, past = random.Random(5), a_past(0.1, installs=2_000)
     world = an_open_world(past, installs=500)

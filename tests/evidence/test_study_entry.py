@@ -22,13 +22,14 @@ from update_server.evidence.design import (
     cohort_size,
     crash_stratum,
     is_candidate,
+    lonely_key,
     platform_of,
     risk_set_key,
     share_of,
     silence_window,
     total_at_risk,
 )
-from update_server.evidence.facts import PlatformHeld, PlatformReleased, Unsuspended
+from update_server.evidence.facts import PlatformHeld, PlatformReleased, Seen, Unsuspended
 from update_server.evidence.settings import DAY, HOUR, STANDARD
 from update_server.evidence.state import Arms, Stage
 
@@ -107,6 +108,11 @@ def test_a_cohort_has_twenty_installs_in_the_smaller_arm(
     assert cohort_size(stage, STANDARD) == pytest.approx(size)
 
 
+def controls_like(*candidates: Seen) -> list[Seen]:
+    """Return a control for each, which is like it in all else."""
+    return [replace(each, install=each.install + b"c", bucket=9_999) for each in candidates]
+
+
 def test_installs_that_enter_in_one_tick_share_a_risk_set() -> None:
     world = World()
 
@@ -119,12 +125,12 @@ def test_installs_that_enter_in_one_tick_share_a_risk_set() -> None:
 def test_each_tick_with_entrants_is_a_cohort_of_its_own() -> None:
     world = World()
 
-    world.tick(seen(1))
+    world.tick(seen(1), seen(1_001, candidate=False))
     world.tick(seen(1, 2))
-    world.tick(seen(2, 3), seen(3, 3))
+    world.tick(seen(2, 3), seen(3, 3), seen(1_002, 3, candidate=False))
 
     assert world.state.stage.cohort == 2
-    assert world.state.stage.cohort_entrants == 2
+    assert world.state.stage.cohort_entrants == 3
     assert len(world.state.stage.risk_sets) == 2
 
 
@@ -142,7 +148,8 @@ def test_cohorts_are_numbered_over_all_stages() -> None:
 def test_platforms_and_crash_strata_have_risk_sets_of_their_own() -> None:
     world = World(replace(STANDARD, cohort_installs=2))
 
-    world.tick(seen(1), seen(2, platform="other"), seen(3, crashes=3), seen(4, crashes=4))
+    everybody = (seen(1), seen(2, platform="other"), seen(3, crashes=3), seen(4, crashes=4))
+    world.tick(*everybody, *controls_like(*everybody))
 
     assert list(world.state.stage.risk_sets) == [
         risk_set_key(1, 0, 0),
@@ -154,18 +161,62 @@ def test_platforms_and_crash_strata_have_risk_sets_of_their_own() -> None:
 
 
 def test_a_small_cohort_is_divided_in_two() -> None:
-    world = World(replace(STANDARD, cohort_installs=2))
+    world = World(replace(STANDARD, cohort_installs=2.5))
 
-    # Four make a cohort at 50 %; who was there already, or may not enter, is not one of them.
-    world.tick(seen(1), seen(2, crashes=1), seen(3, crashes=9))
-    world.tick(seen(1), seen(4), seen(5, crashes=3), seen(6, crashes=9), seen(7, aged=False))
+    # Five make a cohort at 50 %; who was there already, or may not enter, is not one of them.
+    few = (seen(1), seen(2, crashes=9))
+    more = (seen(3), seen(4, crashes=3), seen(5, crashes=9))
+    world.tick(*few, *controls_like(*few[1:]), seen(1_001, crashes=1, candidate=False))
+    world.tick(*more, seen(1), *controls_like(*more), seen(7, aged=False))
 
     assert list(world.state.stage.risk_sets) == [
         risk_set_key(1, 0, 0),
         risk_set_key(1, 2, 0),
         risk_set_key(2, 0, 0),
         risk_set_key(2, 2, 0),
+        risk_set_key(2, 3, 0),
     ]
+
+
+def test_those_who_have_nobody_to_be_compared_with_are_kept_together() -> None:
+    world = World()
+    world.tick(seen(1), seen(2, crashes=9), seen(3, platform="other"))
+    world.tick(seen(1_001, 2, candidate=False), seen(4, 2, crashes=9))
+    world.tick(seen(5, 3), seen(1_002, 3, candidate=False), seen(6, 3, crashes=9))
+
+    assert world.state.stage.risk_sets == {
+        lonely_key(0, candidate=True): Arms(candidate=4),
+        lonely_key(0, candidate=False): Arms(control=1),
+        lonely_key(1, candidate=True): Arms(candidate=1),
+        risk_set_key(3, 0, 0): Arms(candidate=1, control=1),
+    }
+    assert total_at_risk(world.state.stage, "crash") == (6, 2)
+
+
+def test_their_events_say_nothing_and_are_counted() -> None:
+    world = World()
+    world.tick(seen(1), seen(2))
+    world.tick(crash(1))
+
+    [label] = world.labels("crash")
+    assert (label.n_candidate, label.n_control) == (2, 0)
+    assert set(world.process("crash").vector) == {0.0}
+    assert total_at_risk(world.state.stage, "crash") == (1, 0)
+    world.tick(left(1))
+    world.tick(left(2))
+    assert total_at_risk(world.state.stage, "crash") == (0, 0)
+
+
+def test_who_crashed_before_is_gone_from_them_too() -> None:
+    world = World()
+    world.tick(seen(1))
+    world.tick(crash(1))
+    world.tick(stage_opened(60))
+
+    world.tick(seen(1, 70), seen(2, 70))
+
+    assert total_at_risk(world.state.stage, "crash") == (1, 0)
+    assert world.state.stage.gone["crash"] == {lonely_key(0, candidate=True): Arms(candidate=1)}
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from update_server.evidence import srm
 from update_server.evidence.design import (
     coarse_stratum,
+    cohort_of,
     cohort_size,
     crash_stratum,
     has_risk_sets,
     is_candidate,
+    lonely_key,
     may_enter,
     platform_of,
     risk_set_key,
@@ -44,6 +46,8 @@ def admit(tick: Tick, seen: Sequence[Seen]) -> None:
                 note_contact(tick, fact.install, member, fact.at)
         elif entry_is_open and fact.at >= stage.opened_at and fact.platform not in state.held:
             _admit_one(tick, fact, member)
+    if tick.cohort_is_open:
+        _merge_lonely(tick)
     candidates = stage.entered.candidate - before.candidate
     controls = stage.entered.control - before.control
     if candidates + controls:
@@ -174,8 +178,7 @@ def _join_risk_set(tick: Tick, fact: Seen, member: Member) -> int:
     state, stage = tick.state, tick.stage
     if not tick.cohort_is_open:
         tick.cohort_is_open = True
-        # Where an arm is empty by design nothing is compared: all are one cohort.
-        stage.cohort += not stage.risk_sets or 0 < share_of(stage) < 1
+        stage.cohort += 1
         stage.cohort_entrants = 0
     if fact.platform not in state.platforms:
         state.platforms.append(fact.platform)
@@ -189,3 +192,26 @@ def _join_risk_set(tick: Tick, fact: Seen, member: Member) -> int:
             gone = stage.gone.setdefault(metric, {}).setdefault(key, Arms())
             gone.add(candidate=member.candidate)
     return key
+
+
+def _merge_lonely(tick: Tick) -> None:
+    """Put the closed cohort's risk sets that lack an arm into one of that platform and arm.
+
+    Nobody enters them any more, so no event in them is ever compared, and which of them it is in
+    changes nothing. They are half of all, and the state is smaller without.
+    """
+    stage = tick.stage
+    moved: dict[int, int] = {}
+    entered = {member.risk_set for member in tick.changed.values()}
+    for key in sorted(key for key in entered if cohort_of(key) == stage.cohort):
+        arms = stage.risk_sets[key]
+        if arms.candidate and arms.control:
+            continue
+        moved[key] = to = lonely_key(platform_of(key), candidate=arms.candidate > 0)
+        del stage.risk_sets[key]
+        stage.risk_sets.setdefault(to, Arms()).add_all(arms)
+        for sets in stage.gone.values():
+            if key in sets:
+                sets.setdefault(to, Arms()).add_all(sets.pop(key))
+    for member in tick.changed.values():
+        member.risk_set = moved.get(member.risk_set, member.risk_set)

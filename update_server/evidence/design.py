@@ -87,6 +87,19 @@ def risk_set_key(cohort: int, stratum: int, platform: int) -> int:
     return cohort << _COHORT_SHIFT | platform << _PLATFORM_SHIFT | stratum
 
 
+def lonely_key(platform: int, *, candidate: bool) -> int:
+    """Return the key of a platform's installs of one arm that have nobody to be compared with.
+
+    Cohorts are numbered from 1.
+    """
+    return risk_set_key(0, 0 if candidate else 1, platform)
+
+
+def cohort_of(key: int) -> int:
+    """Return the number of the cohort in a risk set's key."""
+    return key >> _COHORT_SHIFT
+
+
 def platform_of(key: int) -> int:
     """Return the platform's index in a risk set's key."""
     return key >> _PLATFORM_SHIFT & (1 << _COHORT_SHIFT - _PLATFORM_SHIFT) - 1

@@ -30,6 +30,11 @@ class Arms:
         else:
             self.control += by
 
+    def add_all(self, other: Arms) -> None:
+        """Count those of *other*, too."""
+        self.candidate += other.candidate
+        self.control += other.control
+
     @property
     def total(self) -> int:
         """Both arms."""
