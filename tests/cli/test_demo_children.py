@@ -62,6 +62,22 @@ def test_one_that_ends_by_itself_is_named_with_its_last_words(
     assert caught.value.detail == "agent 07 ended with 4: no root metadata"
 
 
+def test_one_that_is_killed_between_a_burial_and_the_check_waits_for_the_next(
+    children: Children, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    child = children.start("agent 07", SLEEPER, cwd=tmp_path, log=log, environment={})
+    child.process.kill()
+    child.process.wait()
+
+    children.check(mortal=True)
+    with pytest.raises(CliError):
+        children.check()
+
+    assert children.bury() == [child]
+    children.check()
+
+
 def test_a_child_is_nicer_than_the_demo_and_leaves_no_core(
     children: Children, tmp_path: Path
 ) -> None:

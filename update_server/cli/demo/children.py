@@ -83,15 +83,15 @@ class Children:
         self._children.append(child)
         return child
 
-    def check(self) -> None:
-        """Return if all still run.
+    def check(self, *, mortal: bool = False) -> None:
+        """Return if all still run; if *mortal*, those that were killed are for ``bury``.
 
         Raises:
             CliError: One has ended; says which, and its last words.
         """
         for child in self._children:
-            if not child.runs:
-                status = child.process.returncode
+            status = child.process.poll()
+            if status is not None and not (mortal and status == -signal.SIGKILL):
                 words = child.last_words() or "it said nothing"
                 raise CliError("child_ended", f"{child.name} ended with {status}: {words}")
 

@@ -285,7 +285,7 @@ class Stage:
         while True:
             if mortal:
                 self.bury()
-            self.children.check()
+            self.children.check(mortal=mortal)
             looks = self.look()
             done = reached(looks)
             self.screen.show(self._counts(looks), last=done)
