@@ -15,7 +15,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def server(workspace: Path, tmp_path: Path) -> Iterator[Server]:
-    with a_server(workspace, tmp_path / "updates") as server:
+@pytest.fixture(scope="session")
+def lasting(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with a_server(workspace, tmp_path_factory.mktemp("lasting") / "updates") as server:
         yield server
+
+
+@pytest.fixture
+def server(lasting: Server) -> Server:
+    """A server that others used before, and may have killed: tests take a ``new_version``."""
+    if lasting.process is None:
+        lasting.start()
+    return lasting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ class Server:
     public: str
     admin: str
     process: subprocess.Popen[bytes] | None = None
+    _versions: Iterator[int] = field(default_factory=lambda: itertools.count(2))
+
+    def new_version(self) -> str:
+        """Return a version newer than all that this server knows."""
+        return f"{next(self._versions)}.0.0"
 
     @property
     def environment(self) -> dict[str, str]:

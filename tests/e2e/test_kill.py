@@ -26,8 +26,8 @@ def files_of(server: Server) -> Path:
 
 def bytes_came(server: Server) -> Moment:
     """The first bytes of an upload are there, or already all; nothing is submitted yet."""
-    begun = _grows(files_of(server) / "uploads")
-    return lambda: begun() or (files_of(server) / "blobs").exists()
+    begun, came = (_grows(files_of(server) / name) for name in ("uploads", "blobs"))
+    return lambda: begun() or came()
 
 
 def metadata_came(server: Server) -> Moment:
@@ -43,8 +43,8 @@ def timestamp_moved(server: Server) -> Moment:
 
 
 def _grows(folder: Path) -> Moment:
-    old = set(folder.iterdir())
-    return lambda: bool(set(folder.iterdir()) - old)
+    old = set(folder.rglob("*"))
+    return lambda: bool(set(folder.rglob("*")) - old)
 
 
 def kill_at(server: Server, moment: Moment, *arguments: str) -> None:
@@ -88,34 +88,37 @@ def check(server: Server) -> None:
 def test_a_publication_that_was_killed_can_be_made_again(
     server: Server, moment: Callable[[Server], Moment]
 ) -> None:
-    release = server.release("1.1.0")
+    version = server.new_version()
+    release = server.release(version)
 
     kill_at(server, moment(server), *release)
     check(server)
     # Exit code 3: what was killed had been admitted, and the server finished it by itself.
     server.serinus(*release, allowed=(0, 3))
 
-    assert [item["version"] for item in server.serinus("release", "list")["items"]] == ["1.1.0"]
-    server.serinus("rollout", "start", "1.1.0", "--ring", "all", "--reason", "test")
-    server.wait_until_offered("1.1.0")
+    published = [item["version"] for item in server.serinus("release", "list")["items"]]
+    assert published.count(version) == 1
+    server.serinus("rollout", "start", version, "--ring", "all", "--reason", "test")
+    server.wait_until_offered(version)
     check(server)
 
 
 def test_verbs_that_were_killed_are_finished_or_were_never_begun(server: Server) -> None:
-    server.publish("1.0.0")
-    server.publish("1.1.0", "--rollback-to", "1.0.0")
-    server.serinus("rollout", "start", "1.0.0", "--ring", "all", "--reason", "test")
-    server.serinus("rollout", "start", "1.1.0", "--reason", "test")
+    old, new = server.new_version(), server.new_version()
+    server.publish(old)
+    server.publish(new, "--rollback-to", old)
+    server.serinus("rollout", "start", old, "--ring", "all", "--reason", "test")
+    server.serinus("rollout", "start", new, "--reason", "test")
 
-    kill_at(server, metadata_came(server), "rollout", "promote", "1.1.0", "--yes")
+    kill_at(server, metadata_came(server), "rollout", "promote", new, "--yes")
     server.serinus(
-        "rollout", "promote", "1.1.0", "--ring", "all", "--override", "--reason", "test", "--yes"
+        "rollout", "promote", new, "--ring", "all", "--override", "--reason", "test", "--yes"
     )
-    server.wait_until_offered("1.1.0")
+    server.wait_until_offered(new)
     check(server)
 
-    kill_at(server, timestamp_moved(server), "rollout", "pull", "1.1.0", "--confirm", "1.1.0")
-    server.serinus("rollout", "pull", "1.1.0", "--confirm", "1.1.0", allowed=(0, 3))
-    told = server.check_in(an_id(), "1.1.0")["assignment"]
-    assert (told["action"], told["version"]) == ("rollback", "1.0.0")
+    kill_at(server, timestamp_moved(server), "rollout", "pull", new, "--confirm", new)
+    server.serinus("rollout", "pull", new, "--confirm", new, allowed=(0, 3))
+    told = server.check_in(an_id(), new)["assignment"]
+    assert (told["action"], told["version"]) == ("rollback", old)
     check(server)

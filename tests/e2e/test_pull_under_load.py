@@ -62,11 +62,12 @@ class Load:
 def test_no_check_in_is_answered_with_a_release_after_its_pull_returned(
     workspace: Path, tmp_path: Path
 ) -> None:
-    with a_server(workspace, tmp_path / "updates", workers=8) as server:
+    with a_server(workspace, tmp_path / "updates", workers=4) as server:
         server.publish("1.1.0")
         server.serinus("rollout", "start", "1.1.0", "--ring", "all", "--reason", "test")
         with Load(server) as load:
-            time.sleep(3)
+            while sum(version == "1.1.0" for *_, version in load.answers) <= 100:
+                time.sleep(0.05)
             server.serinus("rollout", "pull", "--confirm", "1.1.0")
             returned_at = time.monotonic()
             time.sleep(_AFTER_SECONDS)

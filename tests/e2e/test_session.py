@@ -38,8 +38,9 @@ def open_to_all(server: Server, version: str) -> None:
 
 
 def test_a_session_with_curl_alone_is_counted(server: Server) -> None:
-    server.publish("1.1.0")
-    open_to_all(server, "1.1.0")
+    version = server.new_version()
+    server.publish(version)
+    open_to_all(server, version)
 
     done = subprocess.run(
         [str(_CURL_SESSION), server.agents_url, "1.0.0"],
@@ -59,8 +60,9 @@ def test_a_session_with_curl_alone_is_counted(server: Server) -> None:
 
 
 def test_the_same_event_sent_twice_counts_once_and_is_there_after_a_kill(server: Server) -> None:
-    server.publish("1.1.0")
-    open_to_all(server, "1.1.0")
+    version = server.new_version()
+    server.publish(version)
+    open_to_all(server, version)
     install_id = an_id()
     token = server.check_in(install_id)["token"]
     event = {
@@ -68,7 +70,7 @@ def test_the_same_event_sent_twice_counts_once_and_is_there_after_a_kill(server:
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "kind": "update",
         "from": "1.0.0",
-        "to": "1.1.0",
+        "to": version,
         "phase": "downloaded",
     }
     report = {"install_id": install_id, "token": token, "events": [event]}
@@ -84,6 +86,7 @@ def test_the_same_event_sent_twice_counts_once_and_is_there_after_a_kill(server:
 
 
 def test_every_verb_is_seen_by_who_watches_within_two_seconds(server: Server) -> None:
+    version = server.new_version()
     with subprocess.Popen(
         [sys.executable, "-m", "update_server.cli.main", "rollout", "watch", "--json"],
         cwd=server.folder,
@@ -94,30 +97,34 @@ def test_every_verb_is_seen_by_who_watches_within_two_seconds(server: Server) ->
         assert watcher.stdout is not None
         try:
             acts: list[tuple[Callable[[], object], str, dict[str, object]]] = [
-                (lambda: server.publish("1.1.0"), "release 1.1.0 stable", {"platforms": [LINUX]}),
                 (
-                    lambda: server.serinus("rollout", "start", "1.1.0"),
-                    "rollout 1.1.0 stable",
+                    lambda: server.publish(version),
+                    f"release {version} stable",
+                    {"platforms": [LINUX]},
+                ),
+                (
+                    lambda: server.serinus("rollout", "start", version),
+                    f"rollout {version} stable",
                     {"ring": "internal"},
                 ),
                 (
                     lambda: server.serinus("rollout", "promote", "--yes"),
-                    "rollout 1.1.0 stable",
+                    f"rollout {version} stable",
                     {"ring": "1%"},
                 ),
                 (
                     lambda: server.serinus("rollout", "pause"),
-                    "rollout 1.1.0 stable",
+                    f"rollout {version} stable",
                     {"state": "paused"},
                 ),
                 (
                     lambda: server.serinus("rollout", "resume", "--yes"),
-                    "rollout 1.1.0 stable",
+                    f"rollout {version} stable",
                     {"state": "active"},
                 ),
                 (
-                    lambda: server.serinus("rollout", "pull", "--confirm", "1.1.0"),
-                    "rollout 1.1.0 stable",
+                    lambda: server.serinus("rollout", "pull", "--confirm", version),
+                    f"rollout {version} stable",
                     {"state": "pulled"},
                 ),
             ]
