@@ -14,12 +14,13 @@ from tests.cli.cli_world import (
     init,
     serving_admin,
 )
+from tests.lazy_routes import lazy_routes
 from update_server.cli import api
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cheap_keys() -> Iterator[None]:
-    with cheap_keys():
+def _cheap() -> Iterator[None]:
+    with cheap_keys(), lazy_routes():
         yield
 
 

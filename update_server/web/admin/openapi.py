@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -211,8 +212,9 @@ def blueprint() -> Blueprint:
     return bp
 
 
+@cache
 def document() -> dict[str, Any]:
-    """Return the description, OpenAPI 3.1."""
+    """Return the description, OpenAPI 3.1: always the same one, to be read only."""
     bodies = {each.body for each in OPERATIONS if each.body is not None}
     structs = (*sorted(bodies, key=lambda body: body.__name__), ProblemOut, WaitsOut)
     _, schemas = msgspec.json.schema_components(structs, ref_template=_REF)
