@@ -9,10 +9,19 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import BinaryIO
 
 from client_agent.download import Ways
-from client_agent.errors import AgentError, Code, DeltaError, DiskError, NetworkError, StateError
+from client_agent.errors import (
+    AgentError,
+    Code,
+    DeltaError,
+    DiskError,
+    NetworkError,
+    PayloadError,
+    StateError,
+)
 from client_agent.machine import effects as do
 from client_agent.machine import events as on
 from client_agent.machine.plans import cheapest
@@ -20,12 +29,16 @@ from client_agent.machine.values import Fault, Goal, Plan, TargetInfo
 from client_agent.parts import Parts
 from client_agent.status import Taken
 from client_agent.telling import Received, Telling, fault_of
+from client_agent.unpack import MAX_PAYLOAD_BYTES
 from client_agent.values import DeltaFailure, VersionFailure
 from client_agent.visit import Visits
+from rollout.manifest import MAX_TREE_BYTES
 from rollout.model import Reason
+from rollout.names import MAX_TREE_ENTRIES
 
 _ROOM_BYTES = 16 * 1024 * 1024
 _ROOM_TENTHS = 11  # of ten: a tree takes a little more than its files
+_FILE_BYTES = 4096  # a block or an inode, however small the file is
 _NOT_THERE = frozenset({404, 410})
 
 
@@ -71,6 +84,7 @@ class Fetching:
         goal, parts = effect.goal, self._parts
         self._received_bytes = 0
         try:
+            _check_caps(goal)
             built = parts.installation.find_built(goal)
             keep = [built.directory] if built else []
             files = [target.sha256 for target in _files_of(goal)]
@@ -125,11 +139,14 @@ class Fetching:
             to_manifest=effect.goal.manifest_sha256,
             code=effect.fault.code,
         )
-        try:
-            self._parts.downloader.drop(effect.delta.target)
-            self._parts.installation.state.note_delta_failure(failure)
-        except AgentError as error:
-            self._telling.once(error)
+        drop = partial(self._parts.downloader.drop, effect.delta.target)
+        note = partial(self._parts.installation.state.note_delta_failure, failure)
+        # One must not fail with the other: unremembered, the delta would come again each time.
+        for remember in (drop, note):
+            try:
+                remember()
+            except AgentError as error:
+                self._telling.once(error)
 
     def drop_parts(self, effect: do.DropParts) -> None:
         """Delete the parts: the directory is finished."""
@@ -183,7 +200,8 @@ class Fetching:
     def _bring(self, goal: Goal, target: TargetInfo) -> BinaryIO:
         """Return the verified part of *target*, if there is room for it and for the tree."""
         parts = self._parts
-        tree = goal.release.artifact.tree_bytes * _ROOM_TENTHS // 10
+        artifact = goal.release.artifact
+        tree = artifact.tree_bytes * _ROOM_TENTHS // 10 + artifact.files * _FILE_BYTES
         needed = parts.downloader.missing_bytes(target) + tree + _ROOM_BYTES
         self._wanted_bytes = needed
         parts.installation.preflight(needed)
@@ -209,6 +227,19 @@ class Fetching:
 
     def _progress(self, done: int, total: int) -> None:
         self._telling.call(self._parts.hooks.on_progress, done, total)
+
+
+def _check_caps(goal: Goal) -> None:
+    """Fetch nothing that no agent builds, whoever signed it.
+
+    Raises:
+        PayloadError: ``over_cap``.
+    """
+    artifact, length_bytes = goal.release.artifact, goal.target.length_bytes
+    if artifact.tree_bytes > MAX_TREE_BYTES or artifact.files > MAX_TREE_ENTRIES:
+        raise PayloadError(Code.OVER_CAP, f"a tree of {artifact.tree_bytes} bytes")
+    if length_bytes > MAX_PAYLOAD_BYTES:
+        raise PayloadError(Code.OVER_CAP, f"a payload of {length_bytes} bytes")
 
 
 def _files_of(goal: Goal) -> list[TargetInfo]:

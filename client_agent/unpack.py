@@ -28,6 +28,7 @@ from rollout.manifest import (
 )
 
 MAGIC = b"SRNPAY1\n"
+MAX_PAYLOAD_BYTES = MAX_TREE_BYTES + 2 * MAX_MANIFEST_BYTES  # xz adds far less than a thousandth
 XZ_MEMORY_BYTES = 34 * 1024**2  # a dictionary of 32 MiB, and what liblzma needs beside it
 _HEADER = struct.Struct("<8sIIQQ")
 

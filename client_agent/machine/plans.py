@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 
 from client_agent.machine.values import Goal, Plan, TargetInfo
+from rollout.delta_format import MAX_DELTA_BYTES
 
 
 def cheapest(
@@ -24,5 +25,6 @@ def cheapest(
         for delta in goal.deltas
         if delta.signed.from_manifest in installed
         and (delta.signed.from_manifest, goal.manifest_sha256) not in barred
+        and delta.target.length_bytes <= MAX_DELTA_BYTES  # no agent reads a longer one
     ]
     return min([Plan(), *deltas], key=lambda plan: missing_bytes(plan.target_of(goal)))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from client_agent.machine.plans import cheapest
 from client_agent.machine.values import DeltaInfo, Plan, TargetInfo
+from rollout.delta_format import MAX_DELTA_BYTES
 from tests.agent.machine_builders import a_delta, a_goal
 
 OLD, OLDER = "0d" * 32, "0e" * 32
@@ -53,3 +54,12 @@ def test_a_pair_of_trees_whose_delta_failed_is_passed_over_and_no_other() -> Non
     assert chosen(OLD, OLDER, barred=(barred,)) == Plan(delta=MIDDLE)
     assert chosen(OLD, barred=(barred,)) == Plan()
     assert chosen(OLD, barred=((OLD, "ff" * 32),)) == Plan(delta=SMALL)
+
+
+def test_a_delta_longer_than_any_agent_reads_is_not_fetched() -> None:
+    def plan(length_bytes: int) -> Plan:
+        goal = a_goal(length_bytes=1 << 40, deltas=[a_delta(OLD, length_bytes=length_bytes)])
+        return cheapest(goal, installed={OLD}, barred=(), missing_bytes=lambda f: f.length_bytes)
+
+    assert plan(MAX_DELTA_BYTES) != Plan()
+    assert plan(MAX_DELTA_BYTES + 1) == Plan()
