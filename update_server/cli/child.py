@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ def ask_child(
     """
     search = [entry for entry in sys.path if Path(entry).is_absolute()]
     own = {"path": [*search, str(Path(__file__).resolve().parents[2])]}
-    with (part or Path("/dev/null")).open("rb") as given:
+    with Path(part or os.devnull).open("rb") as given:
         try:
             done = subprocess.run(
                 [sys.executable, "-I", "-c", _START + body, json.dumps({**message, **own})],
