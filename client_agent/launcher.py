@@ -29,7 +29,7 @@ TRIES, REFUNDS = 3, 5
 LOCK_SECONDS = 1.0
 EARLY_SECONDS = 3600  # a clock set back by no more than this leaves an arming valid
 TIME = "%Y-%m-%dT%H:%M:%SZ"  # sorts as text
-FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 NAMESPACE = "/proc/self/ns/pid"  # of whose processes the numbers are
 # What no second attempt would change; the last two are Windows': no program, wrong processor.
 HOPELESS = {errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.ELOOP, 193, 216}
@@ -133,8 +133,8 @@ class Launcher:
     def start(self, record: Record, *, trial: bool) -> int:
         """Start that version. Raises ``OSError`` when it does not start."""
         folder = join(self.versions, basename(record["dir"]))
-        with open(join(folder, ".serinus", "manifest"), encoding="utf-8") as manifest:
-            header = manifest.readline().rstrip("\n").split("\t")
+        manifest = read(join(folder, ".serinus", "manifest"))
+        header = manifest.partition(b"\n")[0].decode().split("\t")
         command = [join(folder, *header[-1].split("/")), *self.arguments]
         launch = record.get("launch_id") or new_id()
         if exists(join(self.launches, launch + ".json")):
@@ -347,9 +347,9 @@ def lives(said: Record) -> bool:
 
 
 def read(path: str) -> bytes:
-    """Return a file's bytes; a link is no file."""
+    """Return a file's bytes; a link is no file, and a pipe an empty one: no start waits for it."""
     with open(os.open(path, os.O_RDONLY | FLAGS), "rb") as file:
-        return file.read()
+        return file.read() or b""
 
 
 def write_new(path: str, flags: int, data: bytes) -> int:

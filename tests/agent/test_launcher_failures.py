@@ -7,6 +7,7 @@ import stat
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -355,4 +356,23 @@ def test_a_manifest_that_is_none_makes_way_for_the_version_before(
     manifest.write_bytes(content)
 
     assert run(installation, wait=False) == 0
+    assert versions(installation) == ["1.0"]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_pipe_in_the_place_of_a_manifest_stops_no_start(tmp_path: Path, wait: bool) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    current = install(installation, an_app("2.0"))
+    armed = arm(installation, an_app("3.0"), now=now())
+    pipes = [installation.path_of(each) / ".serinus/manifest" for each in (current, armed)]
+    for pipe in pipes:
+        pipe.unlink()
+        os.mkfifo(pipe)
+
+    with ExitStack() as held:
+        for pipe in pipes:  # somebody who never says anything
+            held.callback(os.close, os.open(pipe, os.O_RDWR))
+        assert run(installation, wait=wait) == 0
+
     assert versions(installation) == ["1.0"]
