@@ -51,6 +51,7 @@ TRIES = 3
 _LOCK_SECONDS = 5.0  # others hold it for less than 50 ms; the launcher may hash a tree
 _LOCK_STEP_SECONDS = 0.02
 _DISARMED = "disarmed"  # no failure: only tries that are left
+_MAX_FAILURES = 64  # of versions; the state is read at every start, and lives for years
 _MAX_DELTA_FAILURES = 16  # of pairs of trees; older ones matter to nobody any more
 _MAX_TOKENS = 8  # current, previous, pending, and a few whose crashes may still come
 
@@ -186,8 +187,8 @@ class StateFile:
         """Remember *failure* instead of the one of the same version and manifest."""
 
         def noted(state: State) -> State:
-            others = tuple(old for old in state.failures if not _is_of(old, failure))
-            return replace(state, failures=(*others, failure))
+            others = [old for old in state.failures if not _is_of(old, failure)]
+            return replace(state, failures=(*others[1 - _MAX_FAILURES :], failure))
 
         self.update(noted)
 

@@ -382,6 +382,16 @@ def test_disarming_what_was_never_tried_leaves_no_trace(tmp_path: Path) -> None:
     assert (file.read().pending, file.read().failures) == (None, ())
 
 
+def test_only_the_latest_versions_that_failed_are_remembered(tmp_path: Path) -> None:
+    file = a_state_file(tmp_path)
+    failures = tuple(a_failure(f"1.{number}") for number in range(100))
+    file.update(lambda state: replace(state, failures=failures))
+
+    file.note_failure(a_failure("2.0"))
+
+    assert file.read().failures == (*failures[37:], a_failure("2.0"))
+
+
 def test_a_delta_that_failed_is_remembered_by_its_pair_of_trees(tmp_path: Path) -> None:
     file = a_state_file(tmp_path)
     file.note_delta_failure(a_delta_failure("cd" * 32))
