@@ -217,9 +217,13 @@ def build_here(
 
 
 def can_build_apart() -> bool:
-    """Return whether this process can start another Python: not when it is a frozen app."""
-    name = Path(sys.executable or "").name.lower()
-    return name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
+    """Return whether this process can start another Python: not when it is a frozen app.
+
+    Some freezers only name a Python that is not there.
+    """
+    python = Path(sys.executable or "")
+    is_python = python.name.lower().startswith(("python", "pypy")) and python.is_file()
+    return is_python and not getattr(sys, "frozen", False)
 
 
 def build_apart(part: BinaryIO, order: BuildOrder, folder: Path, progress: Progress) -> None:

@@ -217,6 +217,18 @@ def test_a_child_process_that_dies_is_no_verdict_on_the_payload(tmp_path: Path) 
     assert list(installation.staging.iterdir()) == []
 
 
+@pytest.mark.parametrize("program", ["python3", "app"])
+def test_without_a_python_to_start_a_version_is_built_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    if program == "app":
+        (tmp_path / program).touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / program))
+    installation = an_installation(tmp_path, in_process=False)
+
+    installation.verify(build(installation, pack()))
+
+
 def test_a_child_process_that_takes_too_long_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
