@@ -19,8 +19,7 @@ MAX_DOCUMENT_BYTES = 65_536
 MAX_INTEGER = 2**53 - 1
 """The largest integer that every JSON reader holds exactly."""
 
-# One at a time: a pattern for whole strings would keep a state for each of their characters.
-_MARKS = re.compile(rb'\\.|["\[{\]}]', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 _FORBIDDEN = re.compile("[\x00\ud800-\udfff]")
 _MAX_DIGITS = len(str(MAX_INTEGER))
 
@@ -45,8 +44,9 @@ def parse_strict(
     """
     if len(data) > max_bytes:
         raise DocumentError(f"over {max_bytes} bytes")
+    pieces = _pieces(data)
     # Before decoding: a recursive decoder must not meet a thousand open brackets.
-    if _depth(data) > max_depth:
+    if _depth(pieces) > max_depth:
         raise DocumentError(f"nested over {max_depth} levels")
     try:
         text = data.decode("utf-8")
@@ -61,7 +61,10 @@ def parse_strict(
         raise DocumentError(f"not JSON in UTF-8: {error}") from error
     if not isinstance(value, dict):
         raise DocumentError("not an object")
-    _check_strings(value, max_string, "")
+    # Hardly a document needs the walk: a string has no more characters than its piece has bytes,
+    # and what is forbidden comes by an escape only.
+    if rb"\u" in data or max(map(len, pieces)) > max_string:
+        _check_strings(value, max_string, "")
     return value
 
 
@@ -80,16 +83,19 @@ def render_canonical(value: Any) -> bytes:
     return text.encode("ascii")
 
 
-def _depth(data: bytes) -> int:
+def _pieces(data: bytes) -> list[bytes]:
+    """Return what stands outside of strings and what stands in them, in turn.
+
+    Copies, and no pattern: one for whole strings would keep a state for each of their characters.
+    """
+    return data.replace(rb"\\", b"__").replace(rb"\"", b"__").split(b'"')
+
+
+def _depth(pieces: list[bytes]) -> int:
     depth = deepest = 0
-    in_string = False
-    for match in _MARKS.finditer(data):
-        mark = match[0]
-        if mark == b'"':
-            in_string = not in_string
-        elif not in_string and len(mark) == 1:  # else it is an escape
-            depth += 1 if mark in b"[{" else -1
-            deepest = max(deepest, depth)
+    for bracket in b"".join(pieces[::2]).translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
     return deepest
 
 
