@@ -24,7 +24,7 @@ from client_agent.machine.states import Armed, Building, Downloading, Idle, Stag
 from client_agent.machine.values import Edition, Fault, PassiveReason, Phase, Trigger
 from client_agent.parts import Parts
 from client_agent.policy import UpdateInfo
-from client_agent.rot import Rot
+from client_agent.rot import Rot, is_repair
 from client_agent.status import Status, StatusFile
 from client_agent.telling import Telling, fault_of
 from client_agent.timers import Timers
@@ -200,7 +200,8 @@ class Performer:
         is_rotten = not isinstance(state, Trial) and self._rot.is_in(current)
         if is_rotten and current is not None and running == current.version:
             self._telling.once(PayloadError(Code.DAMAGED, str(running)))
-            running = None  # as far as a new start is concerned
+            if not is_repair(current, self._parts.installation.previous()):
+                running = None  # as far as a new start is concerned
         return Standing(
             version=running,
             phase=phase_of(state),

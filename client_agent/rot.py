@@ -44,3 +44,12 @@ class Rot:
         except (OSError, ValueError):
             return True
         return False
+
+
+def is_repair(current: InstalledVersion, previous: InstalledVersion | None) -> bool:
+    """Return whether *current* has been made anew before. Damaged once more, it is left alone.
+
+    An app that writes to its own files, or a scanner that takes them, would have it fetched and
+    started anew every day.
+    """
+    return previous is not None and previous.manifest_sha256 == current.manifest_sha256

@@ -360,6 +360,24 @@ def test_a_version_that_lost_a_file_is_made_anew_beside_what_is_left(world: Agen
     assert world.check_ins[-1]["version"] == "2.0.0"
 
 
+def test_what_was_made_anew_and_is_damaged_again_is_told_and_left(world: AgentWorld) -> None:
+    loop = begun(world)
+    world.roll_out(an_entry("2.0.0"))
+    world.say("update", "2.0.0", "in_ring")
+    lose_a_file(loop)
+    wait(world, loop, 61)
+    loop.parts.installation.state.confirm(world.clock.now())
+    again = world.loop(version=None)
+    again.begin()
+    lose_a_file(again)
+
+    wait(world, again, 61)
+
+    assert world.check_ins[-1]["version"] == "2.0.0"
+    assert world.state(again).pending is None
+    assert codes(world).count("damaged") == 2
+
+
 def test_a_whole_version_is_looked_at_once_a_day(world: AgentWorld) -> None:
     loop = begun(world)
     world.roll_out(an_entry("2.0.0"))
