@@ -29,7 +29,14 @@ from update_server.evidence.design import (
     silence_window,
     total_at_risk,
 )
-from update_server.evidence.facts import PlatformHeld, PlatformReleased, Seen, Unsuspended
+from update_server.evidence.facts import (
+    Lag,
+    PlatformHeld,
+    PlatformReleased,
+    Seen,
+    Struck,
+    Unsuspended,
+)
 from update_server.evidence.settings import DAY, HOUR, STANDARD
 from update_server.evidence.state import Arms, Stage
 
@@ -452,3 +459,26 @@ def test_a_platform_may_be_held_before_anything_is_known_of_it() -> None:
 
     assert world.state.held == ["new"]
     assert total_at_risk(world.state.stage, "crash") == (1, 0)
+
+
+def test_what_is_withdrawn_counts_for_its_epoch() -> None:
+    world = World()
+    world.tick(Struck(at=T0 + 5, reports=2))
+    world.tick(Struck(at=T0 + 6, reports=1))
+    assert world.state.epoch.struck == 3
+
+    world.tick(paused(10))
+    world.tick(resumed(20))
+
+    assert [epoch.struck for epoch in world.state.epochs] == [3, 0]
+
+
+def test_how_late_facts_are_is_remembered_until_they_are_in_time() -> None:
+    world = World()
+    world.tick(Lag(at=T0 + 5, seconds=61.0))
+    world.tick(seen(1, 6))
+    assert world.state.lag_seconds == 61.0
+
+    world.tick(Lag(at=T0 + 7, seconds=0.0))
+
+    assert world.state.lag_seconds == 0.0
