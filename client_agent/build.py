@@ -222,7 +222,7 @@ def can_build_apart() -> bool:
     Some freezers only name a Python that is not there.
     """
     python = Path(sys.executable or "")
-    is_python = python.name.lower().startswith(("python", "pypy")) and python.is_file()
+    is_python = python.name.lower().startswith(("python", "pypy")) and os.access(python, os.X_OK)
     return is_python and not getattr(sys, "frozen", False)
 
 
