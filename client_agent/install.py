@@ -26,7 +26,7 @@ from client_agent.errors import Code, DeltaError, DiskError, PayloadError, State
 from client_agent.launches import CRASH_EXIT_CODES, Launches
 from client_agent.platforms import Lock, Platform, current
 from client_agent.state import Source, StateFile
-from client_agent.state_body import BadBodyError, parse_confirmed
+from client_agent.state_body import BadBodyError, confirmed_at, parse_confirmed
 from client_agent.tree import CONFIRMED, verify_tree
 from client_agent.tree_writer import Progress
 from client_agent.values import Goal, InstalledVersion, Marker, MarkerStatus, State
@@ -150,6 +150,16 @@ class Installation:
     def current(self) -> InstalledVersion | None:
         """Return the version that starts, if one was ever confirmed here."""
         return self._state.read().current
+
+    def changed_at(self) -> datetime | None:
+        """Return when a new version last proved itself here, or was given up."""
+        state = self._state.read()
+        times = [ban.at for ban in state.bans]
+        if state.current is not None:
+            path = self.path_of(state.current) / RESERVED_ROOT / CONFIRMED
+            with contextlib.suppress(OSError, BadBodyError):
+                times.append(confirmed_at(path.read_bytes()))
+        return max(times, default=None)
 
     def previous(self) -> InstalledVersion | None:
         """Return the version that was current before."""

@@ -129,6 +129,9 @@ class Loop:
         """
         Installation.create_root(self.parts.settings.root)
         self.parts.installation.prepare()
+        changed_at = self.parts.installation.changed_at()
+        if changed_at is not None:
+            self._timers.version_changed(changed_at)
         self._know_oneself()
         return self._started()
 

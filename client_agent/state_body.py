@@ -104,6 +104,18 @@ def parse_confirmed(data: bytes, directory: str) -> tuple[int, InstalledVersion]
         raise BadBodyError from error
 
 
+def confirmed_at(data: bytes) -> datetime:
+    """Return when the version of this ``confirmed`` proved itself.
+
+    Raises:
+        BadBodyError: it does not say so.
+    """
+    try:
+        return parse_time(json.loads(data)["at"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise BadBodyError from error
+
+
 def render_time(at: datetime) -> str:
     """Return *at* in whole seconds; such texts sort by time, on which the launcher relies."""
     return at.astimezone(UTC).strftime(_TIME)

@@ -81,9 +81,10 @@ class Timers:
         """Note that a check-in succeeded."""
         self.checked_at = self._clock.now()
 
-    def version_changed(self) -> None:
-        """Begin a day of closer looks."""
-        self._changed_at = self._clock.now()
+    def version_changed(self, at: datetime | None = None) -> None:
+        """Begin a day of closer looks; *at* tells of a change in an earlier life of the app."""
+        now = self._clock.now()
+        self._changed_at = now if at is None else min(at, now)
 
     def look(self) -> Due:
         """Compare both clocks, and return whether a check-in is due."""

@@ -84,6 +84,27 @@ def test_the_first_check_in_comes_a_minute_after_the_start(world: AgentWorld) ->
     assert world.server.asked != []
 
 
+def test_a_day_of_closer_looks_outlives_the_app(world: AgentWorld) -> None:
+    world.put_in("2.0.0")
+    world.say("stay", None, "no_rollout")
+
+    def next_look() -> float:
+        world.signed.commit(now=world.clock.now())
+        loop = world.loop()
+        loop.begin()
+        loop.post(on.CheckRequested())
+        loop.tick()
+        due_at = loop.performer._timers.due_at
+        assert due_at is not None
+        return (due_at - world.clock.now()).total_seconds()
+
+    assert 900 * 0.9 <= next_look() <= 900 * 1.1
+    world.clock.advance(23 * HOUR)
+    assert 900 * 0.9 <= next_look() <= 900 * 1.1
+    world.clock.advance(2 * HOUR)
+    assert next_look() >= 3_600 * 0.9
+
+
 def test_with_the_api_down_files_alone_update(world: AgentWorld) -> None:
     loop = begun(world)
     world.publish("2.1.0")
