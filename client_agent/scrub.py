@@ -20,7 +20,14 @@ _SECRETS = (
 
 _NAMED_SECRET = (
     rf"(?<![a-z0-9])([\w-]{{0,40}}(?:{_SECRETS})[\w-]{{0,40}}['\"]?\s*[:=]\s*)"
-    r"(?:(?:bearer|basic|token)\s+)?(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&)\]}]+)"
+    r"(?:(?:bearer|basic|token|negotiate|ntlm|digest)\s+)?(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&)\]}]+)"
+)
+
+# Errors of files show paths as Python writes them, each backslash twice. A name may have spaces:
+# where the path goes on, it ends at the next separator.
+_HOME = (
+    r"((?:[a-z]:)?[\\/]+(?:users|home|documents and settings)[\\/]+)"
+    r"(?:[^\\/:'\"\r\n]{1,64}(?=[\\/])|[^\\/\s:'\"]+)"
 )
 
 # In this order: a URL may hold an address, and a secret may look like a number.
@@ -29,13 +36,14 @@ _RULES = (
     (r"(?<![a-z0-9])([a-z][a-z0-9+.-]{0,30}://)[^\s/?#@]*@", r"\1<user>@"),
     (r"(://[^\s?#'\"]*)[?#][^\s'\"]*", r"\1?<query>"),
     (_NAMED_SECRET, r"\1<secret>"),
-    (r"\b(bearer|basic)\s+[\w.~+/=-]{4,}", r"\1 <secret>"),
+    (r"\b(bearer|basic|negotiate|ntlm)\s+[\w.~+/=-]{4,}", r"\1 <secret>"),
     # Beside it and no more: a word with a digit is hardly one of the sentence.
     (rf"\b({_SECRETS})\s+(?=[^\s\d]{{0,80}}\d)\S+", r"\1 <secret>"),
     (r"\bsrn_[\w-]+", "<token>"),
     (r"(?<![a-z0-9])[a-z2-7]{58}(?![a-z0-9])", "<token>"),
+    (r"(?<![\w:])[\w.%+-]{1,64}:[^\s:@/'\"]{1,128}@(?=[\w\[])", "<user>@"),  # a proxy, say
     (r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", "<email>"),
-    (r"((?:[a-z]:)?[\\/](?:users|home|documents and settings)[\\/])[^\\/\s:'\"]+", r"\1<user>"),
+    (_HOME, r"\1<user>"),
     (r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])", "<ip>"),
     (r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", "<ip>"),
     (r"(?<!\w)\d(?:[ -]?\d){11,18}(?!\w)", "<number>"),
@@ -50,7 +58,7 @@ def scrubbed(text: str, *, homes: tuple[str, ...] = ()) -> str:
     text = text[:_READ_CHARACTERS]
     for home in homes:
         if len(home) > 1:
-            text = text.replace(home, "~")
+            text = text.replace(home, "~").replace(home.replace("\\", "\\\\"), "~")
     for pattern, word in _COMPILED:
         text = pattern.sub(word, text)
     return _CONTROL.sub(" ", text).strip()[:MAX_CHARACTERS]

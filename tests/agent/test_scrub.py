@@ -36,6 +36,11 @@ CANARY = "c4n4ry"
         f"-----BEGIN EC PRIVATE KEY-----\n{CANARY}\n-----END EC PRIVATE KEY-----",
         f"-----BEGIN PRIVATE KEY-----\n{CANARY}",
         f"srn_{CANARY}",
+        f"Proxy-Authorization: Negotiate {CANARY}",
+        f"Invalid header value b'NTLM {CANARY}\\n'",
+        f"no proxy at me:{CANARY}@proxy:3128",
+        str(FileNotFoundError(2, "No such file", rf"C:\Users\{CANARY}\notes.txt")),
+        rf"open C:\Users\Anna {CANARY}\notes.txt",
     ],
 )
 def test_what_names_a_person_or_a_secret_is_gone(text: str) -> None:
@@ -64,6 +69,8 @@ def test_numbers_and_addresses_go_and_words_stay(text: str, left: str) -> None:
 
 def test_the_persons_own_folder_is_a_tilde() -> None:
     assert scrubbed("open /srv/anna/x", homes=("/srv/anna", "/")) == "open ~/x"
+    error = FileNotFoundError(2, "none", r"D:\anna\x")  # which shows each backslash twice
+    assert scrubbed(str(error), homes=(r"D:\anna",)) == r"[Errno 2] none: '~\\x'"
 
 
 def test_a_message_is_cut_after_it_was_scrubbed() -> None:
@@ -73,7 +80,8 @@ def test_a_message_is_cut_after_it_was_scrubbed() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["a@", "1 ", "://?", "0:", "token=", "-----BEGIN ", "a", "\\users\\"]
+    "piece",
+    ["a@", "1 ", "://?", "0:", "token=", "-----BEGIN ", "a", "\\users\\", "a:", "a:b@", "\\"],
 )
 def test_no_message_takes_long(piece: str) -> None:
     started = time.process_time()
