@@ -171,7 +171,8 @@ class StateFile:
 
             def confirmed(state: State) -> State:
                 left = state.current
-                same = left is not None and left.directory == installed.directory
+                # What was made anew because a copy was damaged does not fall back to that copy.
+                same = left is not None and _is_of(left, installed)
                 return replace(
                     state,
                     current=installed,
@@ -337,8 +338,10 @@ def _given_up(state: State, reason: str, now: datetime) -> State:
     )
 
 
-def _is_of(failure: VersionFailure, other: VersionFailure | InstalledVersion) -> bool:
-    return (failure.version, failure.manifest_sha256) == (other.version, other.manifest_sha256)
+def _is_of(
+    one: VersionFailure | InstalledVersion, other: VersionFailure | InstalledVersion
+) -> bool:
+    return (one.version, one.manifest_sha256) == (other.version, other.manifest_sha256)
 
 
 def _lasting(state: State) -> tuple[object, ...]:

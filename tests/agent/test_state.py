@@ -476,6 +476,20 @@ def test_confirming_a_version_again_does_not_make_it_its_own_fall_back(tmp_path:
     assert installation.previous() == old
 
 
+def test_a_version_made_anew_falls_back_to_the_one_before_it_and_not_to_its_damaged_copy(
+    tmp_path: Path,
+) -> None:
+    installation = an_installation(tmp_path)
+    old = install(installation, pack(version="2.0"))
+    damaged = install(installation, pack(version="2.1"))
+    (installation.path_of(damaged) / "app").unlink()
+
+    anew = install(installation, pack(version="2.1"))
+
+    assert anew.directory != damaged.directory
+    assert (installation.current(), installation.previous()) == (anew, old)
+
+
 def test_a_ban_is_counted_and_reported(tmp_path: Path) -> None:
     file = a_state_file(tmp_path)
     for _ in range(2):
