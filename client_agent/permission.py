@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from client_agent.clock import Clock
 from client_agent.errors import AgentError, Code, PolicyError
@@ -79,7 +79,7 @@ class Permission:
         asking = threading.Thread(target=ask, name="serinus-policy", daemon=True)
         asking.start()
         asking.join(HOOK_SECONDS)
-        if given and isinstance(given[0], Allow | Defer):
+        if given and _is_verdict(given[0]):
             return given[0]
         self._hanging = asking
         found = type(raised[0]).__name__ if raised else "no verdict"
@@ -91,3 +91,12 @@ class Permission:
             self._postponed.waits_since(edition, self._clock.now())
         except AgentError as error:
             self._tell(error)
+
+
+def _is_verdict(given: object) -> bool:
+    """Return whether an app's policy gave one; a time without a zone is none that we can keep."""
+    if isinstance(given, Defer):
+        until: object = given.until
+        has_zone = isinstance(until, datetime) and until.utcoffset() is not None
+        return has_zone and isinstance(given.reason, str)
+    return isinstance(given, Allow)

@@ -49,7 +49,7 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Defer:
-    """Not before ``until`` (UTC); it is asked again at each check-in before that, too."""
+    """Not before ``until``, which has a time zone; each check-in before that asks again, too."""
 
     until: datetime
     reason: str

@@ -31,18 +31,32 @@ class Proxies:
     headers: ProxyHeaders | None = None
 
     def for_url(self, url: str) -> str:
-        """Return the proxy's URL for *url*, or nothing."""
+        """Return the proxy's URL for *url*, or nothing.
+
+        Raises:
+            NetworkError: ``proxy_refused``: what is set there is no URL.
+        """
+        found = self._set_for(url)
+        # Not even its host is told: who forgets a scheme or a bracket has a password in there.
+        try:
+            is_one = not found or (urlsplit(found).port != 0 and urlsplit(found).hostname)
+        except ValueError:
+            is_one = None
+        if not is_one:
+            raise NetworkError(Code.PROXY_REFUSED, "the proxy that is set is no URL")
+        return found
+
+    def _set_for(self, url: str) -> str:
         parts = urlsplit(url)
         host = parts.hostname or ""
         if is_loopback(host):
             return ""
         if self.explicit:
-            return self.explicit
+            return with_scheme(self.explicit)
         proxies = dict(self.system())
         if is_excepted(host, proxies.get("no", "")):
             return ""
-        found = proxies.get(parts.scheme, proxies.get("all", ""))
-        return found if "://" in found or not found else f"http://{found}"
+        return with_scheme(proxies.get(parts.scheme, proxies.get("all", "")))
 
     def introduction(self, proxy: str) -> dict[str, str]:
         """Return the headers that the proxy gets: of the user in its URL, and of the app's hook.
@@ -58,10 +72,21 @@ class Proxies:
         if self.headers is not None:
             bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
             try:
-                headers |= {str(name): str(text) for name, text in self.headers(bare).items()}
+                given = {str(name): str(text) for name, text in self.headers(bare).items()}
             except Exception as error:  # whatever the app's code raises
                 raise NetworkError(Code.PROXY_REFUSED, type(error).__name__) from error
+            # A ticket in base64 with a line break at its end would be an error that quotes it.
+            if not all(
+                part.isascii() and part.isprintable() for one in given.items() for part in one
+            ):
+                raise NetworkError(Code.PROXY_REFUSED, "a header that cannot be")
+            headers |= given
         return headers
+
+
+def with_scheme(proxy: str) -> str:
+    """Return *proxy* as a URL: many systems name host and port alone."""
+    return proxy if "://" in proxy or not proxy else f"http://{proxy}"
 
 
 def is_loopback(host: str) -> bool:

@@ -196,8 +196,12 @@ def _quiet_hours(key: str, text: str, before: PolicySettings) -> QuietHours | No
 
 def _url(key: str, text: str) -> str:
     """Return *text* without a final slash if it is a base URL; else raise ConfigError."""
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        is_one = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a bad port, or brackets around no address
+        is_one = None
+    if not is_one:
         raise ConfigError(key, "is no http(s) URL")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(key, "has a user, a query or a fragment")

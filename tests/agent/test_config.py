@@ -122,6 +122,8 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
         (APP + "[health]\nuptime_seconds = true", "health.uptime_seconds"),
         (APP + "[health]\ncommand = 'x'", "health.command"),
         (APP + "[network]\nmirrors = ['cdn']", "network.mirrors"),
+        (APP + "[network]\nmirrors = ['http://[cdn']", "network.mirrors"),
+        (APP + "[network]\nmirrors = ['https://cdn:port']", "network.mirrors"),
         (APP + "[crash]\ncrash_exit_codes = ['1']", "crash.crash_exit_codes"),
         (APP + "[crash]\nminidumps = []", "crash.minidumps"),
         (APP + "[policy]\nstable_path = true", "policy.stable_path"),

@@ -263,7 +263,15 @@ def says_nothing(_: UpdateInfo) -> Verdict:
     return None  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("hook", [raises, says_nothing])
+def forgets_the_zone(_: UpdateInfo) -> Verdict:
+    return Defer(START.replace(tzinfo=None) + DAY, "busy")
+
+
+def gives_no_word(_: UpdateInfo) -> Verdict:
+    return Defer(START + DAY, LookupError())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("hook", [raises, says_nothing, forgets_the_zone, gives_no_word])
 def test_a_broken_hook_lets_downloads_go_on_and_applying_wait_an_hour(
     postponed: PostponedFile, told: list[AgentError], hook: Callable[[UpdateInfo], Verdict]
 ) -> None:

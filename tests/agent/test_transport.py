@@ -385,6 +385,16 @@ def test_what_was_set_comes_before_the_systems_proxies() -> None:
     proxies = Proxies(explicit="http://mine:1", system=lambda: {"https": "http://p:1"})
 
     assert proxies.for_url("https://u.example.org/") == "http://mine:1"
+    assert Proxies(explicit="mine:1").for_url("https://u.example.org/") == "http://mine:1"
+
+
+@pytest.mark.parametrize("proxy", ["http://me:secret@[p", "me:secret", "http://me:secret@"])
+def test_a_proxy_that_is_no_url_is_an_error_that_tells_no_password(proxy: str) -> None:
+    with pytest.raises(NetworkError) as caught:
+        through(proxy).get(URL, max_bytes=9)
+
+    assert caught.value.code is Code.PROXY_REFUSED
+    assert "secret" not in repr(caught.value)
 
 
 class Gate:
@@ -450,6 +460,16 @@ def test_a_hook_that_raises_is_a_proxy_that_cannot_be_asked(server: WebServer) -
         through(server.url, headers).get(URL, max_bytes=9)
 
     assert caught.value.code is Code.PROXY_REFUSED
+
+
+def test_a_ticket_that_is_no_header_is_an_error_that_does_not_tell_it(server: WebServer) -> None:
+    with pytest.raises(NetworkError) as caught:
+        through(server.url, lambda _: {"Proxy-Authorization": "Negotiate secret\n"}).get(
+            URL, max_bytes=9
+        )
+
+    assert caught.value.code is Code.PROXY_REFUSED
+    assert "secret" not in repr(caught.value)
 
 
 def test_a_tunnel_that_is_refused_is_asked_for_with_another_ticket() -> None:
