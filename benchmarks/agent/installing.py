@@ -28,6 +28,7 @@ class Packed:
 
     payload: Path
     order: BuildOrder
+    manifest_bytes: int
 
     @property
     def length_bytes(self) -> int:
@@ -54,7 +55,7 @@ def packed(source: Path, version: str, folder: Path) -> Packed:
         tree_bytes=made.tree_bytes,
         files=made.files,
     )
-    return Packed(payload, order)
+    return Packed(payload, order, len(render_manifest(made.manifest)))
 
 
 def installed(source: Path, version: str, root: Path) -> Tree:

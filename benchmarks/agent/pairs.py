@@ -58,6 +58,7 @@ PAIRS = (
     Pair("cryptography", "46.0.2", "46.0.3", "native library"),
     Pair("rich", "14.1.0", "14.2.0", "frozen Python"),
     Pair("sqlalchemy", "2.0.43", "2.0.44", "many files"),
+    Pair("py-spy", "0.4.0", "0.4.1", "native executable"),
     Pair("clang-format", "21.1.2", "21.1.5", "native executable"),
     Pair("tzdata", "2025.2", "2025.3", "data"),
     Pair("certifi", "2025.8.3", "2025.10.5", "text"),
