@@ -21,10 +21,9 @@ from tests.crash.traced import FAILED, fork
 from tests.crash.world import Box, Here
 
 PART = "full disk"
-_STEP_BYTES = 20 * 1024
 _PAGE_BYTES = 4 * 1024  # of tmpfs: finer steps change nothing
 _PLENTY_BYTES = 32 << 20
-_DONE = 3  # so many sizes in a row that changed nothing any more
+_DONE = 5  # so many sizes in a row that changed nothing any more
 
 
 class Measured(Box):
@@ -52,11 +51,10 @@ def run(name: str, sample: int, *, looks: bool = False) -> Tally:
     step, tally = workshop.step(name), Tally()
     if looks:
         step = replace(step, base=replace(step.base, platform=Measured))
-    grain = _PAGE_BYTES if name.startswith("start") else _STEP_BYTES
     undisturbed, same = _outcome(step), 0
     with mounts.tmpfs(workshop.folder() / "full") as disk:
         for number in count():
-            room = number * grain
+            room = number * _PAGE_BYTES
             try:
                 same = same + 1 if _do(step, disk, room) == undisturbed else 0
                 tally.add(None)
