@@ -114,6 +114,7 @@ class Cut:
     point: Point | None = None
     name: str = ""
     kept: Callable[[State], bool] = lambda _state: True
+    starts: frozenset[str | None] = frozenset({"1.0", NEW})
 
     def check_kept(self, state: State) -> None:
         """Raise when what was promised is forgotten."""
@@ -121,12 +122,14 @@ class Cut:
             raise StuckError(f"forgotten: {state}")
 
 
+_NEW: frozenset[str | None] = frozenset({NEW})
+
 # What is promised as soon as a method returns: it outlasts a power cut at the next moment.
 PROMISES = [
     Cut(partial(_ending, StateFile, "arm", update), None, "armed", _is_armed),
     Cut(partial(_ending, Launcher, "write_state", update), None, "counted", _is_counted),
-    Cut(partial(_ending, StateFile, "confirm", update), None, "confirmed", _is_confirmed),
-    Cut(update, None, "all of it", _is_confirmed),
+    Cut(partial(_ending, StateFile, "confirm", update), None, "confirmed", _is_confirmed, _NEW),
+    Cut(update, None, "all of it", _is_confirmed, _NEW),
 ]
 
 
@@ -190,7 +193,7 @@ def fault_at(disk: Disk, cut: Cut, *, fsync: bool) -> str | None:
         with mounts.mounted(image, disk.at, ("-o", "loop")):
             here = replace(here, boot=_REBOOTED)
             cut.check_kept(here.state())
-            go_on(step, here)
+            go_on(replace(step, starts=cut.starts), here)
     except (StuckError, OSError) as error:
         return f"{disk.kind}, {cut.point or cut.name}: {error}"
     finally:
