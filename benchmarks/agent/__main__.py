@@ -45,7 +45,8 @@ def found(wanted: Sequence[str]) -> Iterator[tuple[str, Any]]:
     for pair in PAIRS:  # first, for two would build one environment twice
         if is_wanted(pair.name):
             trees(pair)
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+    spawn = get_context("spawn")  # a process for each job: some leave servers running
+    with ProcessPoolExecutor(PROCESSES, mp_context=spawn, max_tasks_per_child=1) as pool:
         for done in as_completed([pool.submit(measure, some) for some in jobs]):
             some, what, seconds = done.result()
             print(f"{seconds:6.0f} s  {some.name}", file=sys.stderr, flush=True)
