@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from client_agent.disk import disk_errors
+from client_agent.disk import disk_error, disk_errors
 from client_agent.platforms import Platform
 from client_agent.sender import Sender
 from client_agent.transport import Transport
@@ -48,12 +48,22 @@ class Forgetting:
         self._store(wishes[-MAX_WISHES:])
 
     def wishes(self) -> list[Wish]:
-        """Return what was not granted yet."""
+        """Return what was not granted yet.
+
+        Raises:
+            DiskError: There may be some that cannot be read now.
+        """
         try:
             with self._path.open("rb") as file:
-                said = parse_strict(file.read(_MAX_BYTES + 1), max_bytes=_MAX_BYTES)
+                data = file.read(_MAX_BYTES + 1)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise disk_error(error) from error
+        try:
+            said = parse_strict(data, max_bytes=_MAX_BYTES)
             return [Wish(str(one["install_id"]), str(one["token"])) for one in said["wishes"]]
-        except (OSError, DocumentError, LookupError, TypeError):
+        except (DocumentError, LookupError, TypeError):
             return []
 
     def deliver(self, sender: Sender, transport: Transport) -> None:
@@ -63,11 +73,10 @@ class Forgetting:
             NetworkError, TrustError: One was not; it stays.
             DiskError: What was granted is asked for again.
         """
-        left = self.wishes()
-        while left:
-            if sender.forget(left[0].install_id, left[0].token, transport):
-                left = left[1:]
-                self._store(left)
+        for wish in self.wishes():
+            if sender.forget(wish.install_id, wish.token, transport):
+                # Meanwhile a command beside us may have wished for another.
+                self._store([other for other in self.wishes() if other != wish])
 
     def _store(self, wishes: list[Wish]) -> None:
         with disk_errors():

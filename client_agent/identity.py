@@ -93,12 +93,21 @@ class Identities:
             return fresh
         return found
 
+    def stored(self) -> Identity | None:
+        """Return what is stored now, if that can be read: another process may have changed it."""
+        try:
+            return self._read()
+        except DiskError:
+            return None
+
     def draw(self, now: datetime, *, volatile: bool = False) -> Identity:
         """Return a new identity, stored nowhere."""
         install_id = InstallId(self._chance.new_id())
+        # Asking the machine takes a program on some systems, and tells copies of files apart.
+        machine_id = None if volatile else self._platform.machine_id()
         return Identity(
             install_id=install_id,
-            machine=machine_digest(install_id, self._platform.machine_id()),
+            machine=machine_digest(install_id, machine_id),
             created=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             volatile=volatile,
         )

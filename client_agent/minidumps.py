@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from packaging.version import Version
 
@@ -115,11 +115,13 @@ class Minidumps:
         Raises:
             DiskError: It could not be copied.
         """
-        at = _written_at(path)
-        if at is None:
+        found = _opened(path)
+        if found is None:
             return False
-        with disk_errors():
-            shutil.copyfile(path, self._new(at, version, token))
+        with found[0] as file, disk_errors():
+            taken = self._new(found[1], version, token)
+            with taken.open("xb") as copy:
+                copy.write(file.read(MAX_DUMP_BYTES))
             self._drop_surplus()
         return True
 
@@ -187,8 +189,8 @@ class Minidumps:
         """Delete what is too old, with and without a note that says whose it is."""
         with disk_errors():
             for path in self._folder.glob("*.dmp"):
-                kept, moved = _read(path), datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                if now - (moved if kept is None else kept.at) > MAX_AGE:
+                kept = _read(path)
+                if now - (_moved_at(path) if kept is None else kept.at) > MAX_AGE:
                     _delete(path)
 
     def _drop_surplus(self) -> None:
@@ -200,8 +202,12 @@ class Minidumps:
 
     def _deliver(self, app: AppSettings, kept: Kept, url: str, transport: Transport) -> bool:
         """Send one dump; return False when the server knows no such route."""
-        with disk_errors():
-            dump = kept.path.read_bytes()
+        found = _opened(kept.path)
+        if found is None:  # who can write to its folder put something else there as it was taken
+            _delete(kept.path)
+            return True
+        with found[0] as file, disk_errors():
+            dump = file.read(MAX_DUMP_BYTES)
         boundary = secrets.token_hex(16)
         fields = {
             "_productName": app.app,
@@ -238,15 +244,32 @@ def render_form(fields: dict[str, str], dump: bytes, boundary: str) -> bytes:
 
 def _written_at(path: Path) -> datetime | None:
     """Return when the dump at *path* was written; None if it is none that we take."""
+    found = _opened(path)
+    if found is None:
+        return None
+    found[0].close()
+    return found[1]
+
+
+def _opened(path: Path) -> tuple[BinaryIO, datetime] | None:
+    """Open the dump at *path*, and return when it was written; None if it is none that we take.
+
+    Looked at is what was opened: the folders of crash handlers may be open to others.
+    """
     try:
-        with open(os.open(path, _OPEN), "rb") as file:  # noqa: PTH123 - of a descriptor
-            found = os.fstat(file.fileno())
-            is_file = stat.S_ISREG(found.st_mode) and found.st_size <= MAX_DUMP_BYTES
-            if not is_file or file.read(len(HEADER)) != HEADER:
-                return None
+        file = open(os.open(path, _OPEN), "rb")  # noqa: PTH123, SIM115 - of a descriptor
     except OSError:
         return None
-    return datetime.fromtimestamp(found.st_mtime, UTC)
+    try:
+        found = os.fstat(file.fileno())
+        is_file = stat.S_ISREG(found.st_mode) and found.st_size <= MAX_DUMP_BYTES
+        if is_file and file.read(len(HEADER)) == HEADER:
+            file.seek(0)
+            return file, datetime.fromtimestamp(found.st_mtime, UTC)
+    except (OSError, OverflowError, ValueError):  # or a time that no calendar has
+        pass
+    file.close()
+    return None
 
 
 def _read(path: Path) -> Kept | None:
@@ -257,13 +280,19 @@ def _read(path: Path) -> Kept | None:
             version=parse_version(said["version"]),
             token=said["token"],
             at=parse_time(said["at"]),
-            size_bytes=path.stat().st_size,
+            size_bytes=path.lstat().st_size,
         )
     except (OSError, ValueError, LookupError, TypeError, InvalidVersionError):
         return None
 
 
+def _moved_at(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+
+
 def _delete(path: Path) -> None:
     with disk_errors():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
         path.unlink(missing_ok=True)
         path.with_suffix(".json").unlink(missing_ok=True)

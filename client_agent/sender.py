@@ -14,13 +14,14 @@ from typing import Any
 from client_agent.errors import Code, NetworkError
 from client_agent.report import zulu
 from client_agent.spool import Spool
-from client_agent.spool_limits import Spooled
+from client_agent.spool_limits import Spooled, without_detail
 from client_agent.transport import Answer, Transport, status_error
 
 MAX_EVENTS = 500
 MAX_BYTES = 256 * 1024
 _ACCEPTED, _NO_CONTENT, _TOO_LARGE = 202, 204, 413
 _TRY_LATER = frozenset({408, 425, 429})
+_PROBLEM = "application/problem+json"
 _CLIENT_ERRORS = range(400, 500)
 
 
@@ -48,9 +49,20 @@ class Sender:
         self._base = base
 
     def send(
-        self, install_id: str, tokens: dict[str, str], transport: Transport, now: datetime
+        self,
+        install_id: str,
+        tokens: dict[str, str],
+        transport: Transport,
+        now: datetime,
+        *,
+        in_full: bool = True,
+        own_tokens: bool = True,
     ) -> Sent:
         """Send everything that can be sent, and remove what the server has.
+
+        Unless *in_full*, of crashes only the type: somebody wants less to be told than when they
+        happened. Unless *own_tokens*, tokens of events are those of who we were before, whom
+        nobody knows any more.
 
         Raises:
             NetworkError, TrustError: The server has only a part; the rest stays for later.
@@ -59,7 +71,8 @@ class Sender:
         loaded = self._spool.load()
         progress = _Progress()
         try:
-            for token, events in _by_token(loaded, tokens):
+            told = loaded if in_full else [without_detail(spooled) for spooled in loaded]
+            for token, events in _by_token(told, tokens, own_tokens=own_tokens):
                 body = {"install_id": install_id, "token": token, "sent_at": zulu(now)}
                 for batch in _batches(events):
                     self._deliver(body, batch, progress, transport)
@@ -79,7 +92,9 @@ class Sender:
         """
         url = f"{self._base}/forget"
         answer = transport.post(url, {"install_id": install_id, "token": token})
-        if answer.status == _NO_CONTENT or is_final(answer.status):
+        # A proxy or a portal that says no has not spoken for the server.
+        is_said = answer.headers.get("content-type", "").startswith(_PROBLEM)
+        if answer.status == _NO_CONTENT or (is_said and is_final(answer.status)):
             return True
         raise status_error(answer)
 
@@ -121,7 +136,7 @@ def is_final(status: int) -> bool:
 
 
 def _by_token(
-    loaded: Sequence[Spooled], tokens: dict[str, str]
+    loaded: Sequence[Spooled], tokens: dict[str, str], *, own_tokens: bool
 ) -> Iterator[tuple[str, list[Spooled]]]:
     """Yield the events of each token, in the order in which each token comes first.
 
@@ -131,7 +146,8 @@ def _by_token(
     spare = next(reversed(tokens.values()), None) if tokens else None
     groups: dict[str, list[Spooled]] = {}
     for spooled in loaded:
-        token = spooled.token or tokens.get(spooled.version) or spare
+        own = spooled.token if own_tokens else None
+        token = own or tokens.get(spooled.version) or spare
         if token is not None:
             groups.setdefault(token, []).append(spooled)
     yield from groups.items()

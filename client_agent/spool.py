@@ -24,7 +24,7 @@ from typing import Any
 from client_agent.clock import Clock
 from client_agent.disk import disk_errors
 from client_agent.platforms.port import Lock, Platform
-from client_agent.spool_limits import MAX_EVENT_BYTES, Spooled, fitted, over_limits
+from client_agent.spool_limits import MAX_EVENT_BYTES, Spooled, bare, fitted, over_limits
 
 SEGMENT_BYTES = 64 * 1024
 SYNC_EVERY_SECONDS = 5.0
@@ -317,21 +317,16 @@ def lane_of(event: dict[str, Any]) -> Lane:
 
 
 def _line(event: dict[str, Any], version: str, token: str | None) -> bytes | None:
-    """Return the event as one line of at most 16 KiB, cut if need be, or None."""
-    for cut in (event, {**event, "frames": event.get("frames", [])[:64]}, _bare(event)):
+    """Return the event as one line of at most 16 KiB, cut if need be, or None.
+
+    Limits cost detail, never the count.
+    """
+    for cut in (event, {**event, "frames": event.get("frames", [])[:64]}, bare(event)):
         spooled = Spooled(event=cut, version=version, token=token, segment=Path())
         line = spooled.line()
         if len(line) <= MAX_EVENT_BYTES:
             return line
     return None
-
-
-def _bare(event: dict[str, Any]) -> dict[str, Any]:
-    """Return a crash as its type alone; limits cost detail, never the count."""
-    bare = {name: value for name, value in event.items() if name != "frames"}
-    if isinstance(event.get("exception"), dict):
-        bare["exception"] = {"type": str(event["exception"].get("type", ""))[:256]}
-    return bare
 
 
 def _parse(line: bytes, segment: Path) -> Spooled | None:

@@ -50,6 +50,21 @@ GivenUp = tuple[Spooled, str]
 Applies = Callable[[Spooled], bool]
 
 
+def without_detail(spooled: Spooled) -> Spooled:
+    """Return a crash as its type alone, and anything else as it is."""
+    if spooled.kind != "crash":
+        return spooled
+    return replace(spooled, event=bare(spooled.event), changed=True)
+
+
+def bare(event: dict[str, Any]) -> dict[str, Any]:
+    """Return a crash as its type alone."""
+    kept = {name: value for name, value in event.items() if name != "frames"}
+    if isinstance(event.get("exception"), dict):
+        kept["exception"] = {"type": str(event["exception"].get("type", ""))[:256]}
+    return kept
+
+
 def over_limits(events: Sequence[Spooled], now: datetime) -> bool:
     """Return whether something has to go."""
     return _too_many(events) or any(_is_old(spooled, now) for spooled in events)

@@ -80,7 +80,16 @@ class Visits:
             except StateError as error:
                 self.busy = error
                 return False
+            self._look_who_we_are()
         return True
+
+    def _look_who_we_are(self) -> None:
+        """Follow a command beside us that joined a group, or became another install."""
+        found = None if self.identity.volatile else self._parts.identities.stored()
+        if found is not None and found != self.identity:
+            if found.install_id != self.identity.install_id:
+                self.hint = self.token = None
+            self.identity = found
 
     def end(self) -> None:
         """Close the connections and give the lock back."""
@@ -158,10 +167,20 @@ class Visits:
         spool.trim(now)
         spool.urgent_waiting = False
         tokens = dict(self._parts.installation.state.read().tokens)
-        self._parts.sender.send(self.identity.install_id, tokens, self.transport, now)
+        is_crash = self._parts.reporter.level is Telemetry.CRASH
+        self._parts.sender.send(
+            self.identity.install_id,
+            tokens,
+            self.transport,
+            now,
+            in_full=is_crash,
+            own_tokens=not self.identity.volatile,
+        )
         self.forgetting.deliver(self._parts.sender, self.transport)
-        if self._parts.reporter.level is Telemetry.CRASH:
+        if is_crash:
             self._report_dumps()
+        else:  # from before somebody wanted less to be told
+            self._parts.minidumps.clear()
 
     def _report_dumps(self) -> None:
         parts = self._parts

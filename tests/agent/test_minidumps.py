@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from packaging.version import Version
@@ -290,6 +291,52 @@ def test_a_dump_whose_note_is_torn_is_nobodys(desk: Desk) -> None:
     assert list((desk.root / "minidumps").iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_took_a_dumps_place_while_it_was_moved_never_leaves_the_machine(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    secret = tmp_path / "shadow"
+    secret.write_bytes(b"secret")
+    moved = shutil.move
+
+    def swapped(path: Path, taken: Path) -> None:
+        path.unlink()
+        if kind == "link":
+            path.symlink_to(secret)
+        elif kind == "pipe":
+            os.mkfifo(path)
+        else:
+            path.mkdir()
+            (path / "more").touch()
+        moved(path, taken)
+
+    monkeypatch.setattr(shutil, "move", swapped)
+    desk.leave("a.dmp")
+    desk.dumps.collect([EARLIER])
+    assert len(desk.dumps.kept()) == 1
+
+    desk.send()
+
+    assert desk.server.asked == []
+    assert list((desk.root / "minidumps").iterdir()) == []
+    assert secret.read_bytes() == b"secret"
+
+
+def test_a_dump_of_a_year_that_no_calendar_has_is_left_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.leave("a.dmp")
+    fstat = os.fstat
+
+    def far_off(descriptor: int) -> object:  # some file systems keep such times, others none
+        found = fstat(descriptor)
+        return SimpleNamespace(st_mode=found.st_mode, st_size=found.st_size, st_mtime=1e15)
+
+    monkeypatch.setattr(os, "fstat", far_off)
+
+    assert desk.dumps.collect([EARLIER]) == frozenset()
+
+
 # --- in the agent ------------------------------------------------------------------------
 
 
@@ -380,12 +427,16 @@ def test_below_level_crash_no_dump_is_even_touched(world: AgentWorld, level: Tel
     assert (world.folder / "dumps" / "a.dmp").exists()
 
 
-def test_who_turns_telemetry_off_has_no_dump_left(world: AgentWorld, desk: Desk) -> None:
+@pytest.mark.parametrize("level", [Telemetry.HEALTH, Telemetry.OFF])
+def test_who_wants_less_to_be_told_has_no_dump_left(
+    world: AgentWorld, desk: Desk, level: Telemetry
+) -> None:
     loop = begun(world)
     desk.leave("a.dmp")
     Minidumps(world.root, [desk.source], desk.machine, desk.clock).collect([EARLIER])
     assert len(loop.parts.minidumps.kept()) == 1
 
-    loop.wishes.allow_telemetry(Telemetry.OFF)
+    loop.wishes.allow_telemetry(level)
+    wait(world, loop, 61)
 
     assert loop.parts.minidumps.kept() == []

@@ -381,14 +381,15 @@ def test_what_arrived_before_the_server_failed_is_not_sent_again(desk: Desk) -> 
 
 @pytest.mark.parametrize("status", [204, 404, 422])
 def test_a_wish_to_be_forgotten_is_done_when_the_server_says_so(desk: Desk, status: int) -> None:
-    desk.server.on("/v1/apps/demo/forget", Reply(status=status))
+    problem = {"Content-Type": "application/problem+json"}
+    desk.server.on("/v1/apps/demo/forget", Reply(status=status, headers=problem))
     transport = Transport(desk.server.url, NetworkSettings(), desk.clock)
 
     assert desk.sender.forget(ID, "TOKEN1", transport)
     assert desk.sent()[0] == {"install_id": ID, "token": "TOKEN1"}
 
 
-@pytest.mark.parametrize("status", [200, 500, 503])
+@pytest.mark.parametrize("status", [200, 403, 404, 500, 503])  # not by the server itself
 def test_a_wish_to_be_forgotten_is_repeated_otherwise(desk: Desk, status: int) -> None:
     desk.server.on("/v1/apps/demo/forget", Reply(status=status))
     transport = Transport(desk.server.url, NetworkSettings(), desk.clock)
