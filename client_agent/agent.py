@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     import asyncio
 
 CLOSE_SECONDS = 0.5
+WISH_SECONDS = 0.5
 
 
 class Agent:
@@ -98,6 +99,8 @@ class Agent:
         self._thread: threading.Thread | None = None
         self._hooks = CrashHooks(self._crashed)
         self._closed = False
+        self._process = os.getpid()
+        self._wish: threading.Thread | None = None
 
     @classmethod
     def for_app(
@@ -215,6 +218,7 @@ class Agent:
         """Begin to work in a thread of its own. Returns at once; a second call does nothing."""
         if self._thread is not None or self._closed:
             return
+        self._process = os.getpid()
         self._thread = threading.Thread(target=self._work, name="serinus-agent", daemon=True)
         self._hooks.install(self._fault_file())
         self._parts.spool.keep_ready()
@@ -224,7 +228,8 @@ class Agent:
     @never_raises
     def close(self) -> None:
         """Say that the app quits cleanly: two seconds at most, five with an update armed."""
-        if self._closed:
+        # A process that was forked off ends, and not the app: its start is not over.
+        if self._closed or self._process != os.getpid():
             return
         self._closed = True
         atexit.unregister(self._at_exit)
@@ -235,6 +240,8 @@ class Agent:
         self._loop.quit()
         if self._thread is not None:
             self._thread.join(CLOSE_SECONDS)
+        if self._wish is not None:
+            self._wish.join(CLOSE_SECONDS)
 
     @never_raises
     def restart(self, arguments: Sequence[str] | None = None) -> None:
@@ -393,7 +400,7 @@ class Agent:
     @never_raises
     def reset_identity(self) -> None:
         """Become another install, and have the server forget the old one."""
-        self._loop.wishes.reset_identity()
+        self._wish_for(self._loop.wishes.reset_identity)
 
     @property
     def telemetry(self) -> str:
@@ -406,9 +413,22 @@ class Agent:
 
     @never_raises
     def _allow_telemetry(self, level: str) -> None:
-        self._loop.wishes.allow_telemetry(Telemetry(level))
+        wanted = Telemetry(level)
+        self._wish_for(lambda: self._loop.wishes.allow_telemetry(wanted))
 
     # --- inside ----------------------------------------------------------------------
+
+    def _wish_for(self, wish: Callable[[], object]) -> None:
+        """Do what a person wants; where that has to wait for a visit, the app does not."""
+        self._wish = threading.Thread(
+            target=self._do, args=(wish,), name="serinus-wish", daemon=True
+        )
+        self._wish.start()
+        self._wish.join(WISH_SECONDS)
+
+    @never_raises
+    def _do(self, wish: Callable[[], object]) -> None:
+        wish()
 
     def _work(self) -> None:
         keep_running(self._loop, self._loop.run)
@@ -428,7 +448,8 @@ class Agent:
     def _crashed(self, error: BaseException, ends_process: bool) -> None:
         """Report an error that nobody caught; one that ends the process ends its marker too."""
         self.capture(error)
-        if ends_process and self._launch_id is not None:
+        is_app = self._process == os.getpid()
+        if ends_process and is_app and self._launch_id is not None:
             now = self._parts.clock.now()
             self._parts.installation.seal_marker(
                 self._launch_id, MarkerStatus.CRASHED, now, exit_code=1

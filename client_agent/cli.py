@@ -84,8 +84,10 @@ def _run(options: argparse.Namespace, rest: Arguments) -> Answer:
     def ended(_number: int, _frame: FrameType | None) -> None:
         loop.end()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ended)
+    for name in {"SIGTERM", "SIGINT", "SIGHUP"} & set(dir(signal)):
+        number = getattr(signal, name)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, ended)
     if rest is not None:
         return supervisor.run_app(rest), {}
     supervisor.run_alone()
@@ -135,7 +137,8 @@ def _status(options: argparse.Namespace, _: Arguments) -> Answer:
 def _enrol(options: argparse.Namespace, _: Arguments) -> Answer:
     loop = _begun(load(options.config))
     if options.reset:
-        return DONE, {"install_id": loop.wishes.reset_identity().install_id}
+        with loop.parts.installation.lock():  # nobody may be talking as who we were
+            return DONE, {"install_id": loop.wishes.reset_identity().install_id}
     group = enrol(loop.parts, loop.identity, options.code)
     return DONE, {"group": group, "install_id": loop.identity.install_id}
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from packaging.version import Version
 
-from client_agent.config import IdentityKind, Telemetry
+from client_agent.config import Telemetry
 from client_agent.errors import AgentError, DiskError, StateError
 from client_agent.forgetting import Forgetting
 from client_agent.identity import Identity
@@ -67,6 +67,9 @@ class Loop:
         self._wake = threading.Event()
         self._posted: queue.SimpleQueue[on.Event] = queue.SimpleQueue()
         self._mutex = threading.RLock()
+        self._handled_by: int | None = None
+        """The thread that performs effects now, if one does."""
+
         self._own_version = own_version
         self._launch_id = launch_id
         self._timers = Timers(parts.clock, parts.chance, parts.schedule)
@@ -160,9 +163,11 @@ class Loop:
     def handle(self, event: on.Event) -> None:
         """Let the machine take *event*, and perform all that follows from it."""
         with self._mutex:
+            before, self._handled_by = self._handled_by, threading.get_ident()
             try:
                 self._settle(event)
             finally:
+                self._handled_by = before
                 self._finish_visit()
 
     def check_before_quit(self) -> None:
@@ -174,8 +179,7 @@ class Loop:
     def look_before_quit(self) -> None:
         """Do ``check_before_quit``, in 3 seconds at most whatever the server does."""
         look = threading.Thread(target=self._look_before_quit, name="serinus-quit", daemon=True)
-        look.start()
-        look.join(LAST_LOOK_SECONDS)
+        _do_within(LAST_LOOK_SECONDS, look)
 
     def _look_before_quit(self) -> None:
         try:
@@ -184,15 +188,23 @@ class Loop:
             self.performer.crashed(error)
 
     def quit(self) -> None:
-        """Seal the marker and flush the spool, within 1.5 seconds whatever the loop does."""
-        if self._mutex.acquire(timeout=QUIT_SECONDS):
-            try:
+        """Seal the marker and flush the spool, within 1.5 seconds whatever else there is to do.
+
+        A trial that is confirmed by this quit has a version to delete and a server to tell.
+        """
+        quitting = threading.Thread(target=self._quit, name="serinus-quit", daemon=True)
+        if self._handled_by != threading.get_ident():  # else a hook ends us: no more of the machine
+            _do_within(QUIT_SECONDS, quitting)
+        if quitting.is_alive() or quitting.ident is None:  # these two wait for nothing
+            self.performer.leave()
+
+    def _quit(self) -> None:
+        try:
+            with self._mutex:
                 self._heed_wishes()
                 self.handle(on.Quit())
-            finally:
-                self._mutex.release()
-        else:  # a visit hangs; these two wait for nothing
-            self.performer.leave()
+        except Exception as error:  # noqa: BLE001 - as for the last look
+            self.performer.crashed(error)
 
     @property
     def next_check_in_at(self) -> datetime | None:
@@ -237,20 +249,14 @@ class Loop:
     # --- starting --------------------------------------------------------------------
 
     def _know_oneself(self) -> None:
-        parts, now = self.parts, self.parts.clock.now()
-        if parts.settings.identity is IdentityKind.VOLATILE:
-            return
-        self.visits.identity = parts.identities.load(now, self.wishes.leave_nothing)
-        if parts.reporter.level is Telemetry.OFF:  # the settings may have said otherwise before
+        self.wishes.know_oneself()
+        if self.parts.reporter.level is Telemetry.OFF:  # it may have been another level before
             self.wishes.fall_silent()
 
     def _look_for_oneself(self) -> None:
         """Be who ROOT says even where it cannot be written; else nobody, for this once."""
-        try:
-            now = self.parts.clock.now()
-            self.visits.identity = self.parts.identities.load(now, self.wishes.leave_nothing)
-        except (DiskError, StateError):
-            return
+        with suppress(DiskError, StateError):
+            self.wishes.know_oneself()
 
     def _started(self) -> on.Started:
         state = self.parts.installation.state.read()
@@ -267,6 +273,7 @@ class Loop:
                 edition=edition,
                 launch_id=mine.launch_id,
                 confirm=self.trials.confirm_rule(),
+                healthy_called=mine.healthy,  # said before a fault of ours began this anew
                 healthy_quits=healthy_quits(markers, mine),
             )
             return on.Started(trial=trial)
@@ -370,3 +377,10 @@ class Loop:
                         self._finish_visit()
                 except AgentError:
                     return  # busy or broken disk: the next visit sends
+
+
+def _do_within(seconds: float, thread: threading.Thread) -> None:
+    """Run *thread*, and wait for it no longer than that; a process at its end may get none."""
+    with suppress(RuntimeError):
+        thread.start()
+        thread.join(seconds)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import MappingProxyType
 
-from client_agent.config import Telemetry
+from client_agent.config import IdentityKind, Telemetry
 from client_agent.identity import LOST, Identity
 from client_agent.machine import events as on
 from client_agent.machine.values import Edition
@@ -39,6 +39,21 @@ class Wishes:
         self._mutex = mutex
         self._at_hand = at_hand
         self._post = post
+        self._is_known = False
+
+    def know_oneself(self) -> None:
+        """Be who ROOT says; a copy of another install becomes one of its own.
+
+        Who lives in memory only was never here before: the tokens in ROOT are another's.
+        """
+        parts = self._parts
+        with self._mutex:
+            if parts.settings.identity is not IdentityKind.VOLATILE:
+                now = parts.clock.now()
+                self._visits.identity = parts.identities.load(now, self.leave_nothing)
+            elif not self._is_known:
+                self._drop_tokens()
+            self._is_known = True
 
     def later(self) -> bool:
         """Put the version at hand off for a day; False when there is none, or no more day."""
@@ -61,8 +76,8 @@ class Wishes:
     def reset_identity(self) -> Identity:
         """Become another install: ask that the old one be forgotten, and draw a new ID."""
         with self._mutex:
-            old, parts = self._visits.identity, self._parts
             self.be_forgotten()
+            old, parts = self._visits.identity, self._parts
             fresh = parts.identities.draw(parts.clock.now(), volatile=old.volatile)
             self.leave_nothing("reset")
             if not fresh.volatile:
@@ -73,9 +88,9 @@ class Wishes:
 
     def allow_telemetry(self, level: Telemetry) -> None:
         """Change what leaves the machine. ``off`` also asks the server to forget this install."""
-        with self._mutex:
-            self._parts.reporter.level = level
-            if level is Telemetry.OFF:
+        self._parts.reporter.level = level  # at once, however long a visit goes on
+        if level is Telemetry.OFF:
+            with self._mutex:
                 self.fall_silent()
 
     def fall_silent(self) -> None:
@@ -88,7 +103,12 @@ class Wishes:
         self.leave_nothing("off")
 
     def be_forgotten(self) -> None:
-        """Ask the server, now or later, to delete what it knows of this install."""
+        """Ask the server, now or later, to delete what it knows of this install.
+
+        An app may say so before its agent has begun: it means the install that ROOT is.
+        """
+        if not self._is_known and self._parts.settings.root.exists():
+            self.know_oneself()
         tokens = [*self._parts.installation.state.read().tokens.values()]
         if tokens:  # without one the server has never heard of this install
             self._visits.forgetting.wish(self._visits.identity.install_id, tokens[-1])
@@ -96,12 +116,14 @@ class Wishes:
     def leave_nothing(self, why: str) -> None:
         """Drop what another install may not use: tokens and events. Versions are still ours."""
         self._visits.hint = self._visits.token = None
-        store = self._parts.installation.state
-        tokens = store.read().tokens
-        if why == LOST and not tokens:
+        if why == LOST and not self._parts.installation.state.read().tokens:
             return  # there was no other: what the app reported so far is the first install's
         self._parts.spool.clear(why)
         self._parts.minidumps.clear()
-        if tokens:
+        self._drop_tokens()
+
+    def _drop_tokens(self) -> None:
+        store = self._parts.installation.state
+        if store.read().tokens:
             nothing: MappingProxyType[str, str] = MappingProxyType({})
             store.update(lambda state: replace(state, tokens=nothing))

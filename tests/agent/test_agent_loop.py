@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -411,6 +413,53 @@ def test_a_trial_needs_no_server_to_be_confirmed(world: AgentWorld) -> None:
     wait(world, inside, 61)
 
     assert stands(inside, Idle)
+
+
+def test_an_app_that_was_healthy_once_is_confirmed_after_a_fault_of_ours(
+    world: AgentWorld,
+) -> None:
+    inside = on_trial(world)
+    inside.post(on.AppHealthy())
+    inside.tick()
+
+    inside.begin()  # as keep_running does
+    wait(world, inside, 61)
+
+    assert stands(inside, Idle)
+    assert world.state(inside).pending is None
+
+
+def test_a_quit_that_confirms_a_trial_does_not_wait_for_a_server_that_hangs(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = on_trial(world)
+    inside.post(on.AppHealthy())
+    inside.tick()
+    inside.quit()  # well, for the first time
+    again = world.loop(version="2.1.0", launch_id=launch(world, inside))
+    again.begin()
+    again.handle(on.AppHealthy())
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang(_: Asked) -> Reply:
+        hangs.set()
+        goes_on.wait(30)
+        return Reply(status=503)
+
+    world.server.default = hang
+    world.server.on(f"{BASE}/events", hang)
+    world.say("stay", None, "up_to_date")
+    again.parts.installation.state.set_token(Version("2.1.0"), TOKEN)
+    monkeypatch.setattr("client_agent.loop.QUIT_SECONDS", 0.5)
+
+    before = time.monotonic()
+    again.quit()
+    taken = time.monotonic() - before
+
+    assert hangs.wait(10)
+    goes_on.set()
+    assert taken < 10
+    assert world.state(again).pending is None
 
 
 def test_an_app_that_says_nothing_stays_on_trial_and_is_reported_late(

@@ -8,18 +8,25 @@ import faulthandler
 import io
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from client_agent import Agent
 from client_agent import loop as loop_module
-from client_agent.config import Apply, Telemetry
+from client_agent.config import Apply, CrashSettings, IdentityKind, Telemetry
+from client_agent.errors import DiskError, NetworkError
+from client_agent.forgetting import Forgetting
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Staged
+from client_agent.parts import Hooks
 from client_agent.policy import Allow, DefaultPolicy, UpdateInfo
+from client_agent.values import MarkerStatus
 from tests.agent.agent_world import TOKEN, AgentWorld, a_world
 from tests.agent.signed_world import BASE, PLATFORM
 from tests.agent.test_agent import NOW, a_start, an_agent, events_of, prepared, until
@@ -31,6 +38,15 @@ from tests.agent.web_server import Asked, Reply
 def world(tmp_path: Path) -> Iterator[AgentWorld]:
     with a_world(tmp_path, NOW - timedelta(minutes=1)) as world:
         yield world
+
+
+@pytest.fixture
+def started() -> Iterator[list[Agent]]:
+    """Agents that a test starts; they are closed at its end."""
+    agents: list[Agent] = []
+    yield agents
+    for agent in agents:
+        agent.close()
 
 
 def stands_at(agent: Agent, world: AgentWorld, kind: type) -> None:
@@ -263,6 +279,173 @@ def test_a_wish_to_be_forgotten_survives_that_telemetry_is_on_again(tmp_path: Pa
         assert loop.visits.forgetting.wishes() == []
 
 
+def known_to_the_server(world: AgentWorld) -> str:
+    """Let an agent check in here once; return its install ID."""
+    world.say("stay", None, "up_to_date")
+    loop = begun(world)
+    wait(world, loop, 61)
+    assert world.state(loop).tokens
+    return loop.identity.install_id
+
+
+def test_a_wish_before_the_agent_has_begun_is_about_the_install_that_is_there(
+    world: AgentWorld,
+) -> None:
+    old = known_to_the_server(world)
+    agent = an_agent(world)
+
+    agent.telemetry = "off"
+
+    wishes = agent._loop.visits.forgetting.wishes()
+    assert [(wish.install_id, wish.token) for wish in wishes] == [(old, TOKEN)]
+
+
+def test_an_install_is_reset_before_the_agent_has_begun_too(world: AgentWorld) -> None:
+    old = known_to_the_server(world)
+    agent = an_agent(world)
+    agent._parts.chance.new_id()  # its die is the loop's
+
+    agent.reset_identity()
+
+    assert [wish.install_id for wish in agent._loop.visits.forgetting.wishes()] == [old]
+    fresh = agent._loop.identity
+    assert not fresh.volatile
+    assert fresh.install_id != old
+    assert world.loop().parts.identities.stored() == fresh
+
+
+def test_a_person_does_not_wait_for_a_visit_that_goes_on(
+    world: AgentWorld, started: list[Agent]
+) -> None:
+    known_to_the_server(world)
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang(_: Asked) -> Reply:
+        hangs.set()
+        goes_on.wait(30)
+        return Reply(status=503)
+
+    world.server.on(f"{BASE}/check-in", hang)
+    agent = an_agent(world)
+    started.append(agent)
+    agent.start()
+    assert hangs.wait(30)
+
+    before = time.monotonic()
+    agent.telemetry = "off"
+    taken = time.monotonic() - before
+
+    assert taken < 5
+    assert agent.telemetry == "off"
+    goes_on.set()
+    until(agent._loop.visits.forgetting.wishes)
+
+
+def test_what_was_queued_in_full_is_told_as_little_as_is_wanted_now(world: AgentWorld) -> None:
+    world.say("stay", None, "up_to_date")
+    loop = begun(world, crash=CrashSettings(messages=True))
+    try:
+        int("x")
+    except ValueError as error:
+        loop.parts.reporter.crash(error, Version("2.0.0"), None)
+    (queued,) = [one.event for one in loop.parts.spool.load() if one.kind == "crash"]
+    assert queued["frames"]
+    assert queued["exception"]["message"]
+
+    loop.wishes.allow_telemetry(Telemetry.HEALTH)
+    wait(world, loop, 61)
+
+    (told,) = [event for event in world.events if event["kind"] == "crash"]
+    assert told["exception"] == {"type": "ValueError"}
+    assert "frames" not in told
+
+
+def test_who_lives_in_memory_does_not_speak_with_the_token_of_who_was_there_before(
+    world: AgentWorld,
+) -> None:
+    world.say("stay", None, "up_to_date")
+    before = begun(world, identity=IdentityKind.VOLATILE)
+    wait(world, before, 61)
+    before.parts.reporter.metric("seen", 1, Version("2.0.0"))  # and the container ends
+    before.parts.spool.seal()
+    world.say("stay", None, "up_to_date", token="U" * 58)
+
+    loop = world.loop(identity=IdentityKind.VOLATILE)
+    loop.begin()
+    assert not world.state(loop).tokens
+    wait(world, loop, 61)
+
+    assert loop.identity.install_id != before.identity.install_id
+    assert [event["token"] for event in world.events if event["kind"] == "metric"] == ["U" * 58]
+
+
+def test_a_wish_from_beside_us_outlives_the_one_that_is_being_granted(world: AgentWorld) -> None:
+    known_to_the_server(world)
+    loop = world.loop()
+    loop.begin()
+    forgetting = loop.visits.forgetting
+
+    def grant(_: Asked) -> Reply:
+        world.server.on(f"{BASE}/forget", Reply(status=503))
+        beside = Forgetting(world.root, world.machine)
+        beside.wish("other", "T")
+        return Reply(status=204)
+
+    world.server.on(f"{BASE}/forget", grant)
+    forgetting.wish("mine", "T")
+    forgetting.deliver(loop.parts.sender, loop.visits.transport)
+
+    assert [wish.install_id for wish in forgetting.wishes()] == ["other"]
+
+
+def test_a_wish_is_kept_until_the_server_itself_has_answered(world: AgentWorld) -> None:
+    known_to_the_server(world)
+    loop = world.loop()
+    loop.begin()
+    forgetting = loop.visits.forgetting
+    forgetting.wish("mine", "T")
+    world.server.on(f"{BASE}/forget", Reply(status=403, body=b"<html>blocked"))
+    with pytest.raises(NetworkError):
+        forgetting.deliver(loop.parts.sender, loop.visits.transport)
+    assert len(forgetting.wishes()) == 1
+
+    problem = {"Content-Type": "application/problem+json"}
+    world.server.on(f"{BASE}/forget", Reply(status=403, headers=problem))
+    forgetting.deliver(loop.parts.sender, loop.visits.transport)
+
+    assert forgetting.wishes() == []
+
+
+def test_wishes_that_cannot_be_read_now_are_not_written_over(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known_to_the_server(world)
+    forgetting = Forgetting(world.root, world.machine)
+    forgetting.wish("first", "T")
+    with monkeypatch.context() as full:
+        full.setattr(Path, "open", no_descriptor)
+        with pytest.raises(DiskError):
+            forgetting.wish("second", "T")
+
+    assert [wish.install_id for wish in forgetting.wishes()] == ["first"]
+
+
+def test_an_install_that_was_reset_by_a_command_beside_it_speaks_as_the_new_one(
+    world: AgentWorld,
+) -> None:
+    world.say("stay", None, "up_to_date")
+    loop = begun(world)
+    wait(world, loop, 61)
+    beside = world.loop()
+    beside.begin()
+
+    fresh = beside.wishes.reset_identity()
+    loop.handle(on.TimerFired())
+
+    assert world.check_ins[-1]["install_id"] == fresh.install_id
+    assert loop.identity == fresh
+
+
 # --- the end -----------------------------------------------------------------------------
 
 
@@ -296,6 +479,65 @@ def test_a_fault_of_ours_in_the_last_look_reaches_nobody(
 
     told = [one.event for one in loop.parts.spool.load() if one.kind == "crash"]
     assert [event["exception"]["type"] for event in told] == ["ZeroDivisionError"]
+
+
+def test_a_quit_inside_of_a_hook_waits_for_nothing(world: AgentWorld) -> None:
+    agent = prepared(world, an_agent(world))
+    launch_id = a_start(world, agent, trial=False)
+    taken: list[float] = []
+
+    def quits(_: UpdateInfo) -> None:
+        before = time.monotonic()
+        agent._loop.quit()
+        taken.append(time.monotonic() - before)
+
+    agent = an_agent(world, launch_id=launch_id, hooks=Hooks(on_staged=quits))
+    stands_at(agent, world, Armed)
+
+    assert taken
+    assert taken[0] < 1
+    marker = agent._parts.installation.marker(launch_id)
+    assert marker is not None
+    assert marker.status is MarkerStatus.EXITED
+
+
+def test_a_process_that_gets_no_thread_more_seals_its_start_all_the_same(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = prepared(world, an_agent(world))
+    launch_id = a_start(world, first, trial=False)
+    agent = an_agent(world, launch_id=launch_id)
+
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", none_left)
+        agent.close()
+
+    marker = agent._parts.installation.marker(launch_id)
+    assert marker is not None
+    assert marker.status is MarkerStatus.EXITED
+
+
+def test_a_process_that_was_forked_off_ends_without_ending_the_apps_start(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = prepared(world, an_agent(world))
+    launch_id = a_start(world, first, trial=False)
+    agent = an_agent(world, launch_id=launch_id)
+    with monkeypatch.context() as forked:
+        forked.setattr(os, "getpid", lambda: 1)
+        agent.close()
+        agent._crashed(LookupError("x"), True)
+
+    marker = agent._parts.installation.marker(launch_id)
+    assert marker is not None
+    assert marker.status is MarkerStatus.OPEN
+    agent.close()
+    marker = agent._parts.installation.marker(launch_id)
+    assert marker is not None
+    assert marker.status is MarkerStatus.EXITED
 
 
 def test_a_mode_may_be_chosen_for_one_call(world: AgentWorld) -> None:

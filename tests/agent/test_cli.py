@@ -355,6 +355,21 @@ def test_a_reset_draws_a_new_id(world: AgentWorld, agent: Command) -> None:
     assert said["install_id"] != before
 
 
+def test_nobody_becomes_another_install_while_an_agent_talks_as_the_old_one(
+    world: AgentWorld, agent: Command
+) -> None:
+    world.roll_out()
+    agent("check")
+    before = (world.root / "identity.json").read_text()
+
+    with world.loop().parts.installation.lock():
+        code, said = agent("enrol", "--reset")
+
+    assert code == 1
+    assert said["error"]["code"] == "busy"
+    assert (world.root / "identity.json").read_text() == before
+
+
 def test_a_metric_is_queued_and_sent(world: AgentWorld, agent: Command) -> None:
     publish(world, "2.0.0")
     world.say("update", "2.0.0", "in_ring")
