@@ -22,7 +22,7 @@ from client_agent.loop import Loop
 from client_agent.minidumps import HEADER
 from client_agent.parts import Parts
 from client_agent.report import METRIC_NAME
-from client_agent.values import Marker
+from client_agent.values import Marker, MarkerStatus
 from rollout.errors import DocumentError
 
 _STDIN = "-"
@@ -33,6 +33,8 @@ def report_healthy(parts: Parts) -> dict[str, Any]:
     marker = _this_start(parts)
     if marker is None:
         raise StateError(Code.LOST, f"{LAUNCH} names no start of this app")
+    if marker.status is not MarkerStatus.OPEN:  # what it left behind cannot speak for it
+        raise StateError(Code.LOST, "that start has ended")
     parts.installation.mark_healthy(marker.launch_id)
     if not marker.trial:
         return {"confirmed": True}

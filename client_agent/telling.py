@@ -162,13 +162,13 @@ class Telling:
         """Call a hook of the app's and return what it returns.
 
         What it raises is reported once, and stops nothing of ours: then, as without a hook, the
-        answer is None.
+        answer is None. Nor does ``sys.exit()``: it would end our thread, and no app.
         """
         if hook is None:
             return None
         try:
             return hook(*arguments)
-        except Exception as error:  # noqa: BLE001 - whatever the app's code raises
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the app's code raises
             running = self._running()
             if running is not None and hook not in self._broken:
                 self._broken.add(hook)  # some are called for every chunk of a download

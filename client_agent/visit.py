@@ -167,17 +167,20 @@ class Visits:
         spool.trim(now)
         spool.urgent_waiting = False
         tokens = dict(self._parts.installation.state.read().tokens)
-        is_crash = self._parts.reporter.level is Telemetry.CRASH
-        self._parts.sender.send(
-            self.identity.install_id,
-            tokens,
-            self.transport,
-            now,
-            in_full=is_crash,
-            own_tokens=not self.identity.volatile,
-        )
+        level = self._parts.reporter.level
+        if level is Telemetry.OFF:  # another process here may have been allowed more
+            spool.clear("off")
+        else:
+            self._parts.sender.send(
+                self.identity.install_id,
+                tokens,
+                self.transport,
+                now,
+                in_full=level is Telemetry.CRASH,
+                own_tokens=not self.identity.volatile,
+            )
         self.forgetting.deliver(self._parts.sender, self.transport)
-        if is_crash:
+        if level is Telemetry.CRASH:
             self._report_dumps()
         else:  # from before somebody wanted less to be told
             self._parts.minidumps.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import sys
 import threading
 import time
 import uuid
@@ -17,9 +18,11 @@ import pytest
 from packaging.version import Version
 
 from client_agent.config import Apply, IdentityKind, Telemetry
+from client_agent.errors import StateError
 from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Idle, Passive, Staged, Trial
+from client_agent.reporting import report_healthy
 from client_agent.transport import Transport
 from client_agent.values import MarkerStatus
 from tests.agent.agent_world import TOKEN, AgentWorld, a_world
@@ -350,6 +353,16 @@ def test_a_hook_that_raises_is_reported_and_stops_nothing(world: AgentWorld) -> 
     assert [event["kind"] for event in world.events].count("crash") == 1
 
 
+def test_a_hook_that_wants_to_exit_does_not_end_the_agent(world: AgentWorld) -> None:
+    loop = begun(world, apply=Apply.PRE_DOWNLOAD)
+    world.publish("2.1.0")
+
+    assert loop.performer._telling.call(sys.exit, 1) is None
+    wait(world, loop, 61)
+
+    assert stands(loop, Staged)
+
+
 # --- trial -------------------------------------------------------------------------------
 
 
@@ -460,6 +473,23 @@ def test_a_quit_that_confirms_a_trial_does_not_wait_for_a_server_that_hangs(
     goes_on.set()
     assert taken < 10
     assert world.state(again).pending is None
+
+
+def test_what_a_crashed_start_left_behind_does_not_confirm_it(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = on_trial(world)
+    pending = world.state(inside).pending
+    (marker,) = [one for one in inside.parts.installation.markers() if one.trial]
+    installation, now = inside.parts.installation, world.clock.now()
+    installation.seal_marker(marker.launch_id, MarkerStatus.CRASHED, now, exit_code=1)
+    monkeypatch.setenv("SERINUS_LAUNCH", marker.launch_id)
+    world.clock.advance(120)
+
+    with pytest.raises(StateError):
+        report_healthy(inside.parts)
+
+    assert world.state(inside).pending == pending
 
 
 def test_an_app_that_says_nothing_stays_on_trial_and_is_reported_late(

@@ -360,6 +360,24 @@ def test_what_was_queued_in_full_is_told_as_little_as_is_wanted_now(world: Agent
     assert "frames" not in told
 
 
+def test_what_another_process_queued_does_not_leave_where_nothing_may(world: AgentWorld) -> None:
+    known_to_the_server(world)
+    loop = world.loop(telemetry=Telemetry.OFF)
+    loop.begin()
+    other = world.loop()
+    other.parts.reporter.metric("seen", 1, Version("2.0.0"))
+    other.parts.spool.append(
+        {"id": "1", "at": "2026-11-22T03:07:00Z", "kind": "metric"}, version="2.0.0", token=TOKEN
+    )
+    other.parts.spool.seal()
+    before = len(world.events)
+
+    loop.handle(on.TimerFired())
+
+    assert len(world.events) == before
+    assert loop.parts.spool.load() == []
+
+
 def test_who_lives_in_memory_does_not_speak_with_the_token_of_who_was_there_before(
     world: AgentWorld,
 ) -> None:
