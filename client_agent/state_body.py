@@ -126,6 +126,11 @@ def parse_time(text: str) -> datetime:
     return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
 
 
+def _parse_tokens(tokens: dict[str, str]) -> dict[str, str]:
+    """Return them by version: the file spells names in the order of texts, 2.9 after 2.10."""
+    return dict(sorted(tokens.items(), key=lambda item: parse_version(item[0])))
+
+
 def _parse_body(body: Body) -> State:
     pending = body.get("pending")
     return State(
@@ -138,7 +143,7 @@ def _parse_body(body: Body) -> State:
         delta_failures=tuple(map(_parse_delta_failure, body.get("delta_failures", []))),
         data_schema=body.get("data_schema"),
         last_result=_parse_result(body.get("last_result")),
-        tokens=MappingProxyType(dict(body.get("tokens", {}))),
+        tokens=MappingProxyType(_parse_tokens(body.get("tokens", {}))),
         project=body.get("project"),
     )
 

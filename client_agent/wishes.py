@@ -16,6 +16,7 @@ from client_agent.machine import events as on
 from client_agent.machine.values import Edition
 from client_agent.parts import Parts
 from client_agent.visit import Visits
+from rollout.versions import render_version
 
 
 class Wishes:
@@ -109,9 +110,12 @@ class Wishes:
         """
         if not self._is_known and self._parts.settings.root.exists():
             self.know_oneself()
-        tokens = [*self._parts.installation.state.read().tokens.values()]
-        if tokens:  # without one the server has never heard of this install
-            self._visits.forgetting.wish(self._visits.identity.install_id, tokens[-1])
+        state = self._parts.installation.state.read()
+        if state.tokens:  # without one the server has never heard of this install
+            known = "" if state.current is None else render_version(state.current.version)
+            newest = state.tokens.get(known) or [*state.tokens.values()][-1]  # old ones expire
+            wisher = self._visits.identity.install_id
+            self._visits.forgetting.wish(wisher, self._visits.token or newest)
 
     def leave_nothing(self, why: str) -> None:
         """Drop what another install may not use: tokens and events. Versions are still ours."""

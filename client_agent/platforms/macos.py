@@ -50,7 +50,10 @@ class MacOS(Posix):
         return self._clone(source, folder, os.fsencode(name), _CLONE_NOFOLLOW) == 0
 
     def boot_id(self) -> str:
-        return self._run(["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]).strip()
+        try:
+            return self._run(["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]).strip()
+        except OSError:  # a sandbox
+            return ""
 
     def machine_id(self) -> str | None:
         command = ["/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice"]

@@ -300,6 +300,18 @@ def test_a_wish_before_the_agent_has_begun_is_about_the_install_that_is_there(
     assert [(wish.install_id, wish.token) for wish in wishes] == [(old, TOKEN)]
 
 
+def test_a_wish_comes_with_a_token_that_has_not_expired(world: AgentWorld) -> None:
+    known_to_the_server(world)
+    state = world.loop().parts.installation.state
+    state.set_token(Version("1.9.0"), "EXPIRED")
+    state.set_token(Version("10.0.0"), "PULLED")
+
+    agent = an_agent(world)
+    agent.telemetry = "off"
+
+    assert [wish.token for wish in agent._loop.visits.forgetting.wishes()] == [TOKEN]
+
+
 def test_an_install_is_reset_before_the_agent_has_begun_too(world: AgentWorld) -> None:
     old = known_to_the_server(world)
     agent = an_agent(world)

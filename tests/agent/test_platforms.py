@@ -505,6 +505,7 @@ def test_macos_reads_its_ids() -> None:
 @pytest.mark.parametrize("answers", [Answers(ioreg="nothing"), Answers()])
 def test_a_mac_without_an_id_has_none(answers: Answers) -> None:
     assert MacOS(run=answers).machine_id() is None
+    assert MacOS(run=answers).boot_id() == ""
 
 
 def test_macos_refuses_network_file_systems(tmp_path: Path) -> None:

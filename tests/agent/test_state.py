@@ -506,6 +506,14 @@ def test_a_ban_is_counted_and_reported(tmp_path: Path) -> None:
     assert file.read().last_result is None
 
 
+def test_the_token_of_the_highest_version_is_the_last_one_to_go(tmp_path: Path) -> None:
+    file = a_state_file(tmp_path)
+    for minor in (8, 9, 10, 11, 12, 13, 14, 15, 16):
+        file.set_token(Version(f"1.{minor}"), f"T{minor}")
+
+    assert [*file.read().tokens] == [f"1.{minor}" for minor in range(9, 17)]
+
+
 def test_only_the_newest_tokens_are_kept(tmp_path: Path) -> None:
     file = a_state_file(tmp_path)
     for number in range(12):
