@@ -19,6 +19,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from packaging.version import Version
+
 from client_agent.build import Base, build_apart, build_here, can_build_apart, order_for
 from client_agent.clock import Clock
 from client_agent.disk import disk_error, disk_errors
@@ -438,7 +440,12 @@ def _holder_of(path: Path) -> str:
 
 
 def _name_for(goal: Goal) -> str:
-    return f"{render_version(goal.version)}-{goal.manifest_sha256[:_DIGEST_CHARACTERS]}"
+    return plain_name(goal.version, goal.manifest_sha256)
+
+
+def plain_name(version: Version, manifest_sha256: str) -> str:
+    """Return the directory's name; one that was made beside a damaged copy has a number more."""
+    return f"{render_version(version)}-{manifest_sha256[:_DIGEST_CHARACTERS]}"
 
 
 def _installed(goal: Goal, directory: str) -> InstalledVersion:

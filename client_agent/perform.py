@@ -200,7 +200,7 @@ class Performer:
         is_rotten = not isinstance(state, Trial) and self._rot.is_in(current)
         if is_rotten and current is not None and running == current.version:
             self._telling.once(PayloadError(Code.DAMAGED, str(running)))
-            if not is_repair(current, self._parts.installation.previous()):
+            if not is_repair(current):
                 running = None  # as far as a new start is concerned
         return Standing(
             version=running,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from client_agent.clock import Clock
-from client_agent.install import Installation
+from client_agent.install import Installation, plain_name
 from client_agent.launcher import check_tree
 from client_agent.values import InstalledVersion
 
@@ -46,10 +46,10 @@ class Rot:
         return False
 
 
-def is_repair(current: InstalledVersion, previous: InstalledVersion | None) -> bool:
+def is_repair(current: InstalledVersion) -> bool:
     """Return whether *current* has been made anew before. Damaged once more, it is left alone.
 
     An app that writes to its own files, or a scanner that takes them, would have it fetched and
     started anew every day.
     """
-    return previous is not None and previous.manifest_sha256 == current.manifest_sha256
+    return current.directory != plain_name(current.version, current.manifest_sha256)
