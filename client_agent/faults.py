@@ -78,7 +78,7 @@ def _taken(number: int, frame: dict[str, Any]) -> dict[str, Any]:
             raise DocumentError(f"is no {kind.__name__}", f"frames[{number}].{name}")
         kept[name] = value[:MAX_TEXT] if isinstance(value, str) else value
     if "file" in kept:
-        kept["file"] = _name(kept["file"])
+        kept["file"] = file_name(kept["file"])
     return kept
 
 
@@ -91,12 +91,18 @@ def _frames(lines: list[str]) -> list[dict[str, Any]]:
         if match is None or len(frames) == MAX_FRAMES:
             break
         path, number, function = match.groups()
-        frame: dict[str, Any] = {"function": function[:MAX_TEXT], "file": _name(path)[:MAX_TEXT]}
+        frame: dict[str, Any] = {
+            "function": function[:MAX_TEXT],
+            "file": file_name(path)[:MAX_TEXT],
+        }
         if number.isdecimal():
             frame["line"] = int(number)
         frames.append(frame)
     return frames
 
 
-def _name(path: str) -> str:
+def file_name(path: str) -> str:
+    """Return the last part of *path*, as any system or a browser spells it, and nothing behind."""
+    if "://" in path:
+        path = re.split(r"[?#]", path, maxsplit=1)[0]
     return PurePosixPath(PureWindowsPath(path).name).name

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from math import isfinite
-from pathlib import PurePath
 from typing import Any
 
 from packaging.version import Version
@@ -23,7 +22,7 @@ from packaging.version import Version
 from client_agent.chance import Chance
 from client_agent.clock import Clock
 from client_agent.config import Telemetry
-from client_agent.faults import ToldCrash
+from client_agent.faults import ToldCrash, file_name
 from client_agent.machine.values import Fault
 from client_agent.scrub import scrubbed
 from client_agent.spool import Spool
@@ -197,7 +196,7 @@ def _frames(error: BaseException) -> list[dict[str, Any]]:
         {
             "module": str(frame.f_globals.get("__name__", ""))[:MAX_TEXT],
             "function": frame.f_code.co_qualname[:MAX_TEXT],
-            "file": PurePath(frame.f_code.co_filename).name[:MAX_TEXT],
+            "file": file_name(frame.f_code.co_filename)[:MAX_TEXT],
             "line": line,
         }
         for frame, line in reversed(walked)

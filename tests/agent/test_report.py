@@ -376,6 +376,25 @@ def test_what_arrived_before_the_server_failed_is_not_sent_again(desk: Desk) -> 
     assert [event["phase"] for event in desk.events()] == ["healthy"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        r"C:\Users\anna\app.py",
+        "/home/anna/app.py",
+        "https://u/anna/app.py?token=anna",
+        "app://u/app.py#anna",
+    ],
+)
+def test_of_a_place_in_code_only_the_files_own_name_is_told(desk: Desk, path: str) -> None:
+    try:
+        exec(compile("raise LookupError", path, "exec"))  # as a notebook does
+    except LookupError as error:
+        desk.reporter.crash(error, Version("2.0.0"), None)
+
+    (told,) = desk.spool.load()
+    assert told.event["frames"][0]["file"] == "app.py"
+
+
 # --- being forgotten ---------------------------------------------------------------------
 
 
