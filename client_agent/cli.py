@@ -11,6 +11,7 @@ import argparse
 import json
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType, UnionType
@@ -82,7 +83,8 @@ def _run(options: argparse.Namespace, rest: Arguments) -> Answer:
     supervisor = Supervisor(loop, wanted, _say)
 
     def ended(_number: int, _frame: FrameType | None) -> None:
-        loop.end()
+        # Not here: what the signal interrupts may hold the lock of the event that ends the loop.
+        threading.Thread(target=loop.end, daemon=True).start()
 
     for name in {"SIGTERM", "SIGINT", "SIGHUP"} & set(dir(signal)):
         number = getattr(signal, name)

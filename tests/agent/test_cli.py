@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
+from client_agent import cli
 from client_agent.cli import COMMANDS, main
 from client_agent.status import tell
+from client_agent.supervise import Supervisor
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.signed_world import APP, BASE, PLATFORM, an_entry
 from tests.agent.trees import Tree
@@ -608,6 +610,47 @@ def test_a_killed_run_leaves_an_installation_that_the_next_one_finishes(
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Give the test's signals back."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_a_run_whatever_it_interrupts(
+    agent: Command, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    ended: list[bool] = []
+
+    class Interrupted(Supervisor):
+        def run_alone(self) -> None:
+            with self._loop.stop._cond:  # type: ignore[attr-defined]  # as while it begins to wait
+                signal.raise_signal(number)
+            ended.append(self._loop.stop.wait(20))
+
+    monkeypatch.setattr(cli, "Supervisor", Interrupted)
+
+    assert agent("run")[0] == 0
+    assert ended == [True]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_run_under_nohup_outlives_its_terminal(
+    agent: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    monkeypatch.setattr(Supervisor, "run_alone", lambda _: None)
+
+    assert agent("run")[0] == 0
+
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 # --- launch and healthy ------------------------------------------------------------------
