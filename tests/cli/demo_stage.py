@@ -54,6 +54,9 @@ class ScriptedObserver(Observer):
         self.stands: Iterator[str] = itertools.repeat("paused")
         self.record: dict[str, Any] | None = None
 
+    def knows_installs_on(self, version: Version) -> bool:
+        return str(version) == OLDER
+
     def state(self, rollout_id: str) -> str:
         assert rollout_id == "ro_7k2m"
         return next(self.stands)

@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from update_server.cli.demo.roads import Observer, Outsider, Publisher, free_ports, run_command
 from update_server.cli.errors import CliError
@@ -199,6 +200,15 @@ def test_a_funnel_is_counted_over_all_arms() -> None:
         observer = Observer(url, "srn_x", "demo")
         assert observer.reached("ro_7k2m", "offered") == 5
         assert observer.reached("ro_7k2m", "healthy") == 0
+
+
+def test_versions_are_known_from_check_ins() -> None:
+    items = [{"version": "", "installs": 2}, {"version": "2.0.0", "installs": 1}]
+
+    with a_server(lambda *_: (200, {"items": items, "next_cursor": None})) as url:
+        observer = Observer(url, "srn_x", "demo")
+        assert observer.knows_installs_on(Version("2.0"))
+        assert not observer.knows_installs_on(Version("2.1.0"))
 
 
 def test_free_ports_differ_and_can_be_bound() -> None:

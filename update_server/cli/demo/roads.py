@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+from packaging.version import Version
 
+from rollout.versions import parse_version
 from update_server.cli.api import AdminApi, HttpTransport, app_path
 from update_server.cli.demo.programs import variables_without_ours
 from update_server.cli.errors import CliError
@@ -166,6 +168,11 @@ class Observer:
         """Return how many installs reached a phase of the funnel, in all arms."""
         found = self._api.get(app_path(self._app, "rollouts", rollout_id))
         return sum(found["funnel"].get(phase, {}).values())
+
+    def knows_installs_on(self, version: Version) -> bool:
+        """Return whether an install has told the server that it runs *version*."""
+        found = self._api.items(app_path(self._app, "versions"))
+        return any(each["version"] and parse_version(each["version"]) == version for each in found)
 
     def state(self, rollout_id: str) -> str:
         """Return the rollout's state."""

@@ -208,6 +208,11 @@ class Story:
             stage.glance()
             stage.clock.sleep(_START_EVERY_SECONDS)
         stage.wait(f"every install on {version}", _all_on(program.version))
+        # Deltas are made from what installs say they run, and these have only just begun to.
+        observer = stage.observer()
+        stage.wait(
+            f"a check-in from {version}", lambda _: observer.knows_installs_on(program.version)
+        )
         return f"{len(stage.installs)} installs run {version}"
 
     def _open(self, program: Program, ring: str) -> str:
