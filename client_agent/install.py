@@ -182,7 +182,7 @@ class Installation:
         An installer may have put a frozen one there; else this Python runs it.
         """
         frozen = self._root / _FROZEN_LAUNCHER
-        python = [sys.executable, "-I", str(self._root / "launcher.py")]
+        python = [sys.executable, "-I", "-S", str(self._root / "launcher.py")]
         launcher = [str(frozen)] if frozen.is_file() else python
         return [*launcher, *(["--wait"] if wait else []), *arguments]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Choose a version of the app and start it: ``python -I ROOT/launcher.py [--wait] [ARG…]``.
+"""Choose a version of the app and start it: ``python -IS ROOT/launcher.py [--wait] [ARG…]``.
 
 Standard library only; ROOT is its folder. Rarely replaced, it copes with what newer agents write.
 With ``--wait`` it stays, and returns the app's status, or 70. The steps (docs/agent.md, 10):
@@ -11,8 +11,6 @@ this try, or start current · 5 a marker, locked while the app lives · 6 start 
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import stat
 import sys
@@ -31,6 +29,33 @@ EARLY_SECONDS = 3600  # a clock set back by no more than this leaves an arming v
 TIME = "%Y-%m-%dT%H:%M:%SZ"  # sorts as text
 FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 NAMESPACE = "/proc/self/ns/pid"  # of whose processes the numbers are
+
+try:  # the C halves of json and hashlib: loading the rest takes longer than all that is done here
+    from _json import encode_basestring_ascii, make_encoder, make_scanner
+
+    class Plain:
+        """What json.JSONDecoder says to its scanner."""
+
+        strict = True
+        object_hook = object_pairs_hook = None
+        parse_int, parse_float, parse_constant = int, float, float
+
+    scan: Any = make_scanner(Plain)  # type: ignore[arg-type]
+    given = (None, encode_basestring_ascii, None, ":", ",", True, False, True)
+    spell: Any = make_encoder(None, *given)  # type: ignore[arg-type]
+except (ImportError, TypeError):  # another Python
+    import json
+
+    scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+    spell = json.JSONEncoder(sort_keys=True, separators=(",", ":")).iterencode
+try:
+    try:
+        from _sha2 import sha256  # type: ignore[import-not-found]
+    except ImportError:  # before 3.12
+        from _sha256 import sha256  # type: ignore[import-not-found]
+except ImportError:
+    from hashlib import sha256
+
 # What no second attempt would change; the last two are Windows': no program, wrong processor.
 HOPELESS = {errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.ELOOP, 193, 216}
 
@@ -196,7 +221,7 @@ class Launcher:
         said["process"] = process(os.getpid())
         try:
             path, flags = join(self.launches, launch + ".json"), os.O_EXCL | os.O_APPEND
-            marker = write_new(path, flags, json.dumps(said).encode() + b"\n")
+            marker = write_new(path, flags, dumps(said) + b"\n")
         except OSError as error:
             if trial:  # no trial without a trace; and the version is not to blame
                 raise OSError(errno.EIO, "no marker") from error
@@ -241,15 +266,32 @@ def given_environment() -> dict[str, str]:
 
 def frame(body: Record) -> bytes:
     """Return the bytes of ``state.json``: one line with the body and its SHA-256."""
-    text = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
-    return b'{"sum": "%s", "body": %s}\n' % (hashlib.sha256(text).hexdigest().encode(), text)
+    text = dumps(body)
+    return b'{"sum": "%s", "body": %s}\n' % (sha256(text).hexdigest().encode(), text)
+
+
+def dumps(value: Record) -> bytes:
+    """Return *value* as JSON in one line, its keys sorted."""
+    return "".join(spell(value, 0)).encode()
+
+
+def loads(data: bytes) -> Record:
+    """Return the JSON object in *data*; raise ValueError when it is none."""
+    text = data.decode().strip()
+    try:
+        value, end = scan(text, 0)
+    except (StopIteration, RecursionError):
+        value, end = None, 0
+    if not isinstance(value, dict) or end != len(text):
+        raise ValueError("no JSON object")
+    return value
 
 
 def read_state(root: str) -> Record:
     """Return the state, else its copy of the last confirmation, else what the folders tell."""
     for name in ("state.json", "state.last"):
         try:
-            body: Record = json.loads(data := read(join(root, name)))["body"]
+            body: Record = loads(data := read(join(root, name)))["body"]
             if frame(body) == data:
                 return body
         except (OSError, ValueError, LookupError, TypeError):
@@ -258,7 +300,7 @@ def read_state(root: str) -> Record:
     versions = join(root, "versions")
     for name in os.listdir(versions) if isdir(versions) else ():
         try:
-            said = json.loads(read(join(versions, name, ".serinus", "confirmed")))
+            said = loads(read(join(versions, name, ".serinus", "confirmed")))
             check_tree(join(versions, name), said, full=True)
             found.append({**said, "dir": name, "seq": int(said["seq"])})
         except (OSError, ValueError, LookupError, TypeError):
@@ -269,7 +311,7 @@ def read_state(root: str) -> Record:
 def check_tree(folder: str, record: Record, *, full: bool) -> None:
     """Return when the tree has the manifest's names and sizes; in *full*, its bytes too."""
     manifest = read(join(folder, ".serinus", "manifest"))
-    same = hashlib.sha256(manifest).hexdigest() == record["digest"]
+    same = sha256(manifest).hexdigest() == record["digest"]
     for line in manifest.decode().split("\n")[1:-1] if same else ():
         kind, *fields = line.split("\t")
         path = join(folder, *fields[-1].split("/"))
@@ -281,6 +323,8 @@ def check_tree(folder: str, record: Record, *, full: bool) -> None:
         else:
             same &= stat.S_ISREG(found.st_mode) and found.st_size == int(fields[1])
             if full:
+                import hashlib  # noqa: PLC0415 - much faster than sha256 here, and slow to load
+
                 with open(path, "rb") as file:
                     same &= hashlib.file_digest(file, "sha256").hexdigest() == fields[2]
     if not same:
@@ -311,7 +355,7 @@ def read_marker(path: str) -> tuple[Record, bool]:
         with open(os.open(path, os.O_RDWR | FLAGS), "rb") as file:
             alive = not lock(file.fileno(), exclusive=False)
             for line in file:
-                said.update(json.loads(line) if line.endswith(b"}\n") else {})
+                said.update(loads(line) if line.endswith(b"}\n") else {})
             alive = alive and lives(said)
     except (OSError, ValueError):
         pass  # a torn line says nothing
@@ -321,7 +365,7 @@ def read_marker(path: str) -> tuple[Record, bool]:
 def add(marker: int, said: Record) -> None:
     """Add a line to a marker, if it can be: the app runs all the same."""
     try:
-        os.write(marker, json.dumps(said).encode() + b"\n")
+        os.write(marker, dumps(said) + b"\n")
     except OSError:
         return
 

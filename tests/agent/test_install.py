@@ -649,7 +649,7 @@ def test_a_root_that_was_never_used_is_nothing_to_report(tmp_path: Path) -> None
 def test_the_launcher_is_started_without_the_environment_of_python(tmp_path: Path) -> None:
     command = an_installation(tmp_path).launcher_command(["--app"], wait=True)
 
-    assert command[1:] == ["-I", str(tmp_path / "root/launcher.py"), "--wait", "--app"]
+    assert command[1:] == ["-I", "-S", str(tmp_path / "root/launcher.py"), "--wait", "--app"]
 
 
 def test_a_frozen_launcher_comes_before_one_that_needs_python(tmp_path: Path) -> None:

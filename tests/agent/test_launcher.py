@@ -1,7 +1,10 @@
 """The launcher: which version starts, what the app is told, what its parent does."""
 
 import ast
+import hashlib
+import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -38,15 +41,56 @@ def test_the_launcher_imports_nothing_of_ours_and_nothing_slow() -> None:
     }
     names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
 
-    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names | {"_sha2", "_sha256"}
     assert not {"pathlib", "uuid", "argparse", "datetime", "logging"} & names
+
+
+def test_a_start_loads_neither_re_nor_openssl() -> None:
+    code = "import sys; exec(open(sys.argv[1]).read(), {'__name__': ''}); print(*sys.modules)"
+    command = [sys.executable, "-I", "-S", "-c", code, str(LAUNCHER)]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+    assert "_json" in loaded
+    assert not {"json", "re", "enum", "hashlib", "_hashlib", "site"} & set(loaded)
+
+
+@pytest.mark.parametrize("blocked", [(), ("_json",), ("_sha2", "_sha256")])
+def test_any_python_reads_and_writes_the_same_state(
+    blocked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in blocked:
+        monkeypatch.setitem(sys.modules, name, None)
+    body = {"seq": 7, "bans": [{"at": None, "reason": 'ö"\n'}], "current": {}, "share": 0.5}
+
+    here = runpy.run_path(str(LAUNCHER))
+
+    line = here["frame"](body)
+    assert here["loads"](line) == json.loads(line)
+    assert json.loads(line)["body"] == body
+    text = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    assert json.loads(line)["sum"] == hashlib.sha256(text).hexdigest()
+
+
+@pytest.mark.parametrize("blocked", [(), ("_json",)])
+@pytest.mark.parametrize(
+    "text", [b"", b"[1]", b"{", b'{"a": 1} {', b'{"a": \xff}', b'{"a": nul}', b"[" * 100_000]
+)
+def test_any_python_refuses_what_is_no_object(
+    text: bytes, blocked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in blocked:
+        monkeypatch.setitem(sys.modules, name, None)
+    here = runpy.run_path(str(LAUNCHER))
+
+    with pytest.raises(ValueError, match=r"."):
+        here["loads"](text)
 
 
 def test_the_launcher_is_small() -> None:
     lines = LAUNCHER.read_text().splitlines()
     code = [line for line in lines if line.strip() and not line.lstrip().startswith(("#", '"""'))]
 
-    assert len(code) <= 335  # read in one sitting
+    assert len(code) <= 365  # read in one sitting
 
 
 def test_launch_ids_are_random_uuids() -> None:
