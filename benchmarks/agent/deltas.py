@@ -15,8 +15,8 @@ from benchmarks.agent.measured import Measured, bare_bytes, measured
 from benchmarks.agent.pairs import Pair, trees
 from benchmarks.agent.rival import rival_bytes
 from benchmarks.evidence.line import Line, at_most, report
-from update_server.cli.delta_steps import Tree
-from update_server.cli.delta_writer import WrittenDelta
+from update_server.cli.deltas.steps import Tree
+from update_server.cli.deltas.writer import WrittenDelta
 
 # Below that, what the packer and the interpreter take by themselves is most of it.
 LARGE_TREE_BYTES = 30 * 1000**2
@@ -92,7 +92,7 @@ def find_between(pair: Pair, sources: tuple[Path, Path], folder: Path) -> Found:
 def make(old: Tree, new: Tree, out: Path) -> tuple[WrittenDelta, Measured]:
     """Make a delta as the publisher's command does, in a process of its own."""
     message = {"old": str(old.root), "new": str(new.root), "out": str(out), "memory": _NO_LIMIT}
-    load = "from update_server.cli.delta_making import child_main"
+    load = "from update_server.cli.deltas.making import child_main"
     done = measured(load, "child_main(message)", message)
     return WrittenDelta(**done.answer), done
 

@@ -14,8 +14,8 @@ from benchmarks.agent.measured import Measured, measured
 from client_agent.build import Base, BuildOrder
 from rollout.manifest import EntryKind, ManifestEntry, manifest_for, render_manifest
 from rollout.names import RESERVED_ROOT
-from update_server.cli.delta_steps import Tree
-from update_server.cli.delta_writer import WrittenDelta
+from update_server.cli.deltas.steps import Tree
+from update_server.cli.deltas.writer import WrittenDelta
 from update_server.cli.payload import make_payload
 
 APP, PLATFORM = "bench", "linux-x86_64"

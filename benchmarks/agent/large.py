@@ -33,8 +33,8 @@ from rollout.manifest import (
     render_manifest,
 )
 from rollout.names import RESERVED_ROOT
-from update_server.cli.delta_steps import Tree
-from update_server.cli.delta_writer import WrittenDelta
+from update_server.cli.deltas.steps import Tree
+from update_server.cli.deltas.writer import WrittenDelta
 
 FILE_BYTES = 512 * 1000**2
 MOST_BYTES = 64 * 1024**2

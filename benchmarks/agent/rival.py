@@ -17,8 +17,8 @@ from typing import Any
 import hdiffpatch
 
 from benchmarks.agent.measured import measured
-from update_server.cli.delta_making import tree_in
-from update_server.cli.delta_steps import Tree
+from update_server.cli.deltas.making import tree_in
+from update_server.cli.deltas.steps import Tree
 
 _MANIFEST = Path(".serinus") / "manifest"
 _WINDOWS = (23, 26)  # powers of two

@@ -11,8 +11,8 @@ from packaging.version import Version
 from client_agent import platforms
 from client_agent.build import Base, BuildOrder, build_tree
 from tests.cli.sources import APP, a_folder
-from update_server.cli.delta_steps import Tree
-from update_server.cli.delta_writer import WrittenDelta
+from update_server.cli.deltas.steps import Tree
+from update_server.cli.deltas.writer import WrittenDelta
 from update_server.cli.payload import make_payload
 
 Content = dict[str, bytes | str | None]

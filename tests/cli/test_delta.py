@@ -14,7 +14,8 @@ from rollout.delta_format import HEADER_BYTES, parse_header
 from rollout.pieces import render_pieces
 from tests.cli.cli_world import LINUX, Cli, a_short_folder, copy_of, serving_admin
 from tests.cli.delta_trees import noise
-from update_server.cli import delta, delta_making, draft
+from update_server.cli import draft
+from update_server.cli.deltas import making, of_release
 
 SIZE = 40_000
 
@@ -164,7 +165,7 @@ def test_a_delta_over_half_of_the_payload_is_not_published(published: Cli) -> No
 def test_a_delta_that_an_agent_cannot_use_is_not_published(
     published: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = delta_making.make_delta
+    make = making.make_delta
 
     def damaged(old: Any, new: Any, out: Path) -> Any:
         written = make(old, new, out)
@@ -173,7 +174,7 @@ def test_a_delta_that_an_agent_cannot_use_is_not_published(
         out.write_bytes(data)
         return written
 
-    monkeypatch.setattr(delta, "make_delta", damaged)
+    monkeypatch.setattr(of_release, "make_delta", damaged)
 
     done = published.run(
         "release", "publish", "1.2.0", "--artifact", program(published, "1.2.0"),

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from rollout.delta_format import HEADER_BYTES, parse_header
 from tests.cli.delta_trees import NEW, OLD, Content, Made, applied, made, noise
 from tests.cli.sources import APP
-from update_server.cli import child, delta_making, delta_steps, delta_writer
+from update_server.cli import child
 from update_server.cli.child import ask_child
-from update_server.cli.delta_making import build_tree, make_delta
-from update_server.cli.delta_matches import matches_between
-from update_server.cli.delta_patch import Streams, subtract, write_patch
-from update_server.cli.delta_steps import NoDeltaError, steps_between
-from update_server.cli.delta_writer import WrittenDelta, write_delta
+from update_server.cli.deltas import making, steps, writer
+from update_server.cli.deltas.making import build_tree, make_delta
+from update_server.cli.deltas.matches import matches_between
+from update_server.cli.deltas.patch import Streams, subtract, write_patch
+from update_server.cli.deltas.steps import NoDeltaError, steps_between
+from update_server.cli.deltas.writer import WrittenDelta, write_delta
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_a_folder_that_became_a_file_is_no_source(tmp_path: Path) -> None:
 def test_a_file_too_large_for_a_delta_is_told(
     pair: tuple[Made, Made], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delta_steps, "MAX_FILE_BYTES", 1_000)
+    monkeypatch.setattr(steps, "MAX_FILE_BYTES", 1_000)
 
     with pytest.raises(NoDeltaError, match="changed is larger than 1000 bytes"):
         list(steps_between(*(each.tree for each in pair)))
@@ -211,7 +212,7 @@ def test_whatever_changed_an_agent_makes_the_new_tree(
 def test_a_delta_over_a_limit_of_the_format_is_none(
     limit: str, pair: tuple[Made, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delta_writer, limit, 100)
+    monkeypatch.setattr(writer, limit, 100)
 
     with pytest.raises(NoDeltaError, match="longer than 100 bytes"):
         delta_of(*pair, tmp_path)
@@ -246,7 +247,7 @@ def test_a_tree_that_takes_an_agent_too_much_memory_is_refused(
     pair: tuple[Made, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = {name: getattr(pair[0].order, name) for name in pair[0].order.__slots__}
-    monkeypatch.setattr(delta_making, "APPLY_MEMORY_BYTES", 100_000)
+    monkeypatch.setattr(making, "APPLY_MEMORY_BYTES", 100_000)
 
     with pytest.raises(NoDeltaError, match=r"could not use 1\.0\.0\.srn: it ended with status"):
         build_tree(pair[0].payload, order, tmp_path / "built")
@@ -256,12 +257,12 @@ def test_making_a_delta_is_given_up_when_it_takes_too_much(
     pair: tuple[Made, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trees, out = [each.tree for each in pair], tmp_path / "d.pb1"
-    monkeypatch.setattr(delta_making, "_MAKE_LEAST_BYTES", 1_000_000)
+    monkeypatch.setattr(making, "_MAKE_LEAST_BYTES", 1_000_000)
     with pytest.raises(NoDeltaError, match="given up: it takes too much memory"):
         make_delta(trees[0], trees[1], out)
     monkeypatch.undo()
 
-    monkeypatch.setattr(delta_making, "MAKE_SECONDS", 0.001)
+    monkeypatch.setattr(making, "MAKE_SECONDS", 0.001)
     with pytest.raises(NoDeltaError, match="given up: it took longer than"):
         make_delta(trees[0], trees[1], out)
     assert not out.exists()
@@ -270,11 +271,11 @@ def test_making_a_delta_is_given_up_when_it_takes_too_much(
 def test_what_the_child_refuses_is_told(
     pair: tuple[Made, Made], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delta_making, "limit_growth", lambda _bytes: None)
-    monkeypatch.setattr(delta_steps, "MAX_FILE_BYTES", 1_000)
+    monkeypatch.setattr(making, "limit_growth", lambda _bytes: None)
+    monkeypatch.setattr(steps, "MAX_FILE_BYTES", 1_000)
     old, new = (str(each.tree.root) for each in pair)
 
-    delta_making.child_main({"old": old, "new": new, "out": "nowhere/d", "memory": 1})
+    making.child_main({"old": old, "new": new, "out": "nowhere/d", "memory": 1})
 
     assert '"refused": "changed is larger than' in capsys.readouterr().out
 

@@ -15,8 +15,8 @@ from rollout.versions import parse_version, render_version
 from signing.ceremony import sign_releases
 from update_server.cli.api import app_path
 from update_server.cli.command import Group, Session, local, option, remote
-from update_server.cli.delta import DELTA_BASES, Deltas, Wanted, deltas_for
-from update_server.cli.delta_report import delta_line, delta_rows
+from update_server.cli.deltas.of_release import DELTA_BASES, Deltas, Wanted, deltas_for
+from update_server.cli.deltas.report import delta_line, delta_rows
 from update_server.cli.draft import Draft, Source, draft_release
 from update_server.cli.errors import NOTHING_TO_DO, UsageError
 from update_server.cli.release_checks import check_platforms, check_schemas, check_ways_back

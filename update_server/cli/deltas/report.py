@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from update_server.cli.delta import Deltas
+from update_server.cli.deltas.of_release import Deltas
 from update_server.cli.draft import Draft
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from rollout.manifest import parse_manifest
 from rollout.names import RESERVED_ROOT
 from update_server.cli.child import ask_child, limit_growth
-from update_server.cli.delta_steps import NoDeltaError, Tree
-from update_server.cli.delta_writer import WrittenDelta, write_delta
+from update_server.cli.deltas.steps import NoDeltaError, Tree
+from update_server.cli.deltas.writer import WrittenDelta, write_delta
 
 APPLY_MEMORY_BYTES = 96 * 1024**2
 """Of address space, beyond what the agent's code takes by itself."""
@@ -33,7 +33,7 @@ _BUILD = (
     "from client_agent.build import child_main; "
     "limit_growth(message['memory']); child_main(message)"
 )
-_MAKE = "from update_server.cli.delta_making import child_main; child_main(message)"
+_MAKE = "from update_server.cli.deltas.making import child_main; child_main(message)"
 
 
 def build_tree(part: Path, order: Mapping[str, Any], folder: Path) -> Tree:

@@ -1,6 +1,6 @@
 """Writing a delta: steps become three packed streams and a header (docs/agent.md, 9).
 
-Not here: finding the steps (``delta_steps``), patches (``delta_patch``).
+Not here: finding the steps (``steps``), patches (``patch``).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from rollout.delta_format import (
     spell_uv,
 )
 from rollout.manifest import ManifestEntry, render_manifest
-from update_server.cli.delta_patch import Streams, write_patch
-from update_server.cli.delta_steps import NoDeltaError, Step, Tree, steps_between
+from update_server.cli.deltas.patch import Streams, write_patch
+from update_server.cli.deltas.steps import NoDeltaError, Step, Tree, steps_between
 
 # Leaving out shorter runs of zeros costs more in the control stream than it saves in the other.
 _LEAST_ZEROS = (None, 512, 4096)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rollout.delta_format import spell_sv, spell_uv
-from update_server.cli.delta_matches import Match, Matches
+from update_server.cli.deltas.matches import Match, Matches
 
 _WINDOW_BYTES = 1024**2
 _LOW = int.from_bytes(b"\x7f" * _WINDOW_BYTES)

@@ -3,7 +3,7 @@
 What is the same is kept, what has moved is copied, what has changed is patched from the file that
 is most likely its older self; and what would be longer as a patch is sent as it is.
 
-Not here: how steps are spelled (``delta_writer``).
+Not here: how steps are spelled (``writer``).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 
 from rollout.delta_format import MAX_FILE_BYTES, Op
 from rollout.manifest import EntryKind, Manifest, ManifestEntry, render_manifest
-from update_server.cli.delta_matches import Matches, matches_between
-from update_server.cli.delta_patch import Streams, write_patch
+from update_server.cli.deltas.matches import Matches, matches_between
+from update_server.cli.deltas.patch import Streams, write_patch
 
 
 class NoDeltaError(Exception):

@@ -23,8 +23,8 @@ from signing.state import RepositoryState
 from signing.verify import SignedFile
 from update_server.cli.api import app_path
 from update_server.cli.command import Session
-from update_server.cli.delta_making import build_tree
-from update_server.cli.delta_steps import NoDeltaError, Tree
+from update_server.cli.deltas.making import build_tree
+from update_server.cli.deltas.steps import NoDeltaError, Tree
 from update_server.cli.download import download
 from update_server.cli.errors import CliError
 

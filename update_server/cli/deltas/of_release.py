@@ -20,15 +20,15 @@ from rollout.names import check_file_name
 from rollout.versions import render_version
 from signing.state import RepositoryState
 from update_server.cli.command import Session
-from update_server.cli.delta_bases import (
+from update_server.cli.deltas.bases import (
     SignedRelease,
     base_tree,
     most_common,
     order_for,
     signed_releases,
 )
-from update_server.cli.delta_making import build_tree, make_delta
-from update_server.cli.delta_steps import NoDeltaError, Tree
+from update_server.cli.deltas.making import build_tree, make_delta
+from update_server.cli.deltas.steps import NoDeltaError, Tree
 from update_server.cli.draft import Draft
 from update_server.cli.errors import CliError
 
