@@ -177,6 +177,8 @@ def forged_by_newcomers(world: World, size: Size, *, forgers: int = 500) -> None
     forged: set[bytes] = set()
     with Fleet(world.server.public, installs, size.manners(crashes=at(0.06, 0.06))):
         world.start(terms)
+        # Those who ask before check-ins know of the rollout are in no arm, and could forge nothing.
+        world.wait("an offer", lambda found: any(found["funnel"]["offered"].values()), 20)
         link = Link(world.server.public)
         for install in newcomers:
             install.version = check_in(link, install) or install.version
@@ -184,7 +186,6 @@ def forged_by_newcomers(world: World, size: Size, *, forgers: int = 500) -> None
         link.close()
         time.sleep(1.5 * size.seconds)
 
-    # The first few may have asked before check-ins knew of the rollout.
     assert world.state().not_aged > forgers / 2
     labels = [entry for entry in world.log() if isinstance(entry, Label)]
     assert labels
