@@ -176,6 +176,7 @@ class Fetching:
                     count=count,
                     retry_at=self._parts.clock.now() + timedelta(seconds=pause),
                     tries_left=known[0].tries_left if known else None,
+                    refunds=known[0].refunds if known else 0,
                     needed_bytes=self._wanted_bytes if no_space else None,
                 )
             )

@@ -84,17 +84,16 @@ class Launcher:
                 except (OSError, ValueError) as error:  # 7; ValueError: a manifest of zeros
                     fell_back = True
                     numbers = {getattr(error, "errno", 0), getattr(error, "winerror", 0)}
-                    tried = due if record is due else None
-                    if tried and numbers & HOPELESS:
-                        self.give_up(tried, "cannot_start", "cannot_start")
-                    elif tried and errno.EIO in numbers and not self.still_runs(tried):
-                        self.take_back(tried)
+                    if due and record is due and numbers & HOPELESS:
+                        self.give_up(due, "cannot_start", "cannot_start")
+                    elif due and record is due and errno.EIO in numbers:
+                        self.take_back(due)
         sys.stderr.write("serinus: no version of this app can be started\n")
         return 70  # EX_SOFTWARE
 
     def trial_is_due(self, pending: Record) -> bool:
         """Return whether the pending version starts now; if so, the start has been counted."""
-        if self.still_runs(pending):
+        if still_runs(pending, self.launches, self.boot_id):
             return True
         if self.lock is None:
             return False
@@ -114,44 +113,26 @@ class Launcher:
         pending.update(boot_id=self.boot_id, launch_boot_id=self.boot_id, launch_id=new_id())
         return self.write_state() or self.take_back(pending)
 
-    def still_runs(self, pending: Record) -> bool:
-        """Tell whether the last try lives; if not, refund it when the version is blameless."""
-        launch = pending.get("launch_id")
-        if not launch:
-            return False
-        marker, alive = read_marker(join(self.launches, launch + ".json"))  # 2
-        # A process that it left behind may still hold the lock; a restarting app becomes us.
-        ended = marker.get("status") is not None or "exit_code" in marker
-        if alive and not ended and marker.get("process") != process(os.getpid()):
-            return True
-        fault = join(self.launches, launch + ".fault")
-        crashed = "exit_code" in marker or (exists(fault) and getsize(fault))
-        power_cut = not crashed and pending.get("launch_boot_id") != self.boot_id
-        blameless = marker.get("status", "exited" if power_cut else "") == "exited"
-        if blameless and pending["refunds"] < REFUNDS:
-            pending["refunds"] += 1
-            pending["tries_left"] = min(TRIES, pending["tries_left"] + 1)
-        pending["launch_id"] = None
-        return False
-
     def take_back(self, pending: Record) -> bool:
         """Count no try that a bad disk kept from being made. Returns False: it does not start."""
-        pending.update(tries_left=pending["tries_left"] + 1, launch_id=None)
-        self.write_state()
+        if not still_runs(pending, self.launches, self.boot_id):
+            pending.update(tries_left=pending["tries_left"] + 1, launch_id=None)
+            self.write_state()
         return False
 
     def give_up(self, pending: Record, outcome: str, ban: str | None) -> bool:
         """Drop the pending version, banned or not. Returns False: it does not start."""
         same: Record = {key: pending.get(key) for key in ("version", "digest", "rollout")}
         same["at"] = self.now
-        # Built anew, a version that damages itself must not begin anew, nor live on refunds.
-        tries = pending["tries_left"] - min(1, pending["refunds"])
-        damage = {"code": "damaged", "count": 0, "retry_at": self.now, "tries_left": tries}
-        notes, more = ("bans", {"reason": ban}) if ban else ("failures", damage)
-        self.state[notes] = [*self.state.get(notes, []), {**same, **more}]
         left = (self.state.get("current") or {}).get("version")
-        self.state["last_result"] = {**same, "outcome": outcome, "left": left}
-        self.state["pending"] = None
+        self.state.update(last_result={**same, "outcome": outcome, "left": left}, pending=None)
+        noted = self.state.get("failures", [])
+        if ban:  # issued anew, it has all its tries again
+            self.state["bans"] = [*self.state.get("bans", []), {**same, "reason": ban}]
+            self.state["failures"] = [one for one in noted if one["digest"] != same["digest"]]
+        else:  # built anew, a version that damages itself has no more tries than before
+            same.update(tries_left=pending["tries_left"], refunds=pending["refunds"], count=0)
+            self.state["failures"] = [*noted, {**same, "code": "damaged", "retry_at": self.now}]
         self.write_state()
         return False
 
@@ -345,6 +326,27 @@ def close_markers(launches: str) -> None:
             continue
         if found.st_dev == device and found.st_ino in markers:
             os.close(descriptor)
+
+
+def still_runs(pending: Record, launches: str, boot: str) -> bool:
+    """Tell whether the last try lives; if not, settle it: refunded if the version is blameless."""
+    launch = pending.get("launch_id")
+    if not launch:
+        return False
+    marker, alive = read_marker(join(launches, launch + ".json"))  # 2
+    # A process that it left behind may still hold the lock; a restarting app becomes us.
+    ended = marker.get("status") is not None or "exit_code" in marker
+    if alive and not ended and marker.get("process") != process(os.getpid()):
+        return True
+    fault = join(launches, launch + ".fault")
+    crashed = "exit_code" in marker or (exists(fault) and getsize(fault))
+    power_cut = not crashed and "status" not in marker and pending.get("launch_boot_id") != boot
+    # A clean quit of an app that said that it is well costs nothing, however often.
+    refunds = pending["refunds"] + (power_cut or marker.get("healthy") is not True)
+    if (power_cut or marker.get("status") == "exited") and refunds <= REFUNDS:
+        pending.update(refunds=refunds, tries_left=min(TRIES, pending["tries_left"] + 1))
+    pending["launch_id"] = None
+    return False
 
 
 def read_marker(path: str) -> tuple[Record, bool]:

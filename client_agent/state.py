@@ -17,13 +17,14 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from packaging.version import Version
 
 from client_agent.clock import Clock
 from client_agent.disk import disk_errors
 from client_agent.errors import Code, StateError
+from client_agent.launcher import still_runs
 from client_agent.platforms import Platform
 from client_agent.state_body import (
     BadBodyError,
@@ -107,19 +108,16 @@ class StateFile:
 
         def armed(state: State) -> State:
             old = state.pending
-            if _is_used_up(old) and old.installed.rollout != goal.rollout:
+            ended = self._settled(old)
+            if _is_used_up(ended) and ended.installed.rollout != goal.rollout:
                 state, old = _given_up(state, Code.TRIES_USED_UP, now), None
             if old is None or old.installed.directory != installed.directory:
-                tries = [
-                    failure.tries_left
-                    for failure in state.failures
-                    if failure.manifest_sha256 == installed.manifest_sha256
-                    and failure.tries_left is not None
-                ]
+                noted = [failure for failure in state.failures if _is_of(failure, installed)]
+                tries = [one.tries_left for one in noted if one.tries_left is not None]
                 old = Pending(
                     installed=installed,
                     tries_left=min([TRIES, *tries]),
-                    refunds=0,
+                    refunds=max([0, *(one.refunds for one in noted)]),
                     armed_at=now,
                     not_after=not_after,
                     boot_id=boot_id,
@@ -133,12 +131,12 @@ class StateFile:
         self.update(armed)
 
     def disarm(self) -> None:
-        """Make nothing pending; the tries it had left go to ``failures``."""
+        """Make nothing pending; the tries and refunds it had left go to ``failures``."""
         now = self._clock.now()
 
         def disarmed(state: State) -> State:
-            pending = state.pending
-            if pending is None or pending.tries_left >= TRIES:
+            pending = self._settled(state.pending)
+            if pending is None or (pending.tries_left >= TRIES and not pending.refunds):
                 return replace(state, pending=None)
             if _is_used_up(pending):  # the launcher had not come to it
                 return _given_up(state, Code.TRIES_USED_UP, now)
@@ -153,9 +151,8 @@ class StateFile:
                     retry_at=now,
                 ),
             )
-            kept = tuple(old for old in state.failures if not _is_of(old, installed))
-            noted = replace(noted, tries_left=pending.tries_left)
-            return replace(state, pending=None, failures=(*kept, noted))
+            noted = replace(noted, tries_left=pending.tries_left, refunds=pending.refunds)
+            return _with_failure(replace(state, pending=None), noted)
 
         self.update(disarmed)
 
@@ -186,12 +183,7 @@ class StateFile:
 
     def note_failure(self, failure: VersionFailure) -> None:
         """Remember *failure* instead of the one of the same version and manifest."""
-
-        def noted(state: State) -> State:
-            others = [old for old in state.failures if not _is_of(old, failure)]
-            return replace(state, failures=(*others[1 - _MAX_FAILURES :], failure))
-
-        self.update(noted)
+        self.update(lambda state: _with_failure(state, failure))
 
     def forget_failure(self, version: Version, manifest_sha256: str) -> None:
         """Forget that this version failed, but not the tries it has left."""
@@ -256,6 +248,19 @@ class StateFile:
         """
         schema = operator.index(number)
         self.update(lambda state: replace(state, data_schema=schema))
+
+    def _settled(self, pending: Pending | None) -> Pending | None:
+        """Return *pending* with its last try refunded, if that ended and was not its fault."""
+        if pending is None:
+            return None
+        record: dict[str, Any] = {
+            "tries_left": pending.tries_left,
+            "refunds": pending.refunds,
+            "launch_id": pending.launch_id,
+            "launch_boot_id": pending.launch_boot_id,
+        }
+        still_runs(record, str(self._root / "launches"), self._platform.boot_id())
+        return replace(pending, **record)
 
     def _load(self) -> tuple[State, Body, Source]:
         for name, source in (("state.json", Source.STATE), ("state.last", Source.LAST)):
@@ -334,6 +339,7 @@ def _given_up(state: State, reason: str, now: datetime) -> State:
         state,
         pending=None,
         bans=(*(old for old in state.bans if old not in same), ban),
+        failures=tuple(old for old in state.failures if not _is_of(old, given_up)),
         last_result=_result(Outcome.FELL_BACK, given_up, state.current, now),
     )
 
@@ -342,6 +348,12 @@ def _is_of(
     one: VersionFailure | InstalledVersion, other: VersionFailure | InstalledVersion
 ) -> bool:
     return (one.version, one.manifest_sha256) == (other.version, other.manifest_sha256)
+
+
+def _with_failure(state: State, failure: VersionFailure) -> State:
+    """Return *state* with *failure* instead of the one of the same version and manifest."""
+    others = [old for old in state.failures if not _is_of(old, failure)]
+    return replace(state, failures=(*others[1 - _MAX_FAILURES :], failure))
 
 
 def _lasting(state: State) -> tuple[object, ...]:

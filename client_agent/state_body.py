@@ -245,6 +245,7 @@ def _render_failure(failure: VersionFailure) -> Body:
         "count": failure.count,
         "retry_at": render_time(failure.retry_at),
         "tries_left": failure.tries_left,
+        "refunds": failure.refunds,
         "needed_bytes": failure.needed_bytes,
     }
 
@@ -255,7 +256,8 @@ def _parse_failures(bodies: list[Body]) -> tuple[VersionFailure, ...]:
     for failure in map(_parse_failure, bodies):
         first = found.setdefault((failure.version, failure.manifest_sha256), failure)
         tries = [one.tries_left for one in (first, failure) if one.tries_left is not None]
-        merged = replace(first, tries_left=min(tries, default=None))
+        refunds = max(first.refunds, failure.refunds)
+        merged = replace(first, tries_left=min(tries, default=None), refunds=refunds)
         found[failure.version, failure.manifest_sha256] = merged
     return tuple(found.values())
 
@@ -268,6 +270,7 @@ def _parse_failure(body: Body) -> VersionFailure:
         count=int(body["count"]),
         retry_at=parse_time(body["retry_at"]),
         tries_left=body.get("tries_left"),
+        refunds=int(body.get("refunds", 0)),
         needed_bytes=body.get("needed_bytes"),
     )
 

@@ -82,7 +82,7 @@ class VersionFailure:
     """A version that could not be fetched or built; no ban.
 
     ``tries_left`` is set when it was disarmed in the middle of its trial: arming it again
-    continues with that number. ``needed_bytes``: so much room was not there.
+    continues with that number, and with ``refunds``. ``needed_bytes``: so much room was not there.
     """
 
     version: Version
@@ -91,6 +91,7 @@ class VersionFailure:
     count: int
     retry_at: datetime
     tries_left: int | None = None
+    refunds: int = 0
     needed_bytes: int | None = None
 
 

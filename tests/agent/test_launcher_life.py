@@ -14,6 +14,7 @@ import pytest
 from client_agent import launcher as module
 from client_agent.install import Installation
 from client_agent.launcher import Launcher
+from client_agent.platforms.linux import Linux
 from client_agent.values import MarkerStatus
 from tests.agent.trees import NOW, Packed, an_installation, arm, install, pack
 
@@ -78,7 +79,7 @@ def second_window_joins(installation: Installation) -> bool:
     """Return whether another launcher takes the trial for running, as it is."""
     again = Launcher(str(installation.root), [], wait=True)
     os.close(again.lock or -1)
-    return again.still_runs(again.state["pending"])
+    return module.still_runs(again.state["pending"], again.launches, again.boot_id)
 
 
 def arm_again(installation: Installation, packed: Packed, now: datetime) -> None:
@@ -97,6 +98,7 @@ def test_a_life_of_starts_has_no_false_fall_back(
     life = Life(random.Random(seed))
     monkeypatch.setattr(module, "time", life.time)
     monkeypatch.setattr(module, "boot_id", life.boot_id)
+    monkeypatch.setattr(Linux, "boot_id", lambda _self: life.boot_id())
     # App, launcher and second window are one process here, and share its descriptors.
     monkeypatch.setattr(module, "close_markers", lambda _launches: None)
     places = itertools.count(1)

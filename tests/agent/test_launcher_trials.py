@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from client_agent import launcher as module
 from client_agent.values import Outcome
+from rollout.model import RolloutId
 from tests.agent.launching import (
     NOTHING,
     an_app,
@@ -308,6 +310,110 @@ def test_a_version_that_damages_itself_is_left_however_often_it_is_built(
 
     assert [ban.reason for ban in installation.state.bans()] == ["tries_used_up"]
     assert 0 < versions(installation).count("2.0") <= starts
+
+
+def test_a_clean_quit_is_refunded_though_the_arming_ran_out_first(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    good = an_app("2.0")
+    arm(installation, good, now=now())
+    run_here(installation)
+
+    installation.state.disarm()
+    arm(installation, good, now=now())
+
+    assert tries(installation) == (3, 1)
+
+
+def test_a_crash_is_counted_though_the_arming_ran_out_first(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    bad = an_app("2.0", "exit 1")
+    arm(installation, bad, now=now())
+    run_here(installation)
+
+    installation.state.disarm()
+    arm(installation, bad, now=now())
+
+    assert tries(installation) == (2, 0)
+
+
+@pytest.mark.parametrize("pulled", [True, False])
+@pytest.mark.parametrize(("status", "left"), [(0, True), (1, False)])
+def test_how_the_last_try_ended_decides_before_a_version_is_given_up(
+    tmp_path: Path, *, pulled: bool, status: int, left: bool
+) -> None:
+    installation = an_installation(tmp_path)
+    script = f"[ -e $SERINUS_ROOT/third ] && exit {status}; exit 1"
+    app = an_app("2.0", script)
+    built = arm(installation, app, now=now())
+    for _ in range(2):
+        run_here(installation)
+    (installation.root / "third").touch()
+    run_here(installation)
+    assert tries(installation) == (0, 0)
+
+    if pulled:
+        installation.state.disarm()
+    else:
+        again = replace(app.goal, rollout=RolloutId("ro_again"))
+        installation.state.arm(again, built, now=now(), not_after=now() + timedelta(hours=24))
+
+    assert (installation.state.bans() == ()) is left
+
+
+def test_a_version_is_tried_at_most_eight_times_however_often_it_is_armed(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    bad = an_app("2.0", "exit 0")
+
+    for _ in range(12):
+        if not installation.state.bans():
+            arm(installation, bad, now=now())
+        run_here(installation)
+        installation.state.disarm()
+
+    assert versions(installation) == ["2.0"] * 8 + ["1.0"] * 4
+
+
+def test_a_healthy_app_that_quits_is_never_left(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    well = """printf '\\n{"healthy": true}\\n' >> $SERINUS_ROOT/launches/$SERINUS_LAUNCH.json"""
+    arm(installation, an_app("2.0", well), now=now())
+
+    for _ in range(12):
+        run_here(installation)
+
+    assert versions(installation) == ["2.0"] * 12
+    assert tries(installation) == (2, 0)
+
+
+def test_a_healthy_app_that_crashes_is_left(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    well = """printf '\\n{"healthy": true}\\n' >> $SERINUS_ROOT/launches/$SERINUS_LAUNCH.json"""
+    install(installation, an_app("1.0"))
+    arm(installation, an_app("2.0", f"{well}; exit 1"), now=now())
+
+    for _ in range(4):
+        run_here(installation)
+
+    assert versions(installation) == ["2.0"] * 3 + ["1.0"]
+
+
+def test_what_is_issued_anew_has_all_its_tries_whatever_was_left_before(tmp_path: Path) -> None:
+    installation = an_installation(tmp_path)
+    install(installation, an_app("1.0"))
+    bad = an_app("2.0", "exit 1")
+    arm(installation, bad, now=now())
+    run_here(installation)
+    installation.state.disarm()
+    arm(installation, bad, now=now())
+    for _ in range(3):
+        run_here(installation)
+    assert [ban.reason for ban in installation.state.bans()] == ["tries_used_up"]
+
+    arm(installation, bad, now=now())
+
+    assert versions(installation) == ["2.0"] * 3 + ["1.0"]
+    assert tries(installation) == (3, 0)
 
 
 @pytest.mark.parametrize("wait", [True, False])

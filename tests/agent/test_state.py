@@ -106,7 +106,7 @@ def full_state() -> State:
                 count=2,
             ),
         ),
-        failures=(a_failure(tries_left=1),),
+        failures=(a_failure(tries_left=1, refunds=2),),
         delta_failures=(a_delta_failure(),),
         data_schema=7,
         last_result=LastResult(
@@ -390,6 +390,9 @@ def test_only_the_latest_versions_that_failed_are_remembered(tmp_path: Path) -> 
     file.note_failure(a_failure("2.0"))
 
     assert file.read().failures == (*failures[37:], a_failure("2.0"))
+    file.update(lambda state: replace(state, pending=a_pending(tries_left=1)))
+    file.disarm()
+    assert len(file.read().failures) == 64
 
 
 def test_a_delta_that_failed_is_remembered_by_its_pair_of_trees(tmp_path: Path) -> None:
@@ -598,7 +601,7 @@ def test_tries_that_the_launcher_adds_belong_to_the_failure_that_is_known() -> N
         "retry_at": "2026-11-22T03:07:00Z",
         "tries_left": None,
     }
-    added = {**known, "code": "damaged", "count": 0, "tries_left": 1}
+    added = {**known, "code": "damaged", "count": 0, "tries_left": 1, "refunds": 4}
     other = {**known, "digest": "cd" * 32}
     body = {"seq": 1, "failures": [known, other, added, {**added, "tries_left": 2}]}
     text = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
@@ -606,7 +609,7 @@ def test_tries_that_the_launcher_adds_belong_to_the_failure_that_is_known() -> N
 
     failures = parse_state(line)[0].failures
 
-    assert [(one.code, one.count, one.tries_left) for one in failures] == [
-        ("unreachable", 3, 1),
-        ("unreachable", 3, None),
+    assert [(one.code, one.count, one.tries_left, one.refunds) for one in failures] == [
+        ("unreachable", 3, 1, 4),
+        ("unreachable", 3, None, 0),
     ]
