@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -127,6 +128,8 @@ class Computer:
     packed: dict[str, Packed] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
     was_current: str | None = None
+    short: Counter[Version] = field(default_factory=Counter)
+    """How often each version was quit within seconds."""
 
     @property
     def installation(self) -> Installation:

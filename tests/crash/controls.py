@@ -15,6 +15,7 @@ from typing import Any
 from client_agent import launcher, state
 from client_agent.install import Installation
 from client_agent.launcher import Launcher
+from client_agent.state import StateFile
 from tests.crash import damage, faults, starts
 from tests.crash.lines import Job, Tally
 
@@ -64,6 +65,11 @@ CONTROLS = (
         "one try, and none is given back",
         ((launcher, "REFUNDS", 0), (launcher, "TRIES", 1), (state, "TRIES", 1)),
         partial(starts.good_versions, 500, 2),
+    ),
+    Control(
+        "how a try ended is forgotten with its arming",
+        ((StateFile, "_settled", lambda _self, pending: pending),),
+        partial(starts.good_versions, 1_900, 3),
     ),
 )
 _CHEAP = 3  # of them

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.crash.starts import false_fallbacks
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -53,3 +55,7 @@ def test_what_is_broken_on_purpose_is_noticed() -> None:
 
 def test_no_good_version_is_left_and_every_bad_one_is() -> None:
     proven("false fallbacks", "dying versions", sample=2)
+
+
+def test_starts_can_be_simulated_twice_in_one_process() -> None:
+    assert [false_fallbacks(24), false_fallbacks(24)] == [0, 0]

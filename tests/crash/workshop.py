@@ -38,6 +38,7 @@ def open_in(place: str) -> None:
     global _place  # noqa: PLW0603 - one for each process, set as it starts
     _place = place
     folder.cache_clear()
+    _steps.cache_clear()  # they lie in the folder of before
 
 
 @contextmanager
