@@ -20,8 +20,6 @@ from update_server.cli.deltas.writer import WrittenDelta
 
 # Below that, what the packer and the interpreter take by themselves is most of it.
 LARGE_TREE_BYTES = 30 * 1000**2
-# Below that, the header and the frames of three streams are much of it: 300 bytes in all.
-JUDGED_BYTES = 4 * 1024
 _NO_LIMIT = 1 << 40  # the peak is measured, not limited
 
 
@@ -138,11 +136,10 @@ def lines(found: Sequence[Found]) -> list[Line]:
     """Return what is told of all pairs together."""
     n = len(found)
     to_best = [each.delta_vs_best for each in found]
-    judged = [each.delta_vs_best for each in found if each.delta_bytes >= JUDGED_BYTES]
     to_full = [each.delta_bytes / each.full_bytes for each in found]
     told = [
         at_most("delta_vs_best_median", median(to_best), 1.05, n=n),
-        at_most("delta_vs_best_worst", max(judged, default=0.0), 1.20, n=len(judged)),
+        at_most("delta_vs_best_worst", max(to_best), 1.20, n=n),
         at_most("delta_vs_full_median", median(to_full), 0.10, n=n),
         at_most("peak_disk_vs_tree", max(each.disk for each in found), 1.1, n=n),
     ]

@@ -32,6 +32,14 @@ from update_server.cli.deltas.steps import NoDeltaError, Step, Tree, steps_betwe
 # Leaving out shorter runs of zeros costs more in the control stream than it saves in the other.
 _LEAST_ZEROS = (None, 512, 4096)
 _COPY_BYTES = 1024**2
+_SMALL_BYTES = 64 * 1024
+_CONTEXT_BITS = (
+    3,
+    0,
+    1,
+    2,
+    4,
+)  # the first is best for most; which is best for little, trying tells
 _MIN_DICTIONARY_BYTES = 64 * 1024
 _OUTPUT = frozenset({Op.PATCH, Op.NEW})
 _MODE_BYTES = {mode: bytes([byte]) for byte, mode in MODES.items()}
@@ -163,27 +171,32 @@ class _StepWriter:
 def _pack(path: Path) -> _Packed:
     """Replace the file by what it is packed."""
     raw_bytes = path.stat().st_size
-    # No larger than the stream needs: eleven times as much memory is asked for here.
-    needed = max(_MIN_DICTIONARY_BYTES, 1 << max(raw_bytes - 1, 0).bit_length())
-    packer = lzma.LZMACompressor(
-        lzma.FORMAT_XZ,
-        check=lzma.CHECK_CRC32,
-        filters=[
-            {
-                "id": lzma.FILTER_LZMA2,
-                "preset": 9 | lzma.PRESET_EXTREME,
-                "dict_size": min(needed, DICTIONARY_BYTES),
-                "pb": 0,  # nothing in these streams begins at a multiple of anything
-            }
-        ],
-    )
     packed = path.with_suffix(".xz")
-    with path.open("rb") as raw, packed.open("wb") as out:
-        while step := raw.read(_COPY_BYTES):
-            out.write(packer.compress(step))
-        out.write(packer.flush())
+    if raw_bytes <= _SMALL_BYTES:
+        raw = path.read_bytes()
+        tries = (_packer(raw_bytes, bits) for bits in _CONTEXT_BITS)
+        packed.write_bytes(min((one.compress(raw) + one.flush() for one in tries), key=len))
+    else:
+        packer = _packer(raw_bytes, _CONTEXT_BITS[0])
+        with path.open("rb") as file, packed.open("wb") as out:
+            while step := file.read(_COPY_BYTES):
+                out.write(packer.compress(step))
+            out.write(packer.flush())
     path.unlink()
     return _Packed(packed, raw_bytes)
+
+
+def _packer(raw_bytes: int, context_bits: int) -> lzma.LZMACompressor:
+    # No larger than the stream needs: eleven times as much memory is asked for here.
+    needed = max(_MIN_DICTIONARY_BYTES, 1 << max(raw_bytes - 1, 0).bit_length())
+    lzma2 = {
+        "id": lzma.FILTER_LZMA2,
+        "preset": 9 | lzma.PRESET_EXTREME,
+        "dict_size": min(needed, DICTIONARY_BYTES),
+        "lc": context_bits,
+        "pb": 0,  # nothing in these streams begins at a multiple of anything
+    }
+    return lzma.LZMACompressor(lzma.FORMAT_XZ, check=lzma.CHECK_CRC32, filters=[lzma2])
 
 
 def _put_together(
