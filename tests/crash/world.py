@@ -25,7 +25,7 @@ from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.parts import assemble
 from client_agent.tree import verify_tree
-from client_agent.values import Pending, State
+from client_agent.values import MarkerStatus, Pending, State
 from tests.agent.agent_fakes import START, Dice, FakeClock, Machine
 from tests.crash.lines import StuckError
 from tests.crash.publisher import NEW, Publisher
@@ -211,8 +211,18 @@ class Here:
                 raise StuckError("a trial that is nobody's")
             return
         refunded = pending.refunds - before.refunds
-        if pending.tries_left != before.tries_left + refunded - is_trial:
+        given_back = refunded or self._quit_well(before.launch_id)
+        if pending.tries_left != before.tries_left + given_back - is_trial:
             raise StuckError(f"counted wrongly: {before}, {pending} after a start of {tried}")
+
+    def _quit_well(self, launch_id: str | None) -> bool:
+        """Return whether that start called healthy() and quit cleanly: it costs nothing."""
+        return any(
+            marker.launch_id == launch_id
+            and marker.healthy
+            and marker.status is MarkerStatus.EXITED
+            for marker in self.installation().markers()
+        )
 
 
 def must_do(ended: Ended, what: str) -> None:
