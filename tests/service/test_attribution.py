@@ -228,7 +228,7 @@ class TestCrashes:
         [crash] = told(an_event("session", at=NOW, body=body))
 
         assert isinstance(crash, Crash)
-        assert crash.happened_at == T - 6 * 60
+        assert crash.happened_at == T - 6 * 60 + 1  # told in whole seconds
 
     def test_a_session_of_unknown_length_counts_when_it_began(self) -> None:
         body = {"status": "crashed", "started": "2026-11-22T03:00:00Z"}
@@ -236,7 +236,7 @@ class TestCrashes:
         [crash] = told(an_event("session", at=NOW, body=body))
 
         assert isinstance(crash, Crash)
-        assert crash.happened_at == T - 7 * 60
+        assert crash.happened_at == T - 7 * 60 + 1
 
     @pytest.mark.parametrize(
         "body",

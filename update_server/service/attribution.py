@@ -45,6 +45,9 @@ Known = MutableMapping[bytes, History]
 Told = tuple[RolloutId, Fact]
 
 # Sessions that ran. A crashed one is a crash, and one that was cut off says nothing.
+_TOLD_IN: Final = timedelta(seconds=1)
+"""Agents tell times in whole seconds, cut: what they tell of happened within the next one."""
+
 _LIVELY: Final = frozenset({"ok", "exited", "errored"})
 _DONE: Final[Mapping[Phase, Step]] = {
     Phase.DOWNLOADED: Step.DOWNLOAD,
@@ -285,7 +288,8 @@ def _ended_at(event: Event) -> datetime:
     """Return when a session that crashed ended.
 
     The next start tells of it, and a candidate is started again sooner, by its update. Without
-    a duration it is the session's start that is known; and nothing ends after it is told.
+    a duration it is the session's start that is known; and nothing ends after it is told. What was
+    cut off its times must not make a crash within the second of its first contact older than that.
     """
     started = event.body.get("started")
     if not isinstance(started, str):
@@ -293,6 +297,6 @@ def _ended_at(event: Event) -> datetime:
     try:
         began = datetime.fromisoformat(started)
         seconds = float(event.body.get("duration_seconds") or 0)
-        return min(event.at, began + timedelta(seconds=seconds))
+        return min(event.at, began + timedelta(seconds=seconds) + _TOLD_IN)
     except (ValueError, TypeError, OverflowError):
         return event.at
