@@ -47,6 +47,7 @@ def publish(server: Server, version: str, *more: str) -> dict[str, Any]:
     server.serinus(
         "rollout", "promote", version, "--ring", "all", "--override", "--reason", "a test", "--yes"
     )
+    server.wait_until_told(lambda told: told["version"] == version, "0.9.0")
     return published
 
 
@@ -127,8 +128,8 @@ def fleet(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         install = Install.empty(server, folder / "install")
         install.update()
         install.confirm()
-        install.update()  # the server hears what runs there
-        publish(server, "1.1.0", "--rollback-to", "1.0.0")
+        install.update()
+        publish(server, "1.1.0", "--rollback-to", "1.0.0", "--delta-from", "1.0.0")
         (platform,) = server.serinus("release", "show", "1.1.0")["platforms"]
         (delta,) = platform["deltas"]
         payload = platform["artifact"]

@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +80,23 @@ class Example:
         self.server.serinus(*publish, seconds=PACK_SECONDS)
         everybody = ("--ring", "all", "--reason", "example", "--yes")
         self.server.serinus("rollout", "start", version, *app, *everybody)
+        self._wait_until_offered(version)
+
+    def _wait_until_offered(self, version: str) -> None:
+        """Return when check-ins know of it, which takes two seconds: an installer asks once."""
+        new = {"install_id": str(uuid.uuid4()), "version": None, "channel": "stable"}
+        request = urllib.request.Request(
+            f"{self.url}/v1/apps/{self.app}/check-in",
+            data=json.dumps({**new, "platform": LINUX}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+
+        def told() -> dict[str, Any]:
+            with urllib.request.urlopen(request, timeout=20) as response:
+                assignment: dict[str, Any] = json.load(response)["assignment"]
+            return assignment
+
+        wait_until(lambda: told()["version"] == version, lambda: str(told()))
 
     def hurry(self) -> None:
         """Let the installed agent's time go faster than the example's settings say."""
