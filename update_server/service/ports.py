@@ -338,7 +338,11 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One accepted event. ``body`` keeps the allow-listed fields of its kind."""
+    """One accepted event. ``body`` keeps the allow-listed fields of its kind.
+
+    ``install_key`` is the whole key; or its first 8 bytes, where only a token names the install;
+    or empty, where nothing does. ``quarantine`` says why the event is set aside, if it is.
+    """
 
     app: str
     install_key: bytes
@@ -352,6 +356,7 @@ class Event:
     channel: str | None = None
     platform: str | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
+    quarantine: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,73 @@
+"""The tables. With the migrations, this folder alone knows column names."""
+
+from update_server.store.tables.access import (
+    audit,
+    codes,
+    enrolments,
+    groups,
+    idempotent_answers,
+    secrets,
+    tokens,
+)
+from update_server.store.tables.metadata import metadata
+from update_server.store.tables.state import (
+    apps,
+    documents,
+    holds,
+    journal,
+    leases,
+    pending_verbs,
+    releases,
+    rollouts,
+    targets,
+    waivers,
+)
+from update_server.store.tables.studies import (
+    decisions,
+    studies,
+    study_facts,
+    study_log,
+    study_members,
+)
+from update_server.store.tables.telemetry import (
+    checkpoints,
+    contacts,
+    crash_signatures,
+    histories,
+    progress,
+    seen_events,
+    silence_windows,
+)
+
+__all__ = [
+    "apps",
+    "audit",
+    "checkpoints",
+    "codes",
+    "contacts",
+    "crash_signatures",
+    "decisions",
+    "documents",
+    "enrolments",
+    "groups",
+    "histories",
+    "holds",
+    "idempotent_answers",
+    "journal",
+    "leases",
+    "metadata",
+    "pending_verbs",
+    "progress",
+    "releases",
+    "rollouts",
+    "secrets",
+    "seen_events",
+    "silence_windows",
+    "studies",
+    "study_facts",
+    "study_log",
+    "study_members",
+    "targets",
+    "tokens",
+    "waivers",
+]
