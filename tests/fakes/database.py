@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.fakes.access import FakeAccess
+from tests.fakes.counters import FakeCounters
 from tests.fakes.evidence import FakeAudit, FakeTelemetry
 from tests.fakes.pending import FakePendingVerbs
 from tests.fakes.signatures import FakeSignatures
@@ -35,6 +36,7 @@ class FakeStores:
         self.signatures = FakeSignatures(state)
         self.pending = FakePendingVerbs(state)
         self.waivers = FakeWaivers(state)
+        self.counters = FakeCounters(state)
 
 
 class FakeDatabase:

@@ -94,6 +94,7 @@ class State:
     sightings: dict[int, tuple[str, Sighting]] = field(default_factory=dict)
     pending: dict[str, PendingVerb] = field(default_factory=dict)
     waivers: dict[str, Waiver] = field(default_factory=dict)
+    counters: dict[tuple[str, str, tuple[tuple[str, str], ...]], int] = field(default_factory=dict)
 
     def copy(self, *, writable: bool) -> State:
         """Return a state that can change without changing this one."""

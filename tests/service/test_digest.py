@@ -231,3 +231,19 @@ class _Dying:
         with self._world.database.transaction() as stores:
             yield stores
             raise UnavailableError("cut before the commit")
+
+
+def test_check_ins_and_new_events_are_counted(world: World, spools: Path, digest: Digest) -> None:
+    stays = a_contact(action="stay", reason="holdback", offered=None, arm=Arm.CONTROL)
+    fill(spools, "web-1", a_contact(), a_contact(), stays, an_event(1), an_event(1), an_event(2))
+    digest.run()
+    fill(spools, "web-2", a_contact(), an_event(2))
+    digest.run()
+
+    with world.database.reading() as stores:
+        counted = {(one.name, one.labels): one.by for one in stores.counters.all(APP)}
+    assert counted == {
+        ("checkins", (("action", "update"), ("reason", "in_ring"))): 3,
+        ("checkins", (("action", "stay"), ("reason", "holdback"))): 1,
+        ("events", (("kind", "update"),)): 2,
+    }

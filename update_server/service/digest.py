@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from update_server.service.counting import counts_of
 from update_server.service.forget import FORGET_KIND
 from update_server.service.ports import (
     Checkpoint,
@@ -92,6 +93,7 @@ class Digest:
         with self._database.transaction() as stores:
             done, new = _absorb(stores, records)
             studies.tell(stores, new, late_seconds=self._late_seconds(records))
+            stores.counters.add(counts_of(new))
             for name, end in ends.items():
                 stores.telemetry.put_checkpoint(Checkpoint(spool=name, offset_bytes=end))
         self._studies = studies

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Protocol
 from packaging.version import Version
 
 from rollout.model import Arm, Hold, Rollout, RolloutId
+from update_server.service.counter_ports import Counters
 from update_server.service.pending_ports import PendingVerbs
 from update_server.service.pull_ports import PullCounts
 from update_server.service.signature_ports import Signatures
@@ -530,6 +531,8 @@ class Stores(Protocol):
     def pending(self) -> PendingVerbs: ...
     @property
     def waivers(self) -> WaiverStore: ...
+    @property
+    def counters(self) -> Counters: ...
 
 
 class Database(Protocol):

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from update_server.store.access import SqlAccess
 from update_server.store.apps import SqlApps
 from update_server.store.audit import SqlAudit
+from update_server.store.counters import SqlCounters
 from update_server.store.decisions import SqlDecisions
 from update_server.store.engine import READING, make_engine
 from update_server.store.errors import translated
@@ -43,6 +44,7 @@ class SqlStores:
         self.signatures = SqlSignatures(connection)
         self.pending = SqlPendingVerbs(connection)
         self.waivers = SqlWaivers(connection)
+        self.counters = SqlCounters(connection)
 
 
 class SqlDatabase:

@@ -9,6 +9,7 @@ from update_server.store.tables.access import (
     secrets,
     tokens,
 )
+from update_server.store.tables.counters import counters
 from update_server.store.tables.metadata import metadata
 from update_server.store.tables.state import (
     apps,
@@ -45,6 +46,7 @@ __all__ = [
     "checkpoints",
     "codes",
     "contacts",
+    "counters",
     "crash_signatures",
     "decisions",
     "documents",
