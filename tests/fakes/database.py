@@ -10,6 +10,7 @@ from tests.fakes.access import FakeAccess
 from tests.fakes.counters import FakeCounters
 from tests.fakes.evidence import FakeAudit, FakeTelemetry
 from tests.fakes.pending import FakePendingVerbs
+from tests.fakes.settings import FakeSettings
 from tests.fakes.signatures import FakeSignatures
 from tests.fakes.state import State
 from tests.fakes.stores import FakeApps, FakeJournal, FakeReleases, FakeRollouts
@@ -36,6 +37,7 @@ class FakeStores:
         self.signatures = FakeSignatures(state)
         self.pending = FakePendingVerbs(state)
         self.waivers = FakeWaivers(state)
+        self.settings = FakeSettings(state)
         self.counters = FakeCounters(state)
 
 

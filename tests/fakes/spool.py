@@ -54,9 +54,13 @@ class FakeSpool:
         self._lock = threading.Lock()
         self.full = False
         self.dropped_contacts = 0
+        self.dropped_notes = 0
 
     def contact(self, contact: Contact) -> None:
         self._add([contact])
+
+    def note(self, event: Event) -> None:
+        self._add([event])
 
     def events(self, events: Sequence[Event]) -> None:
         if self.full or self._held.closed:

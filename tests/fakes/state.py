@@ -26,6 +26,7 @@ from update_server.service.ports import (
     StoredRelease,
     StoredTarget,
 )
+from update_server.service.settings_ports import AppSettings
 from update_server.service.signature_ports import Sighting
 from update_server.service.study_ports import (
     History,
@@ -94,6 +95,7 @@ class State:
     sightings: dict[int, tuple[str, Sighting]] = field(default_factory=dict)
     pending: dict[str, PendingVerb] = field(default_factory=dict)
     waivers: dict[str, Waiver] = field(default_factory=dict)
+    settings: dict[str, AppSettings] = field(default_factory=dict)
     counters: dict[tuple[str, str, tuple[tuple[str, str], ...]], int] = field(default_factory=dict)
 
     def copy(self, *, writable: bool) -> State:

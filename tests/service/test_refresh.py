@@ -25,6 +25,7 @@ from tests.public_world import (
 from update_server.service.errors import NotReadyError
 from update_server.service.ports import NotFoundError, StoredTarget, UnavailableError
 from update_server.service.refresh import Refreshed, ensure_secrets
+from update_server.service.settings_ports import AppSettings
 
 
 @pytest.fixture
@@ -56,6 +57,19 @@ def test_only_the_app_that_changed_is_rebuilt(world: World) -> None:
 
 def test_nothing_is_rebuilt_when_nothing_changed(world: World) -> None:
     assert world.refresher.refresh() == Refreshed()
+
+
+def test_a_table_has_what_operators_set(world: World) -> None:
+    before = world.tables.of(APP).table.settings
+    wanted = AppSettings(crash_messages=True, app_keys=("0" * 32,))
+    with world.database.transaction() as stores:
+        stores.settings.put(APP, wanted)
+        stores.apps.bump(APP)
+
+    world.refresh()
+
+    assert before == AppSettings()
+    assert world.tables.of(APP).table.settings == wanted
 
 
 def test_a_rebuild_parses_no_release_again(world: World) -> None:

@@ -87,6 +87,26 @@ def test_what_goes_in_comes_out_in_order(spools: Fixture) -> None:
     ]
 
 
+def test_a_note_comes_out_in_its_place(spools: Fixture) -> None:
+    note = an_event("", "note", kind="rejected", version="", phase=None, body={"code": "too_old"})
+    spool = spools.writer("one")
+
+    spool.contact(a_contact())
+    spool.note(note)
+    spool.events(EVENTS[:1])
+
+    assert read_all(spools) == [a_contact(), note, EVENTS[0]]
+
+
+def test_a_note_never_fails_for_want_of_room(spools: Fixture) -> None:
+    spool = spools.writer("one")
+    spool.close()
+
+    spool.note(an_event())
+
+    assert (spool.dropped_contacts, spool.dropped_notes) == (0, 0)
+
+
 def test_an_instant_keeps_its_microseconds(spools: Fixture) -> None:
     spools.writer("one").events([an_event(at=NOW)])
 

@@ -60,6 +60,29 @@ def test_contacts_in_excess_are_dropped_and_counted(
     assert 0 < spool.dropped_contacts < 100
 
 
+def test_notes_alone_are_not_waited_for(folder: Path) -> None:
+    disk = BadDisk()
+    spool = FileSpool(folder, "one", disk=disk)
+
+    spool.note(an_event())
+    spool.flush()
+
+    assert (disk.writes, disk.syncs) == (1, 0)
+    spool.close()
+
+
+def test_notes_in_excess_are_dropped_and_counted(
+    spool: FileSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("update_server.spool.writer._MAX_BUFFERED_BYTES", 1_000)
+
+    for _ in range(100):
+        spool.note(an_event())
+
+    assert 0 < spool.dropped_notes < 100
+    assert spool.dropped_contacts == 0
+
+
 def test_those_who_wait_are_answered_together(folder: Path, reader: FileSpoolReader) -> None:
     disk = BadDisk()
     spool = FileSpool(folder, "one", disk=disk)

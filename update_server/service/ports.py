@@ -20,6 +20,7 @@ from rollout.model import Arm, Hold, Rollout, RolloutId
 from update_server.service.counter_ports import Counters
 from update_server.service.pending_ports import PendingVerbs
 from update_server.service.pull_ports import PullCounts
+from update_server.service.settings_ports import SettingsStore
 from update_server.service.signature_ports import Signatures
 from update_server.service.study_ports import Decisions, Histories, Registers, Studies
 from update_server.service.waiver_ports import WaiverStore
@@ -532,7 +533,7 @@ class Stores(Protocol):
     @property
     def waivers(self) -> WaiverStore: ...
     @property
-    def counters(self) -> Counters: ...
+    def settings(self) -> SettingsStore: ...
 
 
 class Database(Protocol):
@@ -576,12 +577,15 @@ class Blobs(Protocol):
 class Spool(Protocol):
     """A durable queue of contacts and events, one per web process.
 
-    ``dropped_contacts`` counts those that found no room.
+    ``dropped_contacts`` counts those that found no room, ``dropped_notes`` likewise.
     """
 
     @property
     def dropped_contacts(self) -> int: ...
+    @property
+    def dropped_notes(self) -> int: ...
     def contact(self, contact: Contact) -> None: ...  # buffered: written, not waited for
+    def note(self, event: Event) -> None: ...  # buffered like a contact
     def events(self, events: Sequence[Event]) -> None: ...  # durable on return; UnavailableError
 
 

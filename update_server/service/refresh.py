@@ -160,6 +160,7 @@ def build_table(stores: Stores, name: str, previous: AppTable | None = None) -> 
             enrolment.sha256: Membership(group=enrolment.group, install_key=enrolment.install_key)
             for enrolment in stores.access.enrolments(name)
         },
+        settings=stores.settings.get(name),
     )
 
 

@@ -18,6 +18,7 @@ from packaging.version import Version
 from rollout.model import Documents, Policy, Release, RolloutDocument, RolloutId
 from update_server.service.errors import NotReadyError, UnknownAppError
 from update_server.service.ports import Clock
+from update_server.service.settings_ports import AppSettings
 from update_server.service.tokens import TokenKeys
 
 _EMPTY: Mapping[Any, Any] = MappingProxyType({})
@@ -98,6 +99,7 @@ class AppTable:
     files: Mapping[str, KnownFile] = field(default_factory=lambda: _EMPTY)
     pulled: frozenset[tuple[str, Version]] = frozenset()
     members: Mapping[str, Membership] = field(default_factory=lambda: _EMPTY)
+    settings: AppSettings = field(default_factory=AppSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,20 +125,21 @@ class FileSpool:
         self._closing = threading.Event()
         self._flusher: threading.Thread | None = None
         self.dropped_contacts = 0
+        self.dropped_notes = 0
 
     def contact(self, contact: Contact) -> None:
         """Take a contact. It is written soon, without being waited for."""
         data = pack(contact)
         with self._turn:
-            if self._forming.size_bytes + len(data) > _MAX_BUFFERED_BYTES:
+            if not self._rides_along(data):
                 self.dropped_contacts += 1
-                return
-            self._forming.add(data)
-            if self._flusher is None and not self._closing.is_set():
-                self._flusher = threading.Thread(
-                    target=self._flush_now_and_then, name="spool-flusher", daemon=True
-                )
-                self._flusher.start()
+
+    def note(self, event: Event) -> None:
+        """Take an event that nobody waits for, as a contact is taken."""
+        data = pack(event)
+        with self._turn:
+            if not self._rides_along(data):
+                self.dropped_notes += 1
 
     def events(self, events: Sequence[Event]) -> None:
         """Take events; they are durable on return, and all or none of them are acknowledged.
@@ -188,6 +189,18 @@ class FileSpool:
         with self._turn:
             self._turn.wait_for(lambda: not self._led)
             self._leave_file()
+
+    def _rides_along(self, data: bytes) -> bool:
+        """Let *data* go with the next group; return whether there was room."""
+        if self._forming.size_bytes + len(data) > _MAX_BUFFERED_BYTES:
+            return False
+        self._forming.add(data)
+        if self._flusher is None and not self._closing.is_set():
+            self._flusher = threading.Thread(
+                target=self._flush_now_and_then, name="spool-flusher", daemon=True
+            )
+            self._flusher.start()
+        return True
 
     def _flush_now_and_then(self) -> None:
         while not self._closing.wait(_FLUSH_SECONDS):

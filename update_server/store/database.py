@@ -20,6 +20,7 @@ from update_server.store.pending import SqlPendingVerbs
 from update_server.store.registers import SqlRegisters
 from update_server.store.releases import SqlReleases
 from update_server.store.rollouts import SqlRollouts
+from update_server.store.settings import SqlSettings
 from update_server.store.signatures import SqlSignatures
 from update_server.store.studies import SqlStudies
 from update_server.store.telemetry import SqlTelemetry
@@ -44,6 +45,7 @@ class SqlStores:
         self.signatures = SqlSignatures(connection)
         self.pending = SqlPendingVerbs(connection)
         self.waivers = SqlWaivers(connection)
+        self.settings = SqlSettings(connection)
         self.counters = SqlCounters(connection)
 
 

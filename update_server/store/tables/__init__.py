@@ -11,6 +11,7 @@ from update_server.store.tables.access import (
 )
 from update_server.store.tables.counters import counters
 from update_server.store.tables.metadata import metadata
+from update_server.store.tables.settings import app_settings
 from update_server.store.tables.state import (
     apps,
     documents,
@@ -41,6 +42,7 @@ from update_server.store.tables.telemetry import (
 )
 
 __all__ = [
+    "app_settings",
     "apps",
     "audit",
     "checkpoints",
