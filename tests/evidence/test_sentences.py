@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.judge_world import a_bad_world, a_terrible_world, a_world
-from update_server.evidence import sentences
+from update_server.evidence import sentences, words
 from update_server.evidence.findings import Finding
 from update_server.evidence.records import describe
 from update_server.evidence.sentences import Told
@@ -311,7 +311,7 @@ def test_going_on_is_told_with_what_it_waits_for() -> None:
     ("name", "shown"), [("10%", "10 %"), ("10 %", "10 %"), ("internal", "internal")]
 )
 def test_rings_are_written_with_a_space(name: str, shown: str) -> None:
-    assert sentences.ring(name) == shown
+    assert words.ring(name) == shown
 
 
 @pytest.mark.parametrize(
@@ -319,19 +319,19 @@ def test_rings_are_written_with_a_space(name: str, shown: str) -> None:
     [(0.3, "0.3"), (1.0, "1"), (9.94, "9.9"), (10.4, "10"), (2_159.9, "2,160"), (2e9, "10^9")],
 )
 def test_e_values_are_written_to_be_read(value: float, shown: str) -> None:
-    assert sentences.e_value(log(value)) == shown
+    assert words.e_value(log(value)) == shown
 
 
 @pytest.mark.parametrize(
     ("value", "shown"), [(0.5, "0.5 h"), (7.0, "7 h"), (11.6, "12 h"), (1_234.5, "1,234 h")]
 )
 def test_hours_are_written_to_be_read(value: float, shown: str) -> None:
-    assert sentences.hours(value) == shown
+    assert words.hours(value) == shown
 
 
 @pytest.mark.parametrize(("share", "shown"), [(0.1, "10 %"), (0.005, "0.5 %"), (0.001, "0.1 %")])
 def test_shares_are_written_with_a_space(share: float, shown: str) -> None:
-    assert sentences.percent(share) == shown
+    assert words.percent(share) == shown
 
 
 def test_three_platforms_are_listed() -> None:
@@ -360,7 +360,7 @@ def test_a_time_limit_is_told_in_days() -> None:
     ],
 )
 def test_how_long_something_may_take(seconds: float, shown: str) -> None:
-    assert sentences.span(seconds) == shown
+    assert words.span(seconds) == shown
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from math import log
 from update_server.evidence.fisher import log_e_noninferiority_outcomes, log_e_silence_gate
 from update_server.evidence.one_sample import log_e_floor
 from update_server.evidence.ratio import interval, log_e_noninferiority
-from update_server.evidence.sentences import span
 from update_server.evidence.settings import DAY, HOUR, Gate, May, Metric, Settings
 from update_server.evidence.state import Epoch, OneArm, State
 from update_server.evidence.verdicts import Wait
@@ -27,6 +26,7 @@ from update_server.evidence.weighing import (
     sum_of,
     total,
 )
+from update_server.evidence.words import span
 
 FLOORS = {
     Metric.CRASH: "crash_floor",

@@ -1,23 +1,35 @@
 """THE SENTENCE of each decision: what pages, alerts and the command line quote word for word.
 
 Numerator and denominator stand in each, control is named, and shares are written with a space
-before the percent sign. Not here: what is said before and after it in an alert.
+before the percent sign. Not here: how numbers are written (``words``), and what is said before and
+after it in an alert.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, isinf, log
 
-from update_server.evidence.settings import DAY, HOUR, Metric
+from update_server.evidence.settings import DAY, Metric
 from update_server.evidence.verdicts import NoVerdict
-from update_server.evidence.weighing import SCORE_PREFIX, SIGNATURE_PREFIX
+from update_server.evidence.words import (
+    count,
+    deed,
+    e_value,
+    false_reports,
+    hours,
+    in_days,
+    interval_of,
+    listed,
+    noun,
+    often,
+    percent,
+    ring,
+    span,
+    times,
+)
 
-# From here on decimals say nothing to a reader.
-_MANY, _VERY_MANY = 10, 100
-_MINUTE = 60
-_LONGEST = log(1e9)  # an e-value of more digits is told as a power of ten
+_FEW = 10  # of fewer crashes that were to be expected, decimals are told
 
 _STOP_LINES = {
     "crashed": "crashed within {day}",
@@ -91,13 +103,13 @@ def paused(
     """
     compared = _compared(told, metric)
     if ratio is not None and interval is not None:
-        compared += f", about {_times(ratio)} {_often(is_odds)} ({_interval(interval)})"
-    did, counted = _did(metric, told.outcome_seconds), count(told.k_candidate)
+        compared += f", about {times(ratio)} {often(is_odds)} ({interval_of(interval)})"
+    plural, counted = deed(metric, told.outcome_seconds).plural, count(told.k_candidate)
     return (
         f"Paused {told.version} at ring {ring(told.ring)} after {hours(told.hours)}: {compared}. "
-        f"Evidence this strong (e-value {e_value(log_e)}; {did.plural} pause at {e_value(needed)}) "
+        f"Evidence this strong (e-value {e_value(log_e)}; {plural} pause at {e_value(needed)}) "
         f"would ever appear for fewer than 1 harmless release in {count(1 / alpha)}. Undoing it "
-        f"takes at least {_false_reports(margin)} among the {counted}."
+        f"takes at least {false_reports(margin)} among the {counted}."
     )
 
 
@@ -107,12 +119,12 @@ def pulled(
     """Return the sentence of a pull; *lower* is the ratio's lower end, None for silence."""
     compared = _compared(told, metric)
     if lower is not None:
-        compared += f", at least {_times(lower)} {_often(is_odds)}"
+        compared += f", at least {times(lower)} {often(is_odds)}"
     given = replacement or "the version before"
     return (
         f"Pulled {told.version} at ring {ring(told.ring)} after {hours(told.hours)}: {compared}. "
         f"Installs on it are being given {given}. Undoing this would take "
-        f"{_false_reports(margin)}."
+        f"{false_reports(margin)}."
     )
 
 
@@ -143,7 +155,7 @@ def no_verdict(
     reason = _WHY.get(why)
     if why is NoVerdict.NO_CONTACTS and too_new:
         reason = (
-            f"{count(too_new)} {_noun(too_new, 'install')} checked in, and none had been known "
+            f"{count(too_new)} {noun(too_new, 'install')} checked in, and none had been known "
             "for long enough when the release was published"
         )
     if why is NoVerdict.TOO_FEW_INSTALLS:
@@ -151,11 +163,11 @@ def no_verdict(
     elif why is NoVerdict.ONE_ARM_EMPTY:
         arm = "held back" if controls == 0 else "offered it"
         reason = f"no install {arm} was heard of"
-    rate = f"{count(installs_a_day)} {_noun(round(installs_a_day), 'install')} a day"
+    rate = f"{count(installs_a_day)} {noun(round(installs_a_day), 'install')} a day"
     would = (
         f"With {rate} a doubling would never show."
         if days is None
-        else f"With {rate} a doubling would show after about {_days(days)}."
+        else f"With {rate} a doubling would show after about {in_days(days)}."
     )
     return (
         f"No verdict on {version} at ring {ring(in_ring)}: {reason}. "
@@ -189,9 +201,11 @@ def promoted(
     margins: dict[float, list[str]] = {}
     for name, limit in shown.items():
         if name not in _FLOORS:
-            plural = _did(name, told.outcome_seconds).plural
+            plural = deed(name, told.outcome_seconds).plural
             margins.setdefault(limit, []).append(plural)
-    ruled_out = [f"{_and(names)} are not {limit:g} times worse" for limit, names in margins.items()]
+    ruled_out = [
+        f"{listed(names)} are not {limit:g} times worse" for limit, names in margins.items()
+    ]
     ruled_out += [
         f"fewer than {percent(limit)} of installs {_FLOORS[name]}, whatever control does"
         for name, limit in shown.items()
@@ -200,9 +214,9 @@ def promoted(
     alone = " A floor takes installs to fail independently." if _FLOORS.keys() & shown else ""
     return (
         f"Promoted {told.version} from {ring(told.ring)} to {ring(next_ring)}: "
-        f"{_and(ruled_out)} (e-value {e_value(log_e)}, {e_value(needed)} needed) after "
+        f"{listed(ruled_out)} (e-value {e_value(log_e)}, {e_value(needed)} needed) after "
         f"{hours(told.hours)} on {count(told.n_candidate)} "
-        f"{_noun(told.n_candidate, 'install')}.{alone}"
+        f"{noun(told.n_candidate, 'install')}.{alone}"
     )
 
 
@@ -211,7 +225,7 @@ def promoted_by_guards(told: Told, next_ring: str) -> str:
     return (
         f"Promoted {told.version} from {ring(told.ring)} to {ring(next_ring)}: no stop line was "
         f"reached after {hours(told.hours)} on {count(told.n_candidate)} "
-        f"{_noun(told.n_candidate, 'install')}. There is no control group in this ring; nothing "
+        f"{noun(told.n_candidate, 'install')}. There is no control group in this ring; nothing "
         "was compared."
     )
 
@@ -222,7 +236,7 @@ def promoted_by_timeout(told: Told, next_ring: str, waited_seconds: float) -> st
         f"Promoted {told.version} from {ring(told.ring)} to {ring(next_ring)} without the "
         f"evidence that its gate asks for, which did not come within "
         f"{span(waited_seconds)}: after {hours(told.hours)} on "
-        f"{count(told.n_candidate)} {_noun(told.n_candidate, 'install')} nothing speaks against "
+        f"{count(told.n_candidate)} {noun(told.n_candidate, 'install')} nothing speaks against "
         "it, and its ladder promotes then."
     )
 
@@ -274,7 +288,7 @@ def guard(
     )
     return (
         f"Paused {version} at ring {ring(in_ring)}: {count(k)} of {count(n)} "
-        f"{_noun(n, 'install')} {did}, {limit}. {compared}"
+        f"{noun(n, 'install')} {did}, {limit}. {compared}"
     )
 
 
@@ -293,13 +307,13 @@ def history(
 
     *k* of *n* installs crashed where *expected* were due.
     """
-    due = count(expected) if expected >= _MANY else f"{expected:.1f}"
+    due = count(expected) if expected >= _FEW else f"{expected:.1f}"
     return (
-        f"Paused {version} at ring {ring(in_ring)}: {count(k)} of {count(n)} {_noun(n, 'install')} "
+        f"Paused {version} at ring {ring(in_ring)}: {count(k)} of {count(n)} {noun(n, 'install')} "
         f"crashed for the first time, where {due} were to be expected from the weeks before it "
         f"(alarm value {e_value(log_e)}, the alarm is at {e_value(needed)}). Nobody is held back "
         "in this ring: this is no comparison, and something else may have changed. Undoing it "
-        f"takes at least {_false_reports(margin)}."
+        f"takes at least {false_reports(margin)}."
     )
 
 
@@ -317,7 +331,7 @@ def funnel(
     """Return the sentence of failed steps of the update, that control does not take."""
     return (
         f"Paused {version} at ring {ring(in_ring)}: {count(k)} of {count(n)} "
-        f"{_noun(n, 'install')} {_STOP_LINES[step]}, above the ceiling of {percent(ceiling)} "
+        f"{noun(n, 'install')} {_STOP_LINES[step]}, above the ceiling of {percent(ceiling)} "
         f"(e-value {e_value(log_e)}; this step pauses at {e_value(needed)}). Installs held back "
         "take no such step; this is a stop line, not a comparison."
     )
@@ -328,7 +342,7 @@ def held(told: Told, metric: str, platform: str, *, log_e: float, others: Sequen
     return (
         f"Held {told.version} back on {platform} at ring {ring(told.ring)} after "
         f"{hours(told.hours)}: {_compared(told, metric)} on that platform (e-value "
-        f"{e_value(log_e)}). Without it nothing speaks against {told.version} on {_and(others)}, "
+        f"{e_value(log_e)}). Without it nothing speaks against {told.version} on {listed(others)}, "
         "where it goes on."
     )
 
@@ -338,113 +352,13 @@ def proposed_hold(platform: str) -> str:
     return f" All of it comes from {platform}: holding that platform would do instead."
 
 
-# --- words and numbers ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Did:
-    verb: str  # "44 of 3,900 installs offered it <verb>"
-    plural: str  # "<plural> pause at 333"
-
-
-_DID: dict[str, _Did] = {
-    Metric.CRASH: _Did("crashed", "crashes"),
-    Metric.CRASH_LOOP: _Did("crashed three times within 24 h", "crash loops"),
-    Metric.HEALTHY: _Did("had no healthy launch within {outcome}", "failed first launches"),
-    Metric.SILENCE: _Did("have not come back within their usual time", "silent installs"),
-    Metric.LATER_SILENCE: _Did(
-        "came back at first and then did not within their usual time", "installs silent later"
-    ),
-}
-
-
-def _did(metric: str, outcome_seconds: float) -> _Did:
-    if metric.startswith(SIGNATURE_PREFIX):
-        name = metric.removeprefix(SIGNATURE_PREFIX)
-        return _Did(f'had the new crash "{name}"', "crashes of this kind")
-    if metric.startswith(SCORE_PREFIX):
-        name = metric.removeprefix(SCORE_PREFIX)
-        return _Did(f"had a {name} worse than 9 of 10 before", f"values of {name}")
-    did = _DID[metric]
-    return _Did(did.verb.format(outcome=span(outcome_seconds)), did.plural)
-
-
 def _compared(told: Told, metric: str) -> str:
     is_silence = metric in (Metric.SILENCE, Metric.LATER_SILENCE)
     on = f" on {told.previous}" if told.previous and not is_silence else ""
     return (
         f"{count(told.k_candidate)} of {count(told.n_candidate)} "
-        f"{_noun(told.n_candidate, 'install')} offered it "
-        f"{_did(metric, told.outcome_seconds).verb}"
+        f"{noun(told.n_candidate, 'install')} offered it "
+        f"{deed(metric, told.outcome_seconds).verb}"
         f"{',' if is_silence else ''} "
         f"against {count(told.k_control)} of {count(told.n_control)} held back{on}"
     )
-
-
-def ring(name: str) -> str:
-    """Return a ring's name as sentences have it: "10 %" for the ring "10%"."""
-    return f"{name[:-1].rstrip()} %" if name.endswith("%") else name
-
-
-def count(value: float) -> str:
-    """Return a number of installs or the like, with thousands separators."""
-    return f"{value:,.0f}"
-
-
-def percent(share: float) -> str:
-    """Return a share, 0 to 1, in percent."""
-    return f"{share * 100:,.4g} %"
-
-
-def hours(value: float) -> str:
-    """Return a time in hours: whole ones where they are many, or whole."""
-    return f"{value:,.0f} h" if value >= _MANY or value == int(value) else f"{value:.1f} h"
-
-
-def span(seconds: float) -> str:
-    """Return how long something may take: in whole days where it is several, a day as 24 h."""
-    if seconds > DAY and seconds % DAY == 0:
-        return _days(seconds / DAY)
-    if seconds >= HOUR:
-        return hours(seconds / HOUR)
-    return f"{seconds / 60:,.0f} min" if seconds >= _MINUTE else f"{seconds:,.0f} s"
-
-
-def e_value(log_e: float) -> str:
-    """Return an e-value given in nats; one too long to read as a power of ten."""
-    if log_e > _LONGEST:
-        return f"10^{log_e / log(10):.0f}"
-    value = exp(log_e)
-    return f"{value:,.0f}" if value >= _MANY else f"{value:.2g}"
-
-
-def _times(value: float) -> str:
-    return f"{value:,.0f}" if value >= _VERY_MANY else f"{value:.1f}"
-
-
-def _often(is_odds: bool) -> str:
-    return "times the odds" if is_odds else "times as often"
-
-
-def _interval(ends: tuple[float, float]) -> str:
-    low, high = ends
-    shown = f"from {_times(low)} up" if isinf(high) else f"{_times(low)} to {_times(high)}"
-    return f"95 % interval {shown}, valid however often we looked"
-
-
-def _false_reports(margin: int) -> str:
-    return f"{count(margin)} false {_noun(margin, 'report')}"
-
-
-def _days(days: float) -> str:
-    return "1 day" if round(days) <= 1 else f"{count(days)} days"
-
-
-def _noun(n: int, noun: str) -> str:
-    return noun if n == 1 else f"{noun}s"
-
-
-def _and(words: Sequence[str]) -> str:
-    if len(words) == 1:
-        return words[0]
-    return f"{', '.join(words[:-1])} and {words[-1]}"

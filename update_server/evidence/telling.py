@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from update_server.evidence import sentences
+from update_server.evidence import sentences, words
 from update_server.evidence.design import share_of
 from update_server.evidence.findings import Against, Finding
 from update_server.evidence.gates import Standing, Way
@@ -51,7 +51,7 @@ def sentence_for(
         return _promoted(state, settings, finding.standing, told)
     waits = finding.standing.waits_for if finding.standing else ()
     waiting = "".join(f" {wait.sentence}" for wait in waits)
-    return f"{names.version} goes on at ring {sentences.ring(state.stage.ring)}.{waiting}"
+    return f"{names.version} goes on at ring {words.ring(state.stage.ring)}.{waiting}"
 
 
 def base_rate_of(state: State) -> float:
