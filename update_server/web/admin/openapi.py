@@ -11,7 +11,7 @@ import msgspec
 from flask import Blueprint, Response
 
 from update_server.service.ports import Role
-from update_server.web import wire_admin
+from update_server.web import wire_admin, wire_telemetry
 from update_server.web.admin.replies import JSON, Reply
 from update_server.web.errors import PROBLEM_TYPE
 
@@ -146,6 +146,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _get(f"{_A}/waivers", "List the waivers in force", *_PAGED),
     _post(f"{_A}/waivers", "Accept a crash for some time", wire_admin.AddWaiver),
     _delete(f"{_A}/waivers/{{waiver}}", "End a waiver", "reason"),
+    _get(f"{_A}/settings", "Show the telemetry settings"),
+    Operation(
+        path=f"{_A}/settings",
+        method="patch",
+        does="Change the telemetry settings",
+        role=Role.OPERATOR,
+        body=wire_telemetry.ChangeSettings,
+    ),
     _get(f"{_A}/groups", "List the groups", *_PAGED),
     _post(f"{_A}/groups", "Make a group", wire_admin.AddGroup),
     _delete(f"{_A}/groups/{{group}}", "Remove a group"),
@@ -264,7 +272,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     parameters = [_parameter(name, "query", _TEXT) for name in operation.query]
     if operation.method == "put":
         parameters += [_parameter(name, "header", {"type": "integer"}) for name in _UPLOAD]
-    if operation.method == "post":
+    if operation.method in {"patch", "post"}:
         parameters.append(_parameter("Idempotency-Key", "header", _TEXT))
     if operation.body is wire_admin.Verb:
         parameters.append(_parameter("If-Match", "header", _TEXT))

@@ -22,6 +22,7 @@ from update_server.service.renew import Renewer
 from update_server.service.replays import Replays
 from update_server.service.report import Report
 from update_server.service.second_person import SecondPerson
+from update_server.service.settings import TelemetrySettings
 from update_server.service.states import SignedStates
 from update_server.service.strikes import Strikes
 from update_server.service.uploads import Uploads
@@ -44,6 +45,7 @@ class AdminServices:
     second_person: SecondPerson
     holds: Holds
     waivers: Waivers
+    settings: TelemetrySettings
     report: Report
     decisions: DecisionLog
     strikes: Strikes
@@ -99,6 +101,7 @@ def admin_services(
         second_person=second_person,
         holds=Holds(database, clock, ids, reconciler=reconciler, second_person=second_person),
         waivers=Waivers(database, clock, ids),
+        settings=TelemetrySettings(database, clock, ids),
         report=Report(database, clock, next_check_in_seconds=next_check_in_seconds),
         decisions=DecisionLog(database),
         strikes=Strikes(database, clock),
