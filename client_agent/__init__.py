@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from client_agent.agent import Agent
+    from client_agent.consent.policy import Allow, Defer, Policy, UpdateInfo
     from client_agent.errors import AgentError, ConfigError
-    from client_agent.policy import Allow, Defer, Policy, UpdateInfo
 
 __all__ = ["Agent", "AgentError", "Allow", "ConfigError", "Defer", "Policy", "UpdateInfo"]
 
 _HOMES = {
     "Agent": "agent",
     "AgentError": "errors",
-    "Allow": "policy",
+    "Allow": "consent.policy",
     "ConfigError": "errors",
-    "Defer": "policy",
-    "Policy": "policy",
-    "UpdateInfo": "policy",
+    "Defer": "consent.policy",
+    "Policy": "consent.policy",
+    "UpdateInfo": "consent.policy",
 }
 
 

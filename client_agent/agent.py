@@ -36,22 +36,22 @@ from client_agent.config import (
     Telemetry,
     this_platform,
 )
-from client_agent.crash_hooks import CrashHooks
-from client_agent.dsn import sentry_dsn
+from client_agent.consent.policy import DefaultPolicy, Policy, UpdateInfo
 from client_agent.errors import ConfigError
 from client_agent.guard import never_raises
-from client_agent.keep_running import keep_running, note_fault
 from client_agent.launched import OWN, launch_of, root_of
 from client_agent.launcher import given_environment
-from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.machine.states import Staged, Trial
-from client_agent.parts import Hooks, assemble
 from client_agent.platforms import Platform
-from client_agent.policy import DefaultPolicy, Policy, UpdateInfo
-from client_agent.report import METRIC_NAME
+from client_agent.reports.crash_hooks import CrashHooks
+from client_agent.reports.dsn import sentry_dsn
+from client_agent.reports.reporter import METRIC_NAME
+from client_agent.running.keep_running import keep_running, note_fault
+from client_agent.running.loop import Loop
+from client_agent.running.parts import Hooks, assemble
+from client_agent.running.status import describe
 from client_agent.settings_file import with_file
-from client_agent.status import describe
 from client_agent.values import MarkerStatus
 from rollout.errors import RolloutError
 from rollout.names import check_app, check_channel, check_platform

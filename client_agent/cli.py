@@ -19,21 +19,21 @@ from typing import Any
 
 from tuf.api.exceptions import DownloadError, RepositoryError
 
-from client_agent import conformance
+from client_agent.commands import conformance
+from client_agent.commands.enrol import enrol
+from client_agent.commands.report import report_crash, report_healthy, report_metric
+from client_agent.commands.supervise import Supervisor, Wanted, app_environment
 from client_agent.config import Apply, ConfirmBy, Settings
-from client_agent.download import Stopped
-from client_agent.enrol import enrol
 from client_agent.errors import AgentError, Code, ConfigError, PolicyError, StateError
-from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Idle, Passive, Staged, Trial
-from client_agent.parts import Hooks, assemble
-from client_agent.report import zulu
-from client_agent.reporting import report_crash, report_healthy, report_metric
+from client_agent.network.download import Stopped
+from client_agent.network.transport import USER_AGENT
+from client_agent.reports.reporter import zulu
+from client_agent.running.loop import Loop
+from client_agent.running.parts import Hooks, assemble
+from client_agent.running.status import describe, render_assignment, tell
 from client_agent.settings_file import load
-from client_agent.status import describe, render_assignment, tell
-from client_agent.supervise import Supervisor, Wanted, app_environment
-from client_agent.transport import USER_AGENT
 
 DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
 _SEPARATOR = "--"

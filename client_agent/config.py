@@ -103,9 +103,9 @@ class NetworkSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
-    """When downloading and applying have to wait (``client_agent.policy``), and how to save disk.
+    """When to wait with an update (``client_agent.consent.policy``), and how to save disk.
 
-    ``hard_links``: see ``client_agent.tree_writer.TreeWriter``.
+    ``hard_links``: see ``client_agent.versions.tree_writer.TreeWriter``.
     """
 
     quiet_hours: QuietHours | None = None

@@ -4,7 +4,7 @@ PURE: random numbers ``u`` in [0, 1) and durations enter, seconds come out. Peri
 here, whoever asks for them: neither a server nor a settings file can make a fleet hammer or fall
 silent.
 
-Not here: timers and clocks (``client_agent.loop``).
+Not here: timers and clocks (``client_agent.running.loop``).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 from packaging.version import Version
 
 from benchmarks.agent.measured import Measured, measured
-from client_agent.build import Base, BuildOrder
+from client_agent.versions.build import Base, BuildOrder
 from rollout.manifest import EntryKind, ManifestEntry, manifest_for, render_manifest
 from rollout.names import RESERVED_ROOT
 from update_server.cli.deltas.steps import Tree
@@ -19,7 +19,7 @@ from update_server.cli.deltas.writer import WrittenDelta
 from update_server.cli.payload import make_payload
 
 APP, PLATFORM = "bench", "linux-x86_64"
-_LOAD = "from client_agent.build import child_main"
+_LOAD = "from client_agent.versions.build import child_main"
 
 
 @dataclass(frozen=True, slots=True)

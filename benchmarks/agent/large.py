@@ -15,7 +15,7 @@ from packaging.version import Version
 from benchmarks.agent.installing import APP, PLATFORM, by_delta, install
 from benchmarks.agent.measured import bare_bytes
 from benchmarks.evidence.line import Line, at_most
-from client_agent.build import BuildOrder
+from client_agent.versions.build import BuildOrder
 from rollout.delta_format import (
     DeltaHeader,
     Op,

@@ -1,7 +1,7 @@
 """``step(state, event) -> (state, effects)``: the table of docs/agent.md, 2.
 
-``client_agent.loop`` performs the effects in order and feeds their answers back; an answer that
-is a failure ends its step.
+``client_agent.running.loop`` performs the effects in order and feeds their answers back; an answer
+that is a failure ends its step.
 
 Two rules hold whatever happens, and the tests walk every path to prove them: nothing is armed
 but by a decision that was asked for as a pre-apply check (or that renews an arming), and nothing

@@ -14,11 +14,11 @@ from typing import Any
 from packaging.version import Version
 
 from client_agent.config import Settings
-from client_agent.install import Installation
-from client_agent.loop import Loop
-from client_agent.parts import Hooks, assemble
-from client_agent.policy import Policy, UpdateInfo
+from client_agent.consent.policy import Policy, UpdateInfo
+from client_agent.running.loop import Loop
+from client_agent.running.parts import Hooks, assemble
 from client_agent.values import State
+from client_agent.versions.install import Installation
 from tests.agent.agent_fakes import START, Dice, FakeClock, Machine
 from tests.agent.signed_world import BASE, PLATFORM, SignedWorld, an_entry
 from tests.agent.trees import Packed, Tree, install, pack

@@ -15,8 +15,8 @@ from typing import Any
 
 from packaging.version import Version
 
-from client_agent.loop import Loop
 from client_agent.machine.states import Armed
+from client_agent.running.loop import Loop
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.deltas import make_delta
 from tests.agent.signed_world import an_entry, stored

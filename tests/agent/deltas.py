@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import groupby
 
-from client_agent.install import Installation
 from client_agent.values import InstalledVersion
+from client_agent.versions.install import Installation
 from rollout.manifest import EntryKind, Manifest, ManifestEntry, parse_manifest
 from rollout.model import Delta
 from tests.agent.trees import Packed, Tree, xz

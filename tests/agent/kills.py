@@ -22,12 +22,12 @@ from typing import IO
 from client_agent.chance import SystemChance
 from client_agent.clock import SystemClock
 from client_agent.config import NetworkSettings
-from client_agent.download import Downloader, Source, Ways
 from client_agent.machine.values import TargetInfo
-from client_agent.mirrors import Mirrors
+from client_agent.network.download import Downloader, Source, Ways
+from client_agent.network.mirrors import Mirrors
+from client_agent.network.transport import Transport
 from client_agent.platforms import current
 from client_agent.schedule import Schedule
-from client_agent.transport import Transport
 from tests.agent.signed_world import ranged
 from tests.agent.web_server import Asked, Reply, WebServer
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from client_agent import launcher as module
-from client_agent.install import Installation
 from client_agent.launcher import Launcher
 from client_agent.values import State
+from client_agent.versions.install import Installation
 from tests.agent.trees import Packed, pack
 
 NOTHING = 70

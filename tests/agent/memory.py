@@ -8,14 +8,14 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from client_agent.build import BuildOrder
+from client_agent.versions.build import BuildOrder
 
 # VmHWM starts anew with each program; ru_maxrss would begin with what its parent had.
 _PEAK = "int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) * 1024"
 _BARE = f"print({_PEAK})"
 _BUILD = (
     "import json, sys; message = json.loads(sys.argv[1]); sys.path[:] = message['path']; "
-    "from client_agent.build import child_main; child_main(message); "
+    "from client_agent.versions.build import child_main; child_main(message); "
     f"print(json.dumps({{'peak': {_PEAK}}}))"
 )
 _ROOT = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from client_agent.build import Base, BuildOrder
+from client_agent.versions.build import Base, BuildOrder
 from rollout.delta_control import Control
 from rollout.errors import RolloutError
 from rollout.manifest import parse_manifest, render_entry

@@ -22,9 +22,9 @@ from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from client_agent.build import BuildOrder, build_tree
 from client_agent.errors import AgentError, DeltaError, PayloadError
 from client_agent.platforms.linux import Linux
+from client_agent.versions.build import BuildOrder, build_tree
 from tests.agent.memory import over_bare_bytes
 from tests.agent.mutated import BASE, Case, Cases, order_of
 

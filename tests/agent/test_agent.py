@@ -20,13 +20,13 @@ from packaging.version import Version
 
 from client_agent import Agent
 from client_agent import agent as agent_module
-from client_agent import loop as loop_module
 from client_agent.config import Apply, Telemetry
-from client_agent.crash_hooks import CrashHooks
 from client_agent.errors import ConfigError
-from client_agent.keep_running import GOOD_RUN_SECONDS, keep_running
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed
+from client_agent.reports.crash_hooks import CrashHooks
+from client_agent.running import loop as loop_module
+from client_agent.running.keep_running import GOOD_RUN_SECONDS, keep_running
 from client_agent.values import MarkerStatus
 from tests.agent.agent_fakes import Dice, Machine
 from tests.agent.agent_world import AgentWorld, a_world

@@ -9,7 +9,7 @@ import pytest
 
 from client_agent.config import Apply
 from client_agent.machine.states import Idle, Staged
-from client_agent.status import StatusFile
+from client_agent.running.status import StatusFile
 from tests.agent.delta_world import (
     DELTA_PATH,
     NEW_VERSION,

@@ -12,9 +12,9 @@ import pytest
 from packaging.version import Version
 
 from client_agent.errors import DiskError
-from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Idle, Staged, Trial
+from client_agent.running.loop import Loop
 from tests.agent.agent_fakes import Machine
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.signed_world import an_entry

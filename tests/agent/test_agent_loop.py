@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
+from client_agent.commands.report import report_healthy
 from client_agent.config import Apply, IdentityKind, Telemetry
 from client_agent.errors import StateError
-from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Idle, Passive, Staged, Trial
-from client_agent.reporting import report_healthy
-from client_agent.transport import Transport
+from client_agent.network.transport import Transport
+from client_agent.running.loop import Loop
 from client_agent.values import MarkerStatus
 from tests.agent.agent_world import TOKEN, AgentWorld, a_world
 from tests.agent.signed_world import BASE, a_rollback, an_entry, zulu
@@ -463,7 +463,7 @@ def test_a_quit_that_confirms_a_trial_does_not_wait_for_a_server_that_hangs(
     world.server.on(f"{BASE}/events", hang)
     world.say("stay", None, "up_to_date")
     again.parts.installation.state.set_token(Version("2.1.0"), TOKEN)
-    monkeypatch.setattr("client_agent.loop.QUIT_SECONDS", 0.5)
+    monkeypatch.setattr("client_agent.running.loop.QUIT_SECONDS", 0.5)
 
     before = time.monotonic()
     again.quit()
@@ -765,7 +765,7 @@ def test_a_kill_before_any_request_ends_in_the_same_place(
                 raise Killed
             return super()._send(*args, **kwargs)
 
-    monkeypatch.setattr("client_agent.parts.Transport", Dying)
+    monkeypatch.setattr("client_agent.running.parts.Transport", Dying)
     for lifetime in range(1, 60):
         Dying.left = lifetime
         loop = world.loop()

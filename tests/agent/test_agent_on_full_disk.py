@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from client_agent.errors import Code, DiskError
-from client_agent.install import Installation
-from client_agent.loop import Loop
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Passive, State
+from client_agent.running.loop import Loop
+from client_agent.versions.install import Installation
 from tests.agent.agent_fakes import Machine
 from tests.agent.agent_world import TOKEN, AgentWorld, a_world
 

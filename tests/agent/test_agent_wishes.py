@@ -18,14 +18,14 @@ import pytest
 from packaging.version import Version
 
 from client_agent import Agent
-from client_agent import loop as loop_module
 from client_agent.config import Apply, CrashSettings, IdentityKind, Telemetry
+from client_agent.consent.policy import Allow, DefaultPolicy, UpdateInfo
 from client_agent.errors import DiskError, NetworkError
-from client_agent.forgetting import Forgetting
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Staged
-from client_agent.parts import Hooks
-from client_agent.policy import Allow, DefaultPolicy, UpdateInfo
+from client_agent.reports.forgetting import Forgetting
+from client_agent.running import loop as loop_module
+from client_agent.running.parts import Hooks
 from client_agent.values import MarkerStatus
 from tests.agent.agent_world import TOKEN, AgentWorld, a_world
 from tests.agent.signed_world import BASE, PLATFORM

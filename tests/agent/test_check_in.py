@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from client_agent.attributes import system_attributes
-from client_agent.bans import FOR_EVER, as_of, failures_for
-from client_agent.check_in import Standing, parse_answer, render_check_in
 from client_agent.config import Telemetry
+from client_agent.contact.attributes import system_attributes
+from client_agent.contact.bans import FOR_EVER, as_of, failures_for
+from client_agent.contact.check_in import Standing, parse_answer, render_check_in
+from client_agent.contact.identity import Enrolment, Identity
 from client_agent.errors import Code, NetworkError
-from client_agent.identity import Enrolment, Identity
 from client_agent.values import Ban, State, VersionFailure
 from rollout.model import (
     Action,

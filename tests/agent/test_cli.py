@@ -19,8 +19,8 @@ import pytest
 
 from client_agent import cli
 from client_agent.cli import COMMANDS, main
-from client_agent.status import tell
-from client_agent.supervise import Supervisor
+from client_agent.commands.supervise import Supervisor
+from client_agent.running.status import tell
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.signed_world import APP, BASE, PLATFORM, an_entry
 from tests.agent.trees import Tree

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from client_agent.faults import MAX_FRAMES, parse_crash
-from client_agent.minidumps import Minidumps
 from client_agent.platforms.linux import Linux
+from client_agent.reports.faults import MAX_FRAMES, parse_crash
+from client_agent.reports.minidumps import Minidumps
 from rollout.errors import DocumentError
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.test_cli import Command, publish, version_of

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from client_agent.crash_hooks import CrashHooks
-from client_agent.faults import MAX_FRAMES, parse_fault
+from client_agent.reports.crash_hooks import CrashHooks
+from client_agent.reports.faults import MAX_FRAMES, parse_fault
 
 Seen = list[tuple[BaseException, bool]]
 
@@ -46,7 +46,7 @@ DIES = """
 import faulthandler, os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from client_agent.crash_hooks import CrashHooks
+from client_agent.reports.crash_hooks import CrashHooks
 CrashHooks(print).install(Path(sys.argv[1]))
 
 def innermost():

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from client_agent import delta as applier
-from client_agent.build import Base, order_for
+from client_agent.disk.folder import Folder
 from client_agent.errors import Code, DeltaError, DiskError, PayloadError
-from client_agent.folder import Folder
-from client_agent.install import Installation
 from client_agent.platforms.linux import Linux
-from client_agent.tree import BaseFile, BaseTree
-from client_agent.tree_writer import TreeWriter
+from client_agent.versions import delta as applier
+from client_agent.versions.build import Base, order_for
+from client_agent.versions.install import Installation
+from client_agent.versions.tree import BaseFile, BaseTree
+from client_agent.versions.tree_writer import TreeWriter
 from rollout.delta_format import HEADER_BYTES, parse_header
 from rollout.manifest import parse_manifest
 from tests.agent.agent_fakes import FakeClock

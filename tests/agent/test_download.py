@@ -14,13 +14,13 @@ from typing import BinaryIO
 import pytest
 
 from client_agent.config import NetworkSettings
-from client_agent.download import Downloader, Source, Stopped, Ways, url_of
 from client_agent.errors import Code, DiskError, NetworkError, TrustError
 from client_agent.machine.values import TargetInfo
-from client_agent.mirrors import Mirrors
+from client_agent.network.download import Downloader, Source, Stopped, Ways, url_of
+from client_agent.network.mirrors import Mirrors
+from client_agent.network.transport import Transport
 from client_agent.platforms.linux import Linux
 from client_agent.schedule import Schedule
-from client_agent.transport import Transport
 from tests.agent.agent_fakes import Dice, FakeClock
 from tests.agent.signed_world import ranged
 from tests.agent.web_server import Asked, Reply, WebServer

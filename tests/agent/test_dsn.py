@@ -10,9 +10,9 @@ from types import MappingProxyType
 import pytest
 from packaging.version import Version
 
+from client_agent.commands.supervise import app_environment
 from client_agent.config import AppSettings, Telemetry
-from client_agent.dsn import minidump_url, sentry_dsn
-from client_agent.supervise import app_environment
+from client_agent.reports.dsn import minidump_url, sentry_dsn
 from client_agent.values import State
 from tests.agent.agent_world import TOKEN, AgentWorld, a_world
 from tests.agent.test_agent import an_agent

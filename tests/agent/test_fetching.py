@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from client_agent.errors import Code, DiskError
-from client_agent.loop import Loop
 from client_agent.machine import effects as do
 from client_agent.machine import events as on
 from client_agent.machine.values import Fault, Goal, Plan
-from client_agent.unpack import MAX_PAYLOAD_BYTES
+from client_agent.running.loop import Loop
+from client_agent.versions.unpack import MAX_PAYLOAD_BYTES
 from rollout.manifest import MAX_TREE_BYTES
 from rollout.names import MAX_TREE_ENTRIES
 from tests.agent.delta_world import NEW_VERSION, DeltaWorld, a_delta_world

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
+from client_agent.commands.supervise import Supervisor, Wanted, describe_state
 from client_agent.config import ConfirmBy
-from client_agent.loop import Loop
 from client_agent.machine.states import Armed, Idle, Passive, Trial
-from client_agent.supervise import Supervisor, Wanted, describe_state
+from client_agent.running.loop import Loop
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.launching import until_started
 from tests.agent.signed_world import an_entry

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from client_agent.chance import SystemChance
+from client_agent.contact.identity import Enrolment, Identities, parse_enrolment
 from client_agent.errors import Code, DiskError
-from client_agent.identity import Enrolment, Identities, parse_enrolment
 from rollout.errors import DocumentError, RolloutError
 from tests.agent.agent_fakes import START, Dice, Machine
 

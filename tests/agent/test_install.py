@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from client_agent import build as building
-from client_agent import install as module
-from client_agent import tree_writer
 from client_agent.errors import Code, DiskError, InternalError, PayloadError, StateError, TrustError
-from client_agent.install import Installation
 from client_agent.platforms import PlatformSignatureError
 from client_agent.platforms.linux import Linux
-from client_agent.state import Source
+from client_agent.state.state_file import Source
 from client_agent.values import MarkerStatus
+from client_agent.versions import build as building
+from client_agent.versions import install as module
+from client_agent.versions import tree_writer
+from client_agent.versions.install import Installation
 from tests.agent.agent_fakes import FakeClock
 from tests.agent.trees import (
     APP,

@@ -286,7 +286,7 @@ def test_a_frozen_launcher_keeps_its_own_libraries_from_the_app(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    monkeypatch.setenv("LD_LIBRARY_PATH", "/root/.launcher:/opt/theirs")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/srv/app/.launcher:/opt/theirs")
     monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/opt/theirs")
 
     environment = module.given_environment()
@@ -300,7 +300,7 @@ def test_where_nothing_was_set_before_a_frozen_launcher_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    monkeypatch.setenv("LD_LIBRARY_PATH", "/root/.launcher")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/srv/app/.launcher")
     monkeypatch.delenv("LD_LIBRARY_PATH_ORIG", raising=False)
 
     assert module.given_environment()["LD_LIBRARY_PATH"] == ""

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from client_agent import launcher as module
-from client_agent.install import Installation
 from client_agent.launcher import Launcher
 from client_agent.platforms.linux import Linux
 from client_agent.values import MarkerStatus
+from client_agent.versions.install import Installation
 from tests.agent.trees import NOW, Packed, an_installation, arm, install, pack
 
 GOOD, BAD = "2.0", "3.0"

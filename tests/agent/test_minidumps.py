@@ -20,8 +20,8 @@ from packaging.version import Version
 
 from client_agent.config import AppSettings, CrashSettings, NetworkSettings, Telemetry
 from client_agent.errors import DiskError, NetworkError
-from client_agent.minidumps import MAX_DUMP_BYTES, Minidumps
-from client_agent.transport import Transport
+from client_agent.network.transport import Transport
+from client_agent.reports.minidumps import MAX_DUMP_BYTES, Minidumps
 from client_agent.values import Marker, MarkerStatus, State
 from tests.agent.agent_fakes import START, FakeClock, Machine
 from tests.agent.agent_world import TOKEN, AgentWorld, a_world

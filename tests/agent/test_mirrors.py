@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from client_agent.mirrors import FILE_NAME, Mirrors
+from client_agent.network.mirrors import FILE_NAME, Mirrors
 from tests.agent.agent_fakes import FakeClock
 
 BAD, GOOD = "https://bad.example.org", "https://good.example.org"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from client_agent import build
 from client_agent.platforms import Platform
-from client_agent.tree import read_manifest
-from client_agent.tree_writer import TreeWriter
+from client_agent.versions import build
+from client_agent.versions.tree import read_manifest
+from client_agent.versions.tree_writer import TreeWriter
 from rollout import manifest
 from rollout.manifest import Manifest, ManifestEntry
 from tests.agent.mutations import MAX_PEAK_BYTES, MAX_SECONDS, MutationCounts, run_mutations

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
-from client_agent import permission as permission_module
-from client_agent.asking import unreadable
 from client_agent.config import Metered, PolicySettings, QuietHours
+from client_agent.consent import permission as permission_module
+from client_agent.consent.permission import Permission
+from client_agent.consent.policy import Allow, DefaultPolicy, Defer, Policy, UpdateInfo, Verdict
+from client_agent.consent.postponed import FILE_NAME, PostponedFile
 from client_agent.errors import AgentError, Code, DiskError
 from client_agent.machine.values import Edition
-from client_agent.permission import Permission
-from client_agent.policy import Allow, DefaultPolicy, Defer, Policy, UpdateInfo, Verdict
-from client_agent.postponed import FILE_NAME, PostponedFile
+from client_agent.running.asking import unreadable
 from client_agent.values import InstalledVersion, State
 from tests.agent.agent_fakes import START, FakeClock, Machine
 from tests.agent.machine_builders import a_goal

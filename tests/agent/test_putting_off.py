@@ -10,11 +10,11 @@ import pytest
 from packaging.version import Version
 
 from client_agent.config import Apply
-from client_agent.loop import Loop
+from client_agent.consent.policy import Allow, Defer, UpdateInfo, Verdict
 from client_agent.machine import events as on
 from client_agent.machine.states import Armed, Idle, Staged
-from client_agent.policy import Allow, Defer, UpdateInfo, Verdict
-from client_agent.status import describe, tell
+from client_agent.running.loop import Loop
+from client_agent.running.status import describe, tell
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.delta_world import DeltaWorld, a_delta_world
 from tests.agent.signed_world import an_entry, zulu

@@ -12,13 +12,13 @@ from packaging.version import Version
 
 from client_agent.config import NetworkSettings, Telemetry
 from client_agent.errors import Code, NetworkError
-from client_agent.faults import ToldCrash
 from client_agent.machine.values import Fault
+from client_agent.network.transport import Transport
 from client_agent.platforms.linux import Linux
-from client_agent.report import Reporter
-from client_agent.sender import Sender, Sent
-from client_agent.spool import Spool
-from client_agent.transport import Transport
+from client_agent.reports.faults import ToldCrash
+from client_agent.reports.reporter import Reporter
+from client_agent.reports.sender import Sender, Sent
+from client_agent.reports.spool import Spool
 from client_agent.values import Marker, MarkerStatus
 from tests.agent.agent_fakes import START, Dice, FakeClock
 from tests.agent.web_server import Asked, Reply, WebServer

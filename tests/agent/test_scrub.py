@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from client_agent.scrub import MAX_CHARACTERS, scrubbed
+from client_agent.reports.scrub import MAX_CHARACTERS, scrubbed
 
 CANARY = "c4n4ry"
 

@@ -13,9 +13,9 @@ import pytest
 
 from client_agent.platforms import Lock
 from client_agent.platforms.linux import Linux
-from client_agent.report import zulu
-from client_agent.spool import DOOR_BYTES, RING_EVENTS, Spool
-from client_agent.spool_limits import MAX_BYTES, MAX_EVENTS
+from client_agent.reports.reporter import zulu
+from client_agent.reports.spool import DOOR_BYTES, RING_EVENTS, Spool
+from client_agent.reports.spool_limits import MAX_BYTES, MAX_EVENTS
 from tests.agent.agent_fakes import START, Dice, FakeClock
 
 DICE = Dice(7)

@@ -18,11 +18,9 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from client_agent.errors import Code, DiskError, StateError
-from client_agent.install import Installation
 from client_agent.launcher import frame
 from client_agent.platforms.linux import Linux
-from client_agent.state import Source, StateFile
-from client_agent.state_body import (
+from client_agent.state.state_body import (
     BadBodyError,
     parse_confirmed,
     parse_state,
@@ -31,6 +29,7 @@ from client_agent.state_body import (
     render_state,
     render_time,
 )
+from client_agent.state.state_file import Source, StateFile
 from client_agent.values import (
     Ban,
     DeltaFailure,
@@ -42,6 +41,7 @@ from client_agent.values import (
     State,
     VersionFailure,
 )
+from client_agent.versions.install import Installation
 from rollout.model import RolloutId
 from tests.agent.agent_fakes import FakeClock
 from tests.agent.trees import LATER, NOW, an_installation, arm, build, goal_for, install, pack

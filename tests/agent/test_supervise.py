@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from client_agent.clock import SystemClock
+from client_agent.commands.supervise import Supervisor, Wanted
 from client_agent.config import Apply
-from client_agent.loop import Loop
-from client_agent.parts import Hooks, assemble
-from client_agent.supervise import Supervisor, Wanted
+from client_agent.running.loop import Loop
+from client_agent.running.parts import Hooks, assemble
 from client_agent.values import Outcome
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.launching import an_app, versions

@@ -6,8 +6,8 @@ import pytest
 
 from client_agent.machine.effects import Schedule as ScheduleEffect
 from client_agent.machine.values import When
+from client_agent.running.timers import Due, Timers
 from client_agent.schedule import Schedule
-from client_agent.timers import Due, Timers
 from tests.agent.agent_fakes import START, Dice, FakeClock
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from client_agent.config import NetworkSettings
 from client_agent.errors import Code, ConfigError, NetworkError, TrustError
-from client_agent.pace import LONG
-from client_agent.proxies import Proxies, ProxyHeaders
-from client_agent.transport import Transport, _redirected, origin_of
+from client_agent.network.pace import LONG
+from client_agent.network.proxies import Proxies, ProxyHeaders
+from client_agent.network.transport import Transport, _redirected, origin_of
 from tests.agent.agent_fakes import FakeClock
 from tests.agent.web_server import Asked, Reply, WebServer
 

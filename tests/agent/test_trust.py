@@ -13,9 +13,9 @@ from packaging.version import Version
 from client_agent.config import NetworkSettings
 from client_agent.errors import AgentError, Code, NetworkError, TrustError
 from client_agent.machine.values import Goal, TargetInfo
+from client_agent.network.transport import Transport
 from client_agent.platforms.linux import Linux
-from client_agent.transport import Transport
-from client_agent.trust import Decision, Hint, Trust
+from client_agent.trust.decision import Decision, Hint, Trust
 from rollout.model import Action, Detail, Failure, Install, InstallId, Reason
 from tests.agent.agent_fakes import START, FakeClock
 from tests.agent.signed_world import (

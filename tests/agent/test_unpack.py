@@ -13,8 +13,8 @@ import pytest
 
 from client_agent.errors import Code, PayloadError
 from client_agent.platforms.linux import Linux
-from client_agent.tree import verify_tree
-from client_agent.unpack import open_payload
+from client_agent.versions.tree import verify_tree
+from client_agent.versions.unpack import open_payload
 from rollout.manifest import MAX_MANIFEST_BYTES, MAX_TREE_BYTES
 from tests.agent.trees import (
     APP,

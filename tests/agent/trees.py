@@ -12,10 +12,10 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from client_agent.install import Installation
 from client_agent.platforms import Platform
 from client_agent.platforms.linux import Linux
 from client_agent.values import Goal, InstalledVersion, TargetInfo
+from client_agent.versions.install import Installation
 from rollout.manifest import (
     EntryKind,
     Manifest,

@@ -56,7 +56,7 @@ def test_a_planted_call_is_refused(name: str, file: str) -> None:
     ("file", "name"),
     [
         ("client_agent/clock.py", "time.monotonic"),
-        ("client_agent/identity.py", "uuid.uuid4"),
+        ("client_agent/contact/identity.py", "uuid.uuid4"),
         ("update_server/clock.py", "datetime.datetime.now"),
         ("update_server/wiring.py", "uuid.uuid4"),
     ],

@@ -23,6 +23,7 @@ VIOLATIONS = {
     "web": ("update_server/web/public/planted.py", "import sqlalchemy"),
     "signer": ("update_server/signer/planted.py", "import update_server.store"),
     "cli": ("update_server/cli/planted.py", "import update_server.wiring"),
+    "floors": ("client_agent/network/planted.py", "import client_agent.running"),
     "agent": ("client_agent/planted.py", "import rich"),
 }
 

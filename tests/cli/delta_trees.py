@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from client_agent import platforms
-from client_agent.build import Base, BuildOrder, build_tree
+from client_agent.versions.build import Base, BuildOrder, build_tree
 from tests.cli.sources import APP, a_folder
 from update_server.cli.deltas.steps import Tree
 from update_server.cli.deltas.writer import WrittenDelta

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from client_agent.state_body import render_state
+from client_agent.state.state_body import render_state
 from client_agent.values import Ban, InstalledVersion, Pending, State
 from rollout.manifest import EntryKind, ManifestEntry, manifest_for, render_manifest
 from rollout.model import Delta, Release

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from client_agent.unpack import open_payload
+from client_agent.versions.unpack import open_payload
 from rollout.errors import ManifestError
 from rollout.manifest import manifest_for, parse_manifest, render_manifest
 from tests.agent.trees import Packed, an_installation, build, goal_for, listing

@@ -18,15 +18,16 @@ from typing import Any, NoReturn
 
 from packaging.version import Version
 
-from client_agent import launcher, launches
+from client_agent import launcher
 from client_agent.config import AppSettings, Settings, Telemetry
 from client_agent.errors import Code, NetworkError
-from client_agent.install import Installation
-from client_agent.loop import Loop
 from client_agent.machine import events as on
-from client_agent.parts import assemble
-from client_agent.trust import Decision, FailureMemory, Hint, Trust
+from client_agent.running.loop import Loop
+from client_agent.running.parts import assemble
+from client_agent.state import launches
+from client_agent.trust.decision import Decision, FailureMemory, Hint, Trust
 from client_agent.values import MarkerStatus
+from client_agent.versions.install import Installation
 from rollout.decide import decide
 from rollout.model import Action, Documents, Entry, Install, Release
 from tests.agent.agent_fakes import START, Dice, FakeClock

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from client_agent import launcher, state
-from client_agent.install import Installation
+from client_agent import launcher
 from client_agent.launcher import Launcher
-from client_agent.state import StateFile
+from client_agent.state import state_file as state
+from client_agent.state.state_file import StateFile
+from client_agent.versions.install import Installation
 from tests.crash import damage, faults, starts
 from tests.crash.lines import Job, Tally
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from client_agent.launcher import Launcher
-from client_agent.state import StateFile
+from client_agent.state.state_file import StateFile
 from client_agent.values import State
 from tests.crash import mounts, workshop
 from tests.crash.faults import FAULTS, go_on

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from client_agent import tree_writer
-from client_agent.install import Installation
+from client_agent.versions import tree_writer
+from client_agent.versions.install import Installation
 from tests.agent.trees import install
 from tests.crash.publisher import NEW, OFFERED, PULLED, REISSUED, Publisher
 from tests.crash.traced import fork

@@ -20,12 +20,12 @@ from client_agent import launcher
 from client_agent.clock import Clock
 from client_agent.config import Settings
 from client_agent.errors import PayloadError
-from client_agent.install import Installation
-from client_agent.loop import Loop
 from client_agent.machine import events as on
-from client_agent.parts import assemble
-from client_agent.tree import verify_tree
+from client_agent.running.loop import Loop
+from client_agent.running.parts import assemble
 from client_agent.values import MarkerStatus, Pending, State
+from client_agent.versions.install import Installation
+from client_agent.versions.tree import verify_tree
 from tests.agent.agent_fakes import START, Dice, FakeClock, Machine
 from tests.crash.lines import StuckError
 from tests.crash.publisher import NEW, Publisher

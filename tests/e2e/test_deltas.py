@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from client_agent.clock import SystemClock
-from client_agent.install import Installation
 from client_agent.platforms import current
+from client_agent.versions.install import Installation
 from tests.e2e.running import APP, LINUX, Server, a_server
 
 pytestmark = pytest.mark.e2e

@@ -30,7 +30,7 @@ _BUILD_SECONDS = 60 * 60
 _MANIFEST = "manifest"
 
 _BUILD = (
-    "from client_agent.build import child_main; "
+    "from client_agent.versions.build import child_main; "
     "limit_growth(message['memory']); child_main(message)"
 )
 _MAKE = "from update_server.cli.deltas.making import child_main; child_main(message)"

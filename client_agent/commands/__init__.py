@@ -1,0 +1,1 @@
+"""What ``serinus-agent`` does beyond the loop: one file a command."""

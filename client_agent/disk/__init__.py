@@ -1,0 +1,1 @@
+"""Files that stay whole, in folders held open, with errors of our own."""

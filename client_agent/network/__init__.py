@@ -1,0 +1,1 @@
+"""Bytes from elsewhere: requests with bounds, and downloads that resume."""

@@ -1,0 +1,1 @@
+"""What is told of this install: made, scrubbed, kept on disk, sent."""

@@ -1,0 +1,1 @@
+"""The loop, and what carries out the effects of the state machine."""

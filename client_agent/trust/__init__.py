@@ -1,0 +1,1 @@
+"""Signed metadata: refreshed, verified, remembered, and what follows from it."""
