@@ -73,6 +73,23 @@ class Example:
         )
         assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
 
+    def release(self, version: str, *how: str) -> None:
+        """Build *version* and publish it."""
+        self.script("build.sh", version, *how)
+        self.publish(version)
+
+    def install_agent(self, data: Path) -> list[str | Path]:
+        """Put the example's settings into an empty folder; return the command of its agent.
+
+        It installs the newest version by itself, and starts it with *data* as argument.
+        """
+        self.root.mkdir()
+        shutil.copy(self.folder / "agent.toml", self.root)
+        shutil.copy(self.root_json, self.root / "root.json")
+        self.hurry()
+        settings = self.root / "agent.toml"
+        return [PROGRAMS / "serinus-agent", "run", "--config", settings, "--", data]
+
     def publish(self, version: str, *more: str) -> None:
         """Sign what was built as *version*, and give it to everybody."""
         app, artifact = ("--app", self.app), f"{LINUX}={self.folder / 'dist' / version}"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.examples.example import PROGRAMS, Example, ended, running, wait_until
+from tests.examples.example import Example, ended, running, wait_until
+from tests.examples.notes_app import HEAD_1_1, READY, install_notes, publish_notes
 from tests.examples.screen import Screen
-from tests.examples.test_notes import HEAD_1_1, READY, publish_notes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -22,10 +20,7 @@ def test_a_window_that_does_not_open_is_left_after_three_starts(
     notes = example("notes", "notes")
     data, log = tmp_path / "notes.json", tmp_path / "log"
     environment = notes.environment | screen.environment
-    launch: list[str | Path] = [sys.executable, "-I", notes.root / "launcher.py", data]
-    publish_notes(notes, "2.0.0", schema=2)
-    notes.script("install.sh", str(notes.root), str(notes.root_json), notes.url)
-    notes.hurry()
+    launch = install_notes(notes, "2.0.0", data, schema=2)
 
     with running(launch, environment, log) as app:
         screen.wait_until_it_shows(HEAD_1_1)
@@ -48,29 +43,15 @@ def test_a_shell_script_reports_that_it_is_healthy(
     example: Callable[[str, str], Example], tmp_path: Path
 ) -> None:
     clock = example("shell-clock", "clock")
-    clock.script("build.sh", "1.0.0")
-    clock.publish("1.0.0")
-    clock.root.mkdir()
-    shutil.copy(clock.folder / "agent.toml", clock.root)
-    shutil.copy(clock.root_json, clock.root / "root.json")
-    clock.hurry()
     data, log = tmp_path / "time", tmp_path / "log"
-    run: list[str | Path] = [
-        PROGRAMS / "serinus-agent",
-        "run",
-        "--config",
-        clock.root / "agent.toml",
-        "--",
-        data,
-    ]
+    clock.release("1.0.0")
+    run = clock.install_agent(data)
 
     with running(run, clock.environment, log) as agent:
         clock.wait_until_current("1.0.0")
-        clock.script("build.sh", "1.1.0")
-        clock.publish("1.1.0")
+        clock.release("1.1.0")
         clock.wait_until_current("1.1.0")
-        clock.script("build.sh", "1.2.0", "--broken")
-        clock.publish("1.2.0")
+        clock.release("1.2.0", "--broken")
         clock.wait_until_banned("1.2.0")
         data.unlink()
         wait_until(data.exists, log.read_text)

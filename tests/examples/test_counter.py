@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.example import PROGRAMS, Example, ended, running, wait_until
+from tests.examples.example import Example, ended, running, wait_until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -31,30 +31,16 @@ def test_a_c_program_is_updated_and_falls_back_by_itself(
     example: Callable[[str, str], Example], tmp_path: Path
 ) -> None:
     counter = example("c-counter", "counter")
-    counter.script("build.sh", "1.0.0")
-    counter.publish("1.0.0")
-    counter.root.mkdir()
-    shutil.copy(counter.folder / "agent.toml", counter.root)
-    shutil.copy(counter.root_json, counter.root / "root.json")
-    counter.hurry()
     data, log = tmp_path / "count", tmp_path / "log"
-    run: list[str | Path] = [
-        PROGRAMS / "serinus-agent",
-        "run",
-        "--config",
-        counter.root / "agent.toml",
-        "--",
-        data,
-    ]
+    counter.release("1.0.0")
+    run = counter.install_agent(data)
 
     with running(run, counter.environment, log) as agent:
         counter.wait_until_current("1.0.0")
-        counter.script("build.sh", "1.1.0")
-        counter.publish("1.1.0")
+        counter.release("1.1.0")
         wait_until(lambda: counted(data)[1] == "1.1.0", log.read_text)
         counter.wait_until_current("1.1.0")
-        counter.script("build.sh", "1.2.0", "--broken")
-        counter.publish("1.2.0")
+        counter.release("1.2.0", "--broken")
         counter.wait_until_banned("1.2.0")
         before = counted(data)[0]
         wait_until(lambda: counted(data) > (before, "1.1.0"), log.read_text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.examples.example import Example, ended, running, wait_until
+from tests.examples.notes_app import HEAD_1_0, HEAD_1_1, READY, install_notes, publish_notes
 from tests.examples.screen import Screen
 
 pytestmark = [
@@ -25,8 +25,6 @@ pytestmark = [
         reason="needs Xvfb and xdotool: scripts/example-tools",
     ),
 ]
-
-HEAD_1_0, HEAD_1_1, READY = "#2a6f97", "#2d6a4f", "#ffd166"
 
 
 def read(data: Path) -> dict[str, Any]:
@@ -43,10 +41,7 @@ def test_an_app_shows_that_an_update_is_ready_and_restarts_into_it(
     notes = example("notes", "notes")
     data, log = tmp_path / "notes.json", tmp_path / "log"
     environment = notes.environment | screen.environment
-    launch: list[str | Path] = [sys.executable, "-I", notes.root / "launcher.py", data]
-    publish_notes(notes, "1.0.0", schema=1)
-    notes.script("install.sh", str(notes.root), str(notes.root_json), notes.url)
-    notes.hurry()
+    launch = install_notes(notes, "1.0.0", data, schema=1)
 
     with running(launch, environment, log) as app:
         screen.wait_until_it_shows(HEAD_1_0)
@@ -68,9 +63,3 @@ def test_an_app_shows_that_an_update_is_ready_and_restarts_into_it(
         assert read(data) == {"schema": 2, "notes": [["milk", False]]}
         assert notes.state["data_schema"] == 2
         assert ended(app) == 0
-
-
-def publish_notes(notes: Example, version: str, *how: str, schema: int) -> None:
-    notes.script("build.sh", version, str(notes.root_json), notes.url, *how)
-    numbers = ("--data-schema", str(schema), "--reads-schema-max", str(schema))
-    notes.publish(version, "--entry", "notes", *numbers)
