@@ -26,6 +26,7 @@ from packaging.version import Version
 from client_agent.chance import Chance
 from client_agent.clock import Clock
 from client_agent.config import (
+    METRIC_NAME,
     Apply,
     AppSettings,
     ConfirmBy,
@@ -46,7 +47,6 @@ from client_agent.machine.states import Staged, Trial
 from client_agent.platforms import Platform
 from client_agent.reports.crash_hooks import CrashHooks
 from client_agent.reports.dsn import sentry_dsn
-from client_agent.reports.reporter import METRIC_NAME
 from client_agent.running.keep_running import keep_running, note_fault
 from client_agent.running.loop import Loop
 from client_agent.running.parts import Hooks, assemble
@@ -118,6 +118,7 @@ class Agent:
         telemetry: str = "crash",
         confirm: str = "app",
         identity: str = "stable",
+        metrics: Sequence[str] = ("startup_ms",),
         mirrors: Sequence[str] = (),
         proxy: str = "",
         proxy_headers: Callable[[str], Mapping[str, str]] | None = None,
@@ -146,6 +147,7 @@ class Agent:
             telemetry: ``off``, ``health`` or ``crash``.
             confirm: ``app`` (call ``healthy()``) or ``uptime``.
             identity: ``volatile`` in containers.
+            metrics: Names of the numbers that are told at level ``health`` too.
             mirrors: Further base URLs of files.
             proxy: URL of a proxy, instead of the system's.
             proxy_headers: Returns the headers for the proxy at that URL, such as a ticket; it is
@@ -182,6 +184,7 @@ class Agent:
                 telemetry=Telemetry(telemetry),
                 confirm=ConfirmBy(confirm),
                 identity=IdentityKind(identity),
+                metrics=tuple(metrics),
                 network=NetworkSettings(
                     mirrors=tuple(one.rstrip("/") for one in mirrors), proxy=proxy
                 ),

@@ -12,6 +12,8 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+METRIC_NAME = r"[a-z][a-z0-9_]{0,63}"
+
 
 class Apply(StrEnum):
     """How far an update goes by itself."""
@@ -25,7 +27,7 @@ class Telemetry(StrEnum):
     """What leaves the machine beside check-ins."""
 
     OFF = "off"
-    HEALTH = "health"  # update steps, sessions, metrics; of crashes the type only
+    HEALTH = "health"  # update steps, sessions, metrics by list; of crashes the type only
     CRASH = "crash"  # and the frames of crashes
 
 
@@ -134,7 +136,10 @@ class HealthSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings of one agent. ``root`` is where versions live."""
+    """All settings of one agent. ``root`` is where versions live.
+
+    ``metrics``: the names of the app's numbers that are told at level ``health`` too.
+    """
 
     app: AppSettings
     root: Path
@@ -142,6 +147,7 @@ class Settings:
     telemetry: Telemetry = Telemetry.CRASH
     confirm: ConfirmBy = ConfirmBy.APP
     identity: IdentityKind = IdentityKind.STABLE
+    metrics: tuple[str, ...] = ("startup_ms",)
     grace_seconds: int = 10
     network: NetworkSettings = field(default_factory=NetworkSettings)
     health: HealthSettings = field(default_factory=HealthSettings)

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from client_agent.config import (
+    METRIC_NAME,
     AppSettings,
     ConfirmBy,
     CrashSettings,
@@ -99,6 +100,7 @@ def with_document(settings: Settings, document: dict[str, Any], folder: Path) ->
         telemetry=agent.choice("telemetry", settings.telemetry),
         confirm=agent.choice("confirm", settings.confirm),
         identity=agent.choice("identity", settings.identity),
+        metrics=_metrics(agent.key("metrics"), agent.texts("metrics", settings.metrics)),
         grace_seconds=agent.whole("grace_seconds", settings.grace_seconds, 0, 600),
         network=NetworkSettings(
             mirrors=tuple(
@@ -176,6 +178,13 @@ def _named(
         return check(table.text(name, default))
     except BadNameError as error:
         raise ConfigError(table.key(name), error.rule) from error
+
+
+def _metrics(key: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch(METRIC_NAME, name):
+            raise ConfigError(key, "has a name that is none, such as startup_ms")
+    return names
 
 
 def _quiet_hours(key: str, text: str, before: PolicySettings) -> QuietHours | None:

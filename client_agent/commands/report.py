@@ -13,13 +13,12 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from client_agent.config import Telemetry
+from client_agent.config import METRIC_NAME, Telemetry
 from client_agent.disk.os_errors import disk_errors
 from client_agent.errors import Code, ConfigError, StateError
 from client_agent.launched import LAUNCH
 from client_agent.reports.faults import MAX_BYTES, ToldCrash, parse_crash
 from client_agent.reports.minidumps import HEADER
-from client_agent.reports.reporter import METRIC_NAME
 from client_agent.running.loop import Loop
 from client_agent.running.parts import Parts
 from client_agent.values import Marker, MarkerStatus

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import datetime
 from math import isfinite
 from typing import Any
@@ -32,13 +32,17 @@ from rollout.versions import render_version
 
 MAX_FRAMES = 64
 MAX_TEXT = 256
-METRIC_NAME = r"[a-z][a-z0-9_]{0,63}"
+OWN_METRICS = "agent_dropped_"
+"""What begins so is the agent's own, and told at every level but ``off``."""
 
 TokenFor = Callable[[Version], str | None]
 
 
 class Reporter:
-    """Makes events and puts them in the spool. Never raises; safe across threads."""
+    """Makes events and puts them in the spool. Never raises; safe across threads.
+
+    *metrics*: the names of numbers that are told at level ``health`` too.
+    """
 
     def __init__(
         self,
@@ -49,12 +53,14 @@ class Reporter:
         level: Telemetry = Telemetry.CRASH,
         *,
         messages: bool = False,
+        metrics: Container[str] = (),
     ) -> None:
         self._spool = spool
         self._clock = clock
         self._chance = chance
         self._token_for = token_for
         self._messages = messages
+        self._metrics = metrics
         self.level = level
 
     def step(
@@ -129,10 +135,9 @@ class Reporter:
         self._append("crash", event, version, source="agent", token=token)
 
     def metric(self, name: str, value: float, version: Version) -> None:
-        """Report a number; one that is not finite is none."""
-        if isfinite(value):
-            event = {"version": render_version(version), "name": name, "value": float(value)}
-            self._append("metric", event, version, source="agent")
+        """Report a number, if the level allows its name; one that is not finite is none."""
+        if isfinite(value) and (self.level is not Telemetry.HEALTH or name in self._metrics):
+            self._number(name, value, version)
 
     def dropped(self, version: Version) -> None:
         """Report how many events were given up since the last time, as metrics by kind."""
@@ -141,7 +146,11 @@ class Reporter:
             counts[kind] = counts.get(kind, 0) + count
         self._spool.dropped.clear()
         for kind, count in sorted(counts.items()):
-            self.metric(f"agent_dropped_{kind}", count, version)
+            self._number(f"{OWN_METRICS}{kind}", count, version)
+
+    def _number(self, name: str, value: float, version: Version) -> None:
+        event = {"version": render_version(version), "name": name, "value": float(value)}
+        self._append("metric", event, version, source="agent")
 
     def _append(
         self,

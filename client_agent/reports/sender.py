@@ -6,16 +6,16 @@ Not here: when to send (``client_agent.agent``).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from client_agent.errors import Code, NetworkError
 from client_agent.network.transport import Answer, Transport, status_error
-from client_agent.reports.reporter import zulu
+from client_agent.reports.reporter import OWN_METRICS, zulu
 from client_agent.reports.spool import Spool
-from client_agent.reports.spool_limits import Spooled, without_detail
+from client_agent.reports.spool_limits import Spooled, is_metric, without_detail
 
 MAX_EVENTS = 500
 MAX_BYTES = 256 * 1024
@@ -42,11 +42,12 @@ class _Progress:
 
 
 class Sender:
-    """Sends for one install; *tokens* holds tokens by version, for events that have none."""
+    """Sends for one install; *metrics* are the numbers that are told although not in full."""
 
-    def __init__(self, spool: Spool, base: str) -> None:
+    def __init__(self, spool: Spool, base: str, metrics: Container[str] = ()) -> None:
         self._spool = spool
         self._base = base
+        self._metrics = metrics
 
     def send(
         self,
@@ -60,9 +61,10 @@ class Sender:
     ) -> Sent:
         """Send everything that can be sent, and remove what the server has.
 
-        Unless *in_full*, of crashes only the type: somebody wants less to be told than when they
-        happened. Unless *own_tokens*, tokens of events are those of who we were before, whom
-        nobody knows any more.
+        *tokens* holds tokens by version, for events that have none. Unless *in_full*, of crashes
+        only the type, and of numbers only those on the list, and the rest is removed: somebody
+        wants less to be told than when they happened. Unless *own_tokens*, tokens of events are
+        those of who we were before, whom nobody knows any more.
 
         Raises:
             NetworkError, TrustError: The server has only a part; the rest stays for later.
@@ -71,7 +73,10 @@ class Sender:
         loaded = self._spool.load()
         progress = _Progress()
         try:
-            told = loaded if in_full else [without_detail(spooled) for spooled in loaded]
+            told = loaded
+            if not in_full:
+                told = [without_detail(one) for one in loaded if self._may_always_be_told(one)]
+                progress.gone.update({one.id for one in loaded} - {one.id for one in told})
             for token, events in _by_token(told, tokens, own_tokens=own_tokens):
                 body = {"install_id": install_id, "token": token, "sent_at": zulu(now)}
                 for batch in _batches(events):
@@ -83,6 +88,10 @@ class Sender:
             rejected=progress.rejected,
             waiting=len(loaded) - len(progress.gone),
         )
+
+    def _may_always_be_told(self, spooled: Spooled) -> bool:
+        name = str(spooled.event.get("name"))
+        return not is_metric(spooled) or name.startswith(OWN_METRICS) or name in self._metrics
 
     def forget(self, install_id: str, token: str, transport: Transport) -> bool:
         """Ask the server to forget *install_id*; return whether it needs no more asking.

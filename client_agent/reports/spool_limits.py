@@ -77,7 +77,7 @@ def fitted(events: Sequence[Spooled], now: datetime) -> tuple[list[Spooled], lis
     """
     given_up = [(spooled, "too_old") for spooled in events if _is_old(spooled, now)]
     kept = [spooled for spooled in events if not _is_old(spooled, now)]
-    first: tuple[Applies, ...] = (_is_metric, _is_good_session)
+    first: tuple[Applies, ...] = (is_metric, _is_good_session)
     for applies in first:
         kept, gone = _without(kept, applies)
         given_up += gone
@@ -131,7 +131,8 @@ def _beyond_the_kept(events: Iterable[Spooled]) -> Applies:
     return applies
 
 
-def _is_metric(spooled: Spooled) -> bool:
+def is_metric(spooled: Spooled) -> bool:
+    """Return whether this is a number that an app or the agent told."""
     return spooled.kind == "metric"
 
 

@@ -60,6 +60,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     telemetry = "health"
     confirm = "uptime"
     identity = "volatile"
+    metrics = ["frame_ms"]
     root = "tree"
     grace_seconds = 3
     in_process = true
@@ -91,6 +92,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
     assert settings.root == tmp_path / "tree"
     assert settings.apply is Apply.NOW
     assert settings.confirm is ConfirmBy.UPTIME
+    assert settings.metrics == ("frame_ms",)
     assert settings.network.mirrors == ("https://cdn.example.org/notes",)
     assert settings.network.unsafe_allow_http
     assert settings.health.command == ("--version",)
@@ -126,6 +128,7 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
         (APP + "[network]\nmirrors = ['https://cdn:port']", "network.mirrors"),
         (APP + "[crash]\ncrash_exit_codes = ['1']", "crash.crash_exit_codes"),
         (APP + "[crash]\nminidumps = []", "crash.minidumps"),
+        (APP + "[agent]\nmetrics = ['Frame ms']", "agent.metrics"),
         (APP + "[policy]\nstable_path = true", "policy.stable_path"),
         (APP + "[policy]\nmetered = 'never'", "policy.metered"),
         (APP + "[policy]\nquiet_hours = 'at night'", "policy.quiet_hours"),

@@ -35,17 +35,23 @@ class Desk:
         self.spool = Spool(folder, Linux(), self.clock)
         self.tokens = {"2.0.0": "TOKEN1", "2.1.0": "TOKEN2"}
         self.reporter = Reporter(
-            self.spool, self.clock, Dice(), lambda v: self.tokens.get(str(v)), level
+            self.spool,
+            self.clock,
+            Dice(),
+            lambda v: self.tokens.get(str(v)),
+            level,
+            metrics={"startup_ms"},
         )
         self.server = server
-        self.sender = Sender(self.spool, f"{server.url}/v1/apps/demo")
+        self.sender = Sender(self.spool, f"{server.url}/v1/apps/demo", {"startup_ms"})
 
     def events(self) -> list[dict[str, Any]]:
         return [spooled.event for spooled in self.spool.load()]
 
-    def send(self) -> Sent:
+    def send(self, *, in_full: bool = True) -> Sent:
         transport = Transport(self.server.url, NetworkSettings(), self.clock)
-        return self.sender.send(ID, self.tokens, transport, self.clock.now())
+        now = self.clock.now()
+        return self.sender.send(ID, self.tokens, transport, now, in_full=in_full)
 
     def sent(self) -> list[dict[str, Any]]:
         return [json.loads(asked.body) for asked in self.server.asked]
@@ -227,6 +233,33 @@ def test_level_off_tells_nothing(desk: Desk) -> None:
     desk.reporter.metric("startup_ms", 1.0, V1)
 
     assert desk.events() == []
+
+
+def test_level_health_tells_the_numbers_on_the_list_and_what_was_dropped(desk: Desk) -> None:
+    desk.reporter.level = Telemetry.HEALTH
+    desk.spool.dropped["crash", "too_old"] = 1
+
+    desk.reporter.metric("startup_ms", 1.0, V1)
+    desk.reporter.metric("pages_read", 1.0, V1)
+    desk.reporter.dropped(V1)
+
+    names = [event["name"] for event in desk.events()]
+    assert names == ["startup_ms", "agent_dropped_crash"]
+
+
+def test_a_number_off_the_list_does_not_leave_when_less_may_be_told_than_it_was(
+    desk: Desk,
+) -> None:
+    desk.reporter.metric("startup_ms", 1.0, V1)
+    desk.reporter.metric("pages_read", 1.0, V1)
+    desk.spool.dropped["crash", "too_old"] = 1
+    desk.reporter.dropped(V1)
+
+    sent = desk.send(in_full=False)
+
+    names = [event["name"] for body in desk.sent() for event in body["events"]]
+    assert names == ["startup_ms", "agent_dropped_crash"]
+    assert sent == Sent(accepted=2, rejected=0, waiting=0)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
