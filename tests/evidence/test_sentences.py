@@ -186,6 +186,28 @@ def test_a_suspension_is_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seen", "installs", "expected", "counted"),
+    [
+        (12, 13, 1.3, "of 13 installs with reports set aside as {}, 12 are candidates where 1.3"),
+        (1, 1, 0.01, "of 1 install with reports set aside as {}, 1 are candidates where 0.0"),
+        (90, 300, 30.0, "of 300 installs with reports set aside as {}, 90 are candidates where 30"),
+    ],
+)
+def test_a_rule_that_treats_the_arms_unlike_is_told(
+    seen: int, installs: int, expected: float, counted: str
+) -> None:
+    told = sentences.unequal(
+        "4.2.0", "implausible", seen=seen, installs=installs, expected=expected, log_e=8.6
+    )
+
+    assert told == (
+        f"Stopped judging 4.2.0: {counted} were due "
+        "(e-value 5,432). What sets reports aside must hit both arms alike; no number here can be "
+        "trusted until it is found why it does not."
+    ).format('"implausible"')
+
+
+@pytest.mark.parametrize(
     ("exposure_bp", "ending"),
     [
         (

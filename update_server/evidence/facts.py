@@ -107,6 +107,25 @@ class Left:
     for_good: bool = True
 
 
+class Rule(StrEnum):
+    """Why a report is set aside. Not one of these may depend on the install's arm."""
+
+    BAD_TOKEN = "bad_token"  # noqa: S105 - no secret, but its name
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105
+    VERSION_NOT_IN_TOKEN = "version_not_in_token"  # noqa: S105
+    UNKNOWN_VERSION = "unknown_version"
+    IMPLAUSIBLE = "implausible"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A report of the install was set aside by *rule*: it is evidence of nothing else."""
+
+    at: float
+    install: bytes
+    rule: Rule
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageOpened:
     """A step of the ladder opened: candidates are the buckets below ``exposure_bp``.
@@ -214,6 +233,7 @@ Fact = (
     | Stepped
     | Score
     | Left
+    | SetAside
     | StageOpened
     | Paused
     | Resumed

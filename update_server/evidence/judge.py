@@ -2,8 +2,8 @@
 
 In this order:
 
-1. entrants that do not fall into the arms as they should, and facts that were taken in too late,
-   suspend everything but pauses;
+1. entrants, or installs whose reports were set aside, that do not fall into the arms as they
+   should, and facts that were taken in too late, suspend everything but pauses;
 2. a metric whose evidence reaches its limit, and survives the contamination budget, pauses; or
    holds one platform that alone carries it; or pulls, if much more is fulfilled;
 3. a stop line pauses, or, where nobody is held back, the alarm against crashes of before;
@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, log
 
+from update_server.evidence.asides import unequal_rule
 from update_server.evidence.design import share_of
 from update_server.evidence.findings import Against, Finding, Tamper
 from update_server.evidence.fisher import best_share
@@ -143,8 +144,10 @@ def _find(case: _Case) -> Finding:
         # A pause is cheap; whoever can make contacts fail must not be able to disarm it.
         stop = _stop(case) or (None if state.paused else _pause(case, against))
         return stop or Finding(verdict=Verdict.SUSPEND, is_old=True)
-    if _is_mismatched(state):
+    unequal = unequal_rule(state)
+    if _is_mismatched(state) or unequal is not None:
         state.suspended = True
+        state.unequal = "" if _is_mismatched(state) else str(unequal)
         return Finding(verdict=Verdict.SUSPEND)
     if state.paused:
         return _pull(case, against) or Finding(verdict=Verdict.CONTINUE, is_old=True)

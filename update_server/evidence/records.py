@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from update_server.evidence.asides import LOG_UNEQUAL
 from update_server.evidence.baseline import LATER, baseline_of
 from update_server.evidence.design import (
     SILENCE_STRATA,
@@ -114,6 +115,7 @@ def describe(
         else 0,
         "contested": False,
         "srm_log_e": _number(log_e_srm(stage.srm)) if stage.srm else None,
+        "set_aside": _set_aside(state),
         "top_signatures": _top_signatures(case),
         "noninferiority": [_shown(test) for test in noninferiority(state, settings)],
         "way": finding.standing and finding.standing.way.value,
@@ -308,7 +310,23 @@ def _line(line: Reached) -> dict[str, Any]:
 def _suspended_by(state: State, finding: Finding) -> str | None:
     if finding.verdict is not Verdict.SUSPEND:
         return None
-    return "sample_ratio" if state.suspended else "telemetry_lag"
+    if not state.suspended:
+        return "telemetry_lag"
+    return "set_aside" if state.unequal else "sample_ratio"
+
+
+def _set_aside(state: State) -> dict[str, dict[str, Any]]:
+    """Return by rule of how many installs it set reports aside, and how many were to be."""
+    return {
+        rule: {
+            "candidate": each.installs.candidate,
+            "control": each.installs.control,
+            "candidates_due": each.due,
+            "log_e": _number(log_e_srm(each.vector)),
+            "needed": LOG_UNEQUAL,
+        }
+        for rule, each in sorted(state.asides.items())
+    }
 
 
 def _silence_baselines(case: _Case) -> dict[str, dict[str, Any]]:

@@ -29,7 +29,7 @@ from update_server.evidence.words import (
     times,
 )
 
-_FEW = 10  # of fewer crashes that were to be expected, decimals are told
+_FEW = 10  # of fewer that were to be expected, decimals are told
 
 _STOP_LINES = {
     "crashed": "crashed within {day}",
@@ -250,6 +250,18 @@ def suspended(version: str, *, seen: int, entrants: int, expected: float, log_e:
     )
 
 
+def unequal(
+    version: str, rule: str, *, seen: int, installs: int, expected: float, log_e: float
+) -> str:
+    """Return the sentence of a rule that sets reports of one arm aside more than of the other."""
+    return (
+        f"Stopped judging {version}: of {count(installs)} {noun(installs, 'install')} with reports "
+        f'set aside as "{rule}", {count(seen)} are candidates where {_due(expected)} were due '
+        f"(e-value {e_value(log_e)}). What sets reports aside must hit both arms alike; no number "
+        "here can be trusted until it is found why it does not."
+    )
+
+
 def late(version: str, seconds: float) -> str:
     """Return the sentence of a suspension because what was received is taken in too late."""
     return (
@@ -307,13 +319,12 @@ def history(
 
     *k* of *n* installs crashed where *expected* were due.
     """
-    due = count(expected) if expected >= _FEW else f"{expected:.1f}"
     return (
         f"Paused {version} at ring {ring(in_ring)}: {count(k)} of {count(n)} {noun(n, 'install')} "
-        f"crashed for the first time, where {due} were to be expected from the weeks before it "
-        f"(alarm value {e_value(log_e)}, the alarm is at {e_value(needed)}). Nobody is held back "
-        "in this ring: this is no comparison, and something else may have changed. Undoing it "
-        f"takes at least {false_reports(margin)}."
+        f"crashed for the first time, where {_due(expected)} were to be expected from the weeks "
+        f"before it (alarm value {e_value(log_e)}, the alarm is at {e_value(needed)}). Nobody is "
+        "held back in this ring: this is no comparison, and something else may have changed. "
+        f"Undoing it takes at least {false_reports(margin)}."
     )
 
 
@@ -350,6 +361,10 @@ def held(told: Told, metric: str, platform: str, *, log_e: float, others: Sequen
 def proposed_hold(platform: str) -> str:
     """Return what is added to a pause that one platform alone carries."""
     return f" All of it comes from {platform}: holding that platform would do instead."
+
+
+def _due(expected: float) -> str:
+    return count(expected) if expected >= _FEW else f"{expected:.1f}"
 
 
 def _compared(told: Told, metric: str) -> str:

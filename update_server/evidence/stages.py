@@ -15,6 +15,7 @@ from update_server.evidence.facts import (
     Unsuspended,
 )
 from update_server.evidence.state import Epoch, Stage, State
+from update_server.evidence.verdicts import Verdict
 
 StageFact = (
     StageOpened | Paused | Resumed | PlatformHeld | PlatformReleased | Unsuspended | Struck | Lag
@@ -50,9 +51,14 @@ def change_stage(state: State, fact: StageFact) -> None:
     elif isinstance(fact, Lag):
         state.lag_seconds = fact.seconds
     else:
-        # What suspended the judge was found: entrants are counted anew.
+        # What suspended the judge was found: entrants are counted anew, and what is set aside.
+        # Should it suspend again, that is another decision.
         state.suspended = False
+        state.unequal = ""
         state.stage.srm = srm.empty_srm()
+        state.asides = {}
+        if state.decided.startswith(f"{Verdict.SUSPEND}/"):
+            state.decided = ""
 
 
 def _open(state: State, fact: StageOpened) -> None:

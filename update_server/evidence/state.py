@@ -101,6 +101,18 @@ class OneArm:
 
 
 @dataclass(slots=True, kw_only=True)
+class Aside:
+    """Installs that one rule set reports aside of, each once.
+
+    ``vector`` is that of the sample-ratio test, ``due`` how many of them were to be candidates.
+    """
+
+    vector: list[float]
+    installs: Arms = field(default_factory=Arms)
+    due: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
 class Alarm:
     """Crashes of a stage in which nobody is held back, against those of before the rollout.
 
@@ -171,7 +183,8 @@ class State:
     ``tamper`` keeps, by metric, what the judge found when it last read the log: a log e-value,
     the tamper margin at it, and the log e-values without one and without a few networks.
     ``not_aged`` counts installs that the age gate kept out. ``past`` is how installs did before
-    the rollout, None where nobody told.
+    the rollout, None where nobody told. ``asides`` is by rule; ``unequal`` names the one that
+    suspended, empty where it was the entrants.
     """
 
     now: float = 0.0
@@ -185,6 +198,7 @@ class State:
     paused: bool = False
     paused_automatically: bool = False
     suspended: bool = False
+    unequal: str = ""
     lag_seconds: float = 0.0  # how late the facts of now were taken in; 0: in time
     held: list[str] = field(default_factory=list)
     signatures: list[str] = field(default_factory=list)
@@ -200,6 +214,7 @@ class State:
     tamper: dict[str, list[float]] = field(default_factory=dict)
     past: Past | None = None
     unnamed: list[Crash] = field(default_factory=list)  # they wait for their signature
+    asides: dict[str, Aside] = field(default_factory=dict)
 
     @property
     def epoch(self) -> Epoch:

@@ -5,7 +5,7 @@ One call is one tick. In it, whatever the order of the facts:
 1. what changes the stage (``stages``), and outages;
 2. check-ins: first ones enter as this tick's cohort (``cohorts``);
 3. what happened to members, in order of receipt, then of the event's hash (``counting``,
-   ``waiting``, ``scores``);
+   ``waiting``, ``scores``, ``asides``);
 4. outcomes that are known by now (``maturing``);
 5. where nobody is held back, crashes against those of before (``alarm``).
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from update_server.evidence.alarm import watch_crashes
+from update_server.evidence.asides import count_aside
 from update_server.evidence.cohorts import admit, leave, leave_for_good
 from update_server.evidence.counting import count_crash, count_step
 from update_server.evidence.facts import (
@@ -30,6 +31,7 @@ from update_server.evidence.facts import (
     Score,
     Seen,
     Session,
+    SetAside,
     Stepped,
 )
 from update_server.evidence.maturing import mature
@@ -42,11 +44,12 @@ from update_server.evidence.state import Label, Scored, State
 from update_server.evidence.tick import Tick
 from update_server.evidence.waiting import note_contact, note_outage
 
-Happening = Session | Crash | Stepped | Score | Left
+Happening = Session | Crash | Stepped | Score | Left | SetAside
 
 # Of what is received at the same instant: crashes first, leaving last.
 _RANKS: dict[type[Happening], int] = {
     Crash: 0,
+    SetAside: 1,
     Session: 2,
     Stepped: 3,
     Score: 4,
@@ -96,7 +99,7 @@ def _sort(state: State, facts: Sequence[Fact]) -> tuple[list[Seen], list[Happeni
     for fact in facts:
         if isinstance(fact, Seen):
             seen.append(fact)
-        elif isinstance(fact, (Crash, Session, Stepped, Score, Left)):
+        elif isinstance(fact, (Crash, Session, Stepped, Score, Left, SetAside)):
             happened.append(fact)
         elif isinstance(fact, Outage):
             note_outage(state.stage, fact)
@@ -107,7 +110,7 @@ def _sort(state: State, facts: Sequence[Fact]) -> tuple[list[Seen], list[Happeni
         else:
             change_stage(state, fact)
             continue
-        if (heard_at is None or fact.at > heard_at) and not isinstance(fact, Left):
+        if (heard_at is None or fact.at > heard_at) and not isinstance(fact, (Left, SetAside)):
             heard_at = fact.at
     state.last_contact_at = heard_at
     state.contacts += len(seen)
@@ -128,6 +131,8 @@ def _event_order(fact: Happening) -> tuple[float, int, bytes, str]:
         return fact.at, rank, fact.install, f"{fact.step}{fact.ok}"
     if isinstance(fact, Score):
         return fact.at, rank, fact.install, f"{fact.metric}={fact.value!r}"
+    if isinstance(fact, SetAside):
+        return fact.at, rank, fact.install, fact.rule
     return fact.at, rank, fact.install, ""
 
 
@@ -142,6 +147,8 @@ def _take(tick: Tick, fact: Happening, register: Register) -> None:
         count_step(tick, fact)
     elif isinstance(fact, Score):
         note_score(tick, fact)
+    elif isinstance(fact, SetAside):
+        count_aside(tick, fact)
     elif fact.for_good:
         leave_for_good(tick, fact.install)
     elif (member := tick.members.get(fact.install)) is not None:

@@ -166,6 +166,16 @@ def _line(state: State, settings: Settings, line: Reached, names: Names) -> str:
 def _suspended(state: State, names: Names) -> str:
     if not state.suspended:
         return sentences.late(names.version, state.lag_seconds)
+    if state.unequal:
+        found = state.asides[state.unequal]
+        return sentences.unequal(
+            names.version,
+            state.unequal,
+            seen=found.installs.candidate,
+            installs=found.installs.total,
+            expected=found.due,
+            log_e=log_e_srm(found.vector),
+        )
     stage = state.stage
     return sentences.suspended(
         names.version,

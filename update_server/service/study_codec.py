@@ -31,6 +31,7 @@ from update_server.evidence.facts import (
     Score,
     Seen,
     Session,
+    SetAside,
     StageOpened,
     Stepped,
     Struck,
@@ -61,6 +62,7 @@ _FACTS: Mapping[int, type[Fact]] = {
     15: Past,
     16: Struck,
     17: Lag,
+    18: SetAside,
 }
 
 
