@@ -26,7 +26,7 @@ from signing.drafts import Draft
 from signing.roles import Layout
 from signing.state import RepositoryState
 from tests.builders import a_policy, a_release
-from tests.fakes import FakeBlobs, FakeClock, FakeDatabase, FakeIds
+from tests.fakes import FakeBlobs, FakeClock, FakeDatabase, FakeIds, FakeSpoolReader
 from update_server.service.caller import Caller
 from update_server.service.ports import Blobs, Database, Role, Signer
 from update_server.service.publish import Submitted
@@ -57,6 +57,7 @@ class World:
     blobs: FakeBlobs = field(default_factory=FakeBlobs)
     clock: FakeClock = field(default_factory=FakeClock)
     ids: FakeIds = field(default_factory=FakeIds)
+    spools: FakeSpoolReader = field(default_factory=FakeSpoolReader)
     secrets: dict[str, str] = field(default_factory=dict)
     platforms: tuple[str, ...] = PLATFORMS
 
@@ -78,6 +79,7 @@ class World:
             database=database or self.database,
             blobs=blobs or self.blobs,
             signer=signer or self.signer,
+            spools=self.spools,
             clock=self.clock,
             ids=self.ids,
             wait=wait or self.clock.sleep,

@@ -224,6 +224,7 @@ def _admin_services(config: Config, signing: SignerPort) -> AdminServices:
         database=database(config),
         blobs=blobs(config),
         signer=signing,
+        spools=FileSpoolReader(config.data / _SPOOLS),
         clock=clock,
         ids=RandomIds(),
         wait=clock.sleep,

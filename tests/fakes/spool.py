@@ -38,6 +38,9 @@ class FakeSpoolReader:
         self._spools[spool].drained = not found
         return found, offset_bytes + len(found)
 
+    def size_bytes(self, spool: str) -> int:
+        return len(self._spools[spool].records) if spool in self._spools else 0
+
     def retire(self, spool: str) -> bool:
         held = self._spools.get(spool)
         if held is not None and not (held.closed and held.drained):

@@ -107,6 +107,16 @@ def test_a_note_never_fails_for_want_of_room(spools: Fixture) -> None:
     assert (spool.dropped_contacts, spool.dropped_notes) == (0, 0)
 
 
+def test_the_size_of_a_spool_is_where_reading_ends(spools: Fixture) -> None:
+    assert spools.reader.size_bytes("one") == 0
+    spools.writer("one").events(EVENTS)
+
+    (name,) = spools.reader.spools()
+    _, end = spools.reader.read(name, 0, 100)
+
+    assert spools.reader.size_bytes(name) == end > 0
+
+
 def test_an_instant_keeps_its_microseconds(spools: Fixture) -> None:
     spools.writer("one").events([an_event(at=NOW)])
 

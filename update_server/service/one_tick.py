@@ -29,6 +29,7 @@ from update_server.evidence.settings import Settings
 from update_server.evidence.state import State
 from update_server.evidence.verdicts import Judgement, Names, Verdict, Wait
 from update_server.service.bearings import Bearings, bearings_of
+from update_server.service.counting import counts_of_decision
 from update_server.service.ports import Database, Stores
 from update_server.service.stretch import Stretch
 from update_server.service.study_codec import (
@@ -201,7 +202,7 @@ def _keep(
     # A promotion that came to nothing, and is due again, is no new decision to the judge.
     is_due = judgement.carry_out or judgement.verdict is Verdict.PROMOTE
     to_do = is_due and (judgement.verdict in _TO_DO or judgement.hold is not None)
-    stores.decisions.add(
+    decided = stores.decisions.add(
         StoredDecision(
             id=str(record["id"]),
             rollout=study.rollout,
@@ -214,6 +215,7 @@ def _keep(
             outcome="" if to_do else _noted(judgement),
         )
     )
+    stores.counters.add(counts_of_decision(decided))
 
 
 def _described(

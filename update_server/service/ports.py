@@ -598,6 +598,7 @@ class SpoolReader(Protocol):
     def read(
         self, spool: str, offset_bytes: int, limit: int
     ) -> tuple[Sequence[Contact | Event], int]: ...
+    def size_bytes(self, spool: str) -> int: ...  # where its last record ends; 0: it is gone
     def retire(self, spool: str) -> bool: ...  # true when its process is dead and it was removed
 
 

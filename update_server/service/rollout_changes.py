@@ -8,6 +8,7 @@ from typing import Any
 
 from rollout.model import FULL_EXPOSURE_BP, Rollout, RolloutState
 from update_server.evidence.settings import Settings
+from update_server.service.counting import counts_of_pause
 from update_server.service.errors import ConflictError
 from update_server.service.memory import NO_WAIVERS, Waivers, begin, note_change
 from update_server.service.ports import ChangedError, Stores
@@ -50,6 +51,7 @@ def record_change(
     except ChangedError as error:
         raise ConflictError(stores.rollouts.get(old.app, old.id)) from error
     note_change(stores, old, new, waived=waived)
+    stores.counters.add(counts_of_pause(old, new))
     stores.audit.append(
         at=new.changed_at,
         actor=actor,

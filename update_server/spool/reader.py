@@ -61,6 +61,13 @@ class FileSpoolReader:
             self._drained[spool] = end
         return records, end
 
+    def size_bytes(self, spool: str) -> int:
+        """Return the length of a spool, in which offsets count; 0 if it is gone."""
+        try:
+            return self._path(spool).stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def retire(self, spool: str) -> bool:
         """Remove a spool whose process is done with it; return whether it is gone.
 

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+from packaging.version import Version
 from prometheus_client.parser import text_string_to_metric_families
 
-from rollout.model import Arm
-from tests.admin_world import APP, STABLE, World
+from rollout.model import Arm, Rollout, RolloutId, RolloutState
+from tests.admin_world import APP, STABLE, World, a_registered_world
 from tests.web.admin.conftest import Ask
+from update_server.service.counter_ports import Counted
+from update_server.service.counting import CHECK_INS, REJECTED
 from update_server.service.ports import Contact, Role
+from update_server.web.admin.app import create_app
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -20,6 +27,9 @@ def samples(text: str) -> Samples:
 
 def of(found: Samples, name: str) -> dict[tuple[tuple[str, str], ...], float]:
     return {labels: value for (sample, labels), value in found.items() if sample == name}
+
+
+ANSWERED = (("action", "update"), ("reason", "in_ring"))
 
 
 def test_live_rollouts_are_exported(ask: Ask, world: World) -> None:
@@ -40,6 +50,7 @@ def test_live_rollouts_are_exported(ask: Ask, world: World) -> None:
     )
     with world.database.transaction() as stores:
         stores.telemetry.absorb([contact], [])
+        stores.counters.add([Counted(app=APP, name=CHECK_INS, labels=ANSWERED, by=3)])
 
     response = ask("GET", "/metrics", role=Role.VIEWER, app=None)
 
@@ -55,7 +66,14 @@ def test_live_rollouts_are_exported(ask: Ask, world: World) -> None:
     assert installs[1] == 1.0
     steps = of(found, "serinus_update_steps_total")
     assert {dict(labels)["phase"]: value for labels, value in steps.items()}["offered"] == 1.0
+    verdicts = of(found, "serinus_rollout_verdict")
+    assert {dict(labels)["verdict"] for labels, value in verdicts.items() if value} == {"none"}
+    (counted,) = of(found, "serinus_checkins_total").items()
+    assert counted == ((("action", "update"), ("app", APP), ("reason", "in_ring")), 3.0)
+    assert of(found, "serinus_last_decision_timestamp_seconds")
     assert of(found, "serinus_unpublished_states") == {(): 0.0}
+    assert of(found, "serinus_telemetry_lag_seconds") == {(): 0.0}
+    assert of(found, "serinus_spool_bytes") == {(): 0.0}
 
 
 def test_a_token_of_one_app_sees_its_own_alone(ask: Ask, world: World) -> None:
@@ -66,6 +84,48 @@ def test_a_token_of_one_app_sees_its_own_alone(ask: Ask, world: World) -> None:
 
     assert not of(found, "serinus_rollout_state")
     assert not of(found, "serinus_unpublished_states")
+
+
+def test_a_version_on_two_channels_gives_no_series_twice(tmp_path: Path) -> None:
+    world = a_registered_world(tmp_path / "signer", channels=(STABLE, "beta"))
+    client = create_app(world.services()).test_client()
+    for channel in (STABLE, "beta"):
+        world.publish("2.0.0", channel=channel)
+        world.start("2.0.0", channel)
+
+    secret = world.caller(Role.VIEWER).secret
+    text = client.get("/metrics", headers={"Authorization": f"Bearer {secret}"}).text
+
+    series = [line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")]
+    assert len(series) == len(set(series))
+    states = of(samples(text), "serinus_rollout_state")
+    assert {dict(labels)["channel"] for labels in states} == {STABLE, "beta"}
+
+
+def test_what_is_told_depends_on_live_rollouts_alone(ask: Ask, world: World) -> None:
+    rollout = world.start("2.1.0")
+    ask("GET", "/metrics", app=None)
+    before = set(samples(ask("GET", "/metrics", app=None).text))
+    with world.database.transaction() as stores:
+        (release, *_) = stores.releases.get(APP, STABLE, Version("2.0.0"))
+        for number in range(1_000):
+            version = Version(f"1.0.{number}")
+            stores.releases.add(replace(release, version=version))
+            stores.rollouts.add(an_old_rollout(rollout, number, version))
+            stores.counters.add([Counted(app=APP, name=REJECTED, labels=(("reason", "x"),))])
+
+    after = set(samples(ask("GET", "/metrics", app=None).text))
+
+    assert after - before == {
+        ("serinus_telemetry_rejected_total", (("app", APP), ("reason", "x"))),
+    }
+    assert before <= after
+
+
+def an_old_rollout(live: Rollout, number: int, version: Version) -> Rollout:
+    states = (RolloutState.COMPLETED, RolloutState.PULLED, RolloutState.SUPERSEDED)
+    name = RolloutId(f"ro_old{number}")
+    return replace(live, id=name, version=version, state=states[number % len(states)])
 
 
 def test_requests_are_counted(ask: Ask) -> None:

@@ -12,10 +12,11 @@ from update_server.service.audit import AuditLog
 from update_server.service.control import Control
 from update_server.service.decisions import DecisionLog
 from update_server.service.explain import Explain
+from update_server.service.exports import Exports
 from update_server.service.fleet import Fleets
 from update_server.service.holds import Holds
 from update_server.service.leases import Leases
-from update_server.service.ports import Blobs, Clock, Database, Ids, Signer
+from update_server.service.ports import Blobs, Clock, Database, Ids, Signer, SpoolReader
 from update_server.service.publish import Publisher
 from update_server.service.reconcile import Reconciler
 from update_server.service.renew import Renewer
@@ -47,6 +48,7 @@ class AdminServices:
     waivers: Waivers
     settings: TelemetrySettings
     report: Report
+    exports: Exports
     decisions: DecisionLog
     strikes: Strikes
     fleets: Fleets
@@ -62,6 +64,7 @@ def admin_services(
     database: Database,
     blobs: Blobs,
     signer: Signer,
+    spools: SpoolReader,
     clock: Clock,
     ids: Ids,
     wait: Callable[[float], None],
@@ -84,6 +87,7 @@ def admin_services(
         next_check_in_seconds=next_check_in_seconds,
     )
     second_person = SecondPerson(database, clock, ids, signer=signer)
+    report = Report(database, clock, next_check_in_seconds=next_check_in_seconds)
     return AdminServices(
         apps=AppRegistry(database, signer, clock),
         tokens=Tokens(database, clock, ids),
@@ -102,7 +106,8 @@ def admin_services(
         holds=Holds(database, clock, ids, reconciler=reconciler, second_person=second_person),
         waivers=Waivers(database, clock, ids),
         settings=TelemetrySettings(database, clock, ids),
-        report=Report(database, clock, next_check_in_seconds=next_check_in_seconds),
+        report=report,
+        exports=Exports(database, clock, report=report, spools=spools),
         decisions=DecisionLog(database),
         strikes=Strikes(database, clock),
         fleets=Fleets(database, clock),

@@ -1,0 +1,131 @@
+"""Live rollouts, each since it started. No install's name, no signature, no ended rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from rollout.model import RolloutState
+from update_server.evidence.verdicts import Verdict
+from update_server.service.exports import LiveRollout
+from update_server.service.ports import Phase
+
+# A version may be on its way on two channels at once.
+_ROLLOUT: Final = ("app", "version", "channel")
+_CELL: Final = (*_ROLLOUT, "ring", "arm")
+_LIVE_STATES: Final = (RolloutState.ACTIVE, RolloutState.PAUSED)
+_VERDICTS: Final = (*(verdict.value for verdict in Verdict), "none")
+
+
+def families(live: Sequence[LiveRollout]) -> Iterator[Metric]:
+    """Yield what is told of *live* rollouts."""
+    yield _states(live)
+    yield _verdicts(live)
+    yield _exposures(live)
+    yield _judged(live)
+    yield _cells(live, "contacts", "serinus_installs", "Installs that have checked in.")
+    yield _cells(live, "silent", "serinus_silent_installs", "Installs that went silent.")
+    yield _steps(live)
+    yield from _evidence(live)
+
+
+def _states(live: Sequence[LiveRollout]) -> Metric:
+    family = GaugeMetricFamily(
+        "serinus_rollout_state",
+        "1 for the state that a rollout is in.",
+        labels=[*_ROLLOUT, "state"],
+    )
+    for each in live:
+        for state in _LIVE_STATES:
+            is_in_it = each.view.rollout.state is state
+            family.add_metric([*_labels(each), state.value], float(is_in_it))
+    return family
+
+
+def _verdicts(live: Sequence[LiveRollout]) -> Metric:
+    family = GaugeMetricFamily(
+        "serinus_rollout_verdict",
+        "1 for the newest verdict on a rollout; none where nothing can be said yet.",
+        labels=[*_ROLLOUT, "verdict"],
+    )
+    for each in live:
+        newest = each.view.decision.verdict if each.view.decision else ""
+        for verdict in _VERDICTS:
+            family.add_metric([*_labels(each), verdict], float(verdict == (newest or "none")))
+    return family
+
+
+def _exposures(live: Sequence[LiveRollout]) -> Metric:
+    family = GaugeMetricFamily(
+        "serinus_rollout_exposure_bp", "Exposure in basis points.", labels=_ROLLOUT
+    )
+    for each in live:
+        family.add_metric(_labels(each), each.view.shape.exposure_bp)
+    return family
+
+
+def _judged(live: Sequence[LiveRollout]) -> Metric:
+    family = GaugeMetricFamily(
+        "serinus_last_decision_timestamp_seconds",
+        "When the judge last looked at what is rolled out, whether or not it said anything new.",
+        labels=["app", "channel"],
+    )
+    newest: dict[tuple[str, str], float] = {}
+    for each in live:
+        if each.judged_at is not None:
+            place = each.view.rollout.app, each.view.rollout.channel
+            newest[place] = max(newest.get(place, 0.0), each.judged_at.timestamp())
+    for place, at in newest.items():
+        family.add_metric(place, at)
+    return family
+
+
+def _cells(live: Sequence[LiveRollout], step: str, name: str, help_text: str) -> Metric:
+    family = GaugeMetricFamily(name, help_text, labels=_CELL)
+    for each in live:
+        for cell in each.view.cells:
+            if cell.step == step:
+                family.add_metric([*_labels(each), cell.ring, cell.arm.value], cell.installs)
+    return family
+
+
+def _steps(live: Sequence[LiveRollout]) -> Metric:
+    family = CounterMetricFamily(
+        "serinus_update_steps_total",
+        "Installs that reached a step of their update.",
+        labels=[*_ROLLOUT, "phase"],
+    )
+    for each in live:
+        reached: dict[str, int] = {phase.value: 0 for phase in Phase}
+        for cell in each.view.cells:
+            if cell.step in reached:
+                reached[cell.step] += cell.installs
+        for phase, installs in reached.items():
+            family.add_metric([*_labels(each), phase], installs)
+    return family
+
+
+def _evidence(live: Sequence[LiveRollout]) -> Iterator[Metric]:
+    ratios = GaugeMetricFamily(
+        "serinus_evidence_ratio",
+        "What speaks against a release by one metric: 1 is nothing, 100 a bet won 100-fold.",
+        labels=[*_ROLLOUT, "metric"],
+    )
+    limits = GaugeMetricFamily(
+        "serinus_evidence_limit",
+        "The ratio at which the metric pauses the rollout.",
+        labels=[*_ROLLOUT, "metric"],
+    )
+    for each in live:
+        for one in each.evidence:
+            ratios.add_metric([*_labels(each), one.metric], one.ratio)
+            limits.add_metric([*_labels(each), one.metric], one.limit)
+    yield ratios
+    yield limits
+
+
+def _labels(each: LiveRollout) -> list[str]:
+    rollout = each.view.rollout
+    return [rollout.app, str(rollout.version), rollout.channel]
