@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from tests.fakes.access import FakeAccess
 from tests.fakes.counters import FakeCounters
+from tests.fakes.crashes import FakeCrashes, FakeSessions
 from tests.fakes.evidence import FakeAudit, FakeTelemetry
 from tests.fakes.pending import FakePendingVerbs
 from tests.fakes.settings import FakeSettings
@@ -35,6 +36,8 @@ class FakeStores:
         self.decisions = FakeDecisions(state)
         self.histories = FakeHistories(state)
         self.signatures = FakeSignatures(state)
+        self.crashes = FakeCrashes(state)
+        self.sessions = FakeSessions(state)
         self.pending = FakePendingVerbs(state)
         self.waivers = FakeWaivers(state)
         self.settings = FakeSettings(state)

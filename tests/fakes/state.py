@@ -9,6 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from rollout.model import Arm, Rollout
+from update_server.service.crash_ports import (
+    Alias,
+    CrashGroup,
+    Reported,
+    Sample,
+    SessionCount,
+    SessionState,
+)
 from update_server.service.pending_ports import PendingVerb
 from update_server.service.ports import (
     ApiToken,
@@ -93,6 +101,14 @@ class State:
     histories: dict[tuple[str, bytes], History] = field(default_factory=dict)
     windows: list[tuple[str, WindowsOfDay]] = field(default_factory=list)
     sightings: dict[int, tuple[str, Sighting]] = field(default_factory=dict)
+    reports: dict[int, Reported] = field(default_factory=dict)
+    groups_of_crashes: dict[tuple[str, str], CrashGroup] = field(default_factory=dict)
+    samples: dict[tuple[tuple[str, str, str, bool], bytes, str], Sample] = field(
+        default_factory=dict
+    )
+    aliases: dict[tuple[str, str], Alias] = field(default_factory=dict)
+    sessions: dict[tuple[str, bytes], SessionState] = field(default_factory=dict)
+    hours: dict[SessionCount, int] = field(default_factory=dict)
     pending: dict[str, PendingVerb] = field(default_factory=dict)
     waivers: dict[str, Waiver] = field(default_factory=dict)
     settings: dict[str, AppSettings] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from packaging.version import Version
 
 from rollout.model import Arm, Hold, Rollout, RolloutId
 from update_server.service.counter_ports import Counters
+from update_server.service.crash_ports import Crashes, Sessions
 from update_server.service.pending_ports import PendingVerbs
 from update_server.service.pull_ports import PullCounts
 from update_server.service.settings_ports import SettingsStore
@@ -528,6 +529,10 @@ class Stores(Protocol):
     def histories(self) -> Histories: ...
     @property
     def signatures(self) -> Signatures: ...
+    @property
+    def crashes(self) -> Crashes: ...
+    @property
+    def sessions(self) -> Sessions: ...
     @property
     def pending(self) -> PendingVerbs: ...
     @property

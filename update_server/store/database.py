@@ -11,6 +11,7 @@ from update_server.store.access import SqlAccess
 from update_server.store.apps import SqlApps
 from update_server.store.audit import SqlAudit
 from update_server.store.counters import SqlCounters
+from update_server.store.crashes import SqlCrashes
 from update_server.store.decisions import SqlDecisions
 from update_server.store.engine import READING, make_engine
 from update_server.store.errors import translated
@@ -20,6 +21,7 @@ from update_server.store.pending import SqlPendingVerbs
 from update_server.store.registers import SqlRegisters
 from update_server.store.releases import SqlReleases
 from update_server.store.rollouts import SqlRollouts
+from update_server.store.sessions import SqlSessions
 from update_server.store.settings import SqlSettings
 from update_server.store.signatures import SqlSignatures
 from update_server.store.studies import SqlStudies
@@ -43,6 +45,8 @@ class SqlStores:
         self.decisions = SqlDecisions(connection)
         self.histories = SqlHistories(connection)
         self.signatures = SqlSignatures(connection)
+        self.crashes = SqlCrashes(connection)
+        self.sessions = SqlSessions(connection)
         self.pending = SqlPendingVerbs(connection)
         self.waivers = SqlWaivers(connection)
         self.settings = SqlSettings(connection)

@@ -10,6 +10,14 @@ from update_server.store.tables.access import (
     tokens,
 )
 from update_server.store.tables.counters import counters
+from update_server.store.tables.crashes import (
+    crash_aliases,
+    crash_groups,
+    crash_reports,
+    crash_samples,
+    session_hours,
+    sessions,
+)
 from update_server.store.tables.metadata import metadata
 from update_server.store.tables.settings import app_settings
 from update_server.store.tables.state import (
@@ -49,6 +57,10 @@ __all__ = [
     "codes",
     "contacts",
     "counters",
+    "crash_aliases",
+    "crash_groups",
+    "crash_reports",
+    "crash_samples",
     "crash_signatures",
     "decisions",
     "documents",
@@ -66,6 +78,8 @@ __all__ = [
     "rollouts",
     "secrets",
     "seen_events",
+    "session_hours",
+    "sessions",
     "silence_windows",
     "studies",
     "study_facts",

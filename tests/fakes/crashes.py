@@ -1,0 +1,323 @@
+"""Crash reports and sessions in memory, each report for itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from rollout.model import Arm, RolloutId, RolloutState
+from tests.fakes.state import State
+from update_server.service.crash_ports import (
+    FIRST_SAMPLES,
+    NEWEST_SAMPLES,
+    STATUSES,
+    UNTOLD,
+    Alias,
+    CrashCount,
+    CrashedInstalls,
+    CrashGroup,
+    Reported,
+    Sample,
+    SessionCount,
+    SessionState,
+    Standing,
+    Tally,
+)
+
+_LIVE = {RolloutState.ACTIVE, RolloutState.PAUSED}
+
+
+class FakeCrashes:
+    """See crash_ports.Crashes."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def standings(
+        self, app: str, installs: Collection[bytes]
+    ) -> Mapping[bytes, Sequence[Standing]]:
+        found: dict[bytes, list[Standing]] = {}
+        for rollout in reversed(self._state.rollouts.values()):
+            for key in installs:
+                one = self._state.progress.get((rollout.id, key))
+                if one is None or one.app != app:
+                    continue
+                standing = Standing(
+                    rollout=rollout.id,
+                    channel=rollout.channel,
+                    version=rollout.version,
+                    live=rollout.state in _LIVE,
+                    ring=one.ring or "",
+                    arm=one.arm or Arm.CANDIDATE,
+                )
+                found.setdefault(key, []).append(standing)
+        return found
+
+    def note(self, reports: Sequence[Reported]) -> None:
+        self._state.write()
+        first = max(self._state.reports, default=-1) + 1
+        self._state.reports |= dict(enumerate(reports, first))
+
+    def note_groups(self, groups: Sequence[CrashGroup]) -> None:
+        self._state.write()
+        for one in groups:
+            known = self._state.groups_of_crashes.get((one.app, one.signature), one)
+            first = min(known, one, key=lambda group: (group.first_at, group.key))
+            last_at = max(known.last_at, one.last_at)
+            self._state.groups_of_crashes[one.app, one.signature] = replace(first, last_at=last_at)
+
+    def add_samples(self, samples: Sequence[Sample]) -> None:
+        self._state.write()
+        for one in samples:
+            key = (_place(one), one.report_key, one.id)
+            self._state.samples.setdefault(key, one)
+            mine = sorted(
+                (other.at, other.id, other.report_key)
+                for other in self._state.samples.values()
+                if _place(other) == _place(one)
+            )
+            for _, name, report_key in mine[FIRST_SAMPLES:-NEWEST_SAMPLES]:
+                del self._state.samples[_place(one), report_key, name]
+
+    def forget(self, app: str, report_keys: Collection[bytes]) -> None:
+        self._state.write()
+
+        def is_kept(one: Reported | Sample) -> bool:
+            return one.app != app or one.report_key not in report_keys
+
+        self._state.reports = _only(self._state.reports, is_kept)
+        self._state.samples = _only(self._state.samples, is_kept)
+
+    def expire(
+        self, *, reports_before: datetime, samples_before: datetime, groups_before: datetime
+    ) -> None:
+        self._state.write()
+        last = dict[Hashable, datetime]()
+        for one in self._state.reports.values():
+            last[_row(one)] = max(one.at, last.get(_row(one), one.at))
+        self._state.reports = _only(
+            self._state.reports, lambda one: last[_row(one)] >= reports_before
+        )
+        self._state.samples = _only(self._state.samples, lambda one: one.at >= samples_before)
+        self._state.groups_of_crashes = _only(
+            self._state.groups_of_crashes, lambda one: one.last_at >= groups_before
+        )
+
+    def put_alias(self, alias: Alias) -> None:
+        self._state.write()
+        self._state.aliases[alias.app, alias.signature] = alias
+
+    def aliases(self, app: str) -> Sequence[Alias]:
+        held = self._state.aliases
+        return [held[key] for key in sorted(held) if key[0] == app]
+
+    def _named(self, app: str) -> list[Reported]:
+        """Return the reports of *app* as they are now, under the signatures they are counted by."""
+        newest: dict[Hashable, Reported] = {}
+        for one in self._state.reports.values():
+            newest[_row(one)] = max(newest.get(_row(one), one), one, key=lambda it: it.at)
+        found = []
+        for one in self._state.reports.values():
+            alias = self._state.aliases.get((one.app, one.signature))
+            told = newest[_row(one)]
+            now = replace(
+                one,
+                signature=alias.same_as if alias else one.signature,
+                cell=told.cell,
+                channel=told.channel,
+                platform=told.platform,
+                os=told.os,
+            )
+            found += [now] if one.app == app else []
+        return found
+
+    def counts(
+        self, app: str, *, version: str | None = None, channel: str | None = None
+    ) -> Sequence[CrashCount]:
+        return _counted(one for one in self._named(app) if _is_asked(one, version, channel))
+
+    def places(self, app: str, signature: str) -> Sequence[CrashCount]:
+        mine = (one for one in self._named(app) if one.signature == signature)
+        return _counted(mine, by_place=True)
+
+    def crashed(
+        self, app: str, *, version: str | None = None, channel: str | None = None
+    ) -> Sequence[CrashedInstalls]:
+        found = [
+            one for one in self._named(app) if _is_asked(one, version, channel) and not one.handled
+        ]
+        return [
+            CrashedInstalls(
+                version=place[0],
+                arm=place[1],
+                installs=_installs(some),
+                named=_installs(one for one in some if one.signature != UNTOLD),
+            )
+            for place, some in _split(found, lambda one: (one.version, one.cell.arm))
+        ]
+
+    def crashed_of(self, rollout: RolloutId) -> Sequence[Tally]:
+        apps = {one.app for one in self._state.reports.values()}
+        found = [
+            one
+            for app in apps
+            for one in self._named(app)
+            if one.cell.rollout == rollout and not one.handled
+        ]
+        return [
+            Tally(version=version, ring=ring, arm=arm, crashed_installs=_installs(some))
+            for (version, ring, arm), some in _split(
+                found, lambda one: (one.version, one.cell.ring, one.cell.arm)
+            )
+        ]
+
+    def groups(self, app: str, signatures: Collection[str]) -> Mapping[str, CrashGroup]:
+        return {
+            signature: one
+            for (of, signature), one in self._state.groups_of_crashes.items()
+            if of == app and signature in signatures
+        }
+
+    def samples(self, app: str, signatures: Collection[str]) -> Sequence[Sample]:
+        found = [
+            one
+            for one in self._state.samples.values()
+            if one.app == app and one.signature in signatures
+        ]
+        return sorted(found, key=lambda one: (one.at, one.id), reverse=True)
+
+
+class FakeSessions:
+    """See crash_ports.Sessions."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def note(self, states: Sequence[SessionState]) -> Sequence[SessionState]:
+        self._state.write()
+        conflicts = []
+        for one in states:
+            known = self._state.sessions.get((one.app, one.key))
+            if known is None:
+                if one.goes_on:
+                    continue
+                self._state.sessions[one.app, one.key] = one
+                self._count(one, 1)
+                continue
+            conflicts += [one] if one.version != known.version else []
+            higher = STATUSES.index(one.status) > STATUSES.index(known.status)
+            new = replace(
+                known,
+                status=one.status if higher else known.status,
+                started_at=min(one.started_at, known.started_at),
+                received_at=max(one.received_at, known.received_at),
+            )
+            self._count(known, -1)
+            self._count(new, 1)
+            self._state.sessions[one.app, one.key] = new
+        return conflicts
+
+    def _count(self, one: SessionState, by: int) -> None:
+        hour = one.started_at.replace(minute=0, second=0, microsecond=0)
+        count = SessionCount(
+            app=one.app,
+            version=one.version,
+            cell=one.cell,
+            status=one.status,
+            hour=hour,
+            sessions=by,
+        )
+        self.add([count])
+
+    def add(self, counts: Sequence[SessionCount]) -> None:
+        self._state.write()
+        for one in counts:
+            key = replace(one, sessions=0)
+            self._state.hours[key] = self._state.hours.get(key, 0) + one.sessions
+            if self._state.hours[key] == 0:
+                del self._state.hours[key]
+
+    def hours(self, app: str) -> Sequence[SessionCount]:
+        found = [replace(key, sessions=n) for key, n in self._state.hours.items() if key.app == app]
+        return sorted(found, key=lambda one: (one.hour, one.version, str(one.cell), one.status))
+
+    def of_rollout(self, rollout: RolloutId) -> Sequence[Tally]:
+        sums: dict[tuple[str, str, str], Counter[str]] = {}
+        for key, count in self._state.hours.items():
+            if key.cell.rollout == rollout:
+                place = (key.version, key.cell.ring, key.cell.arm)
+                sums.setdefault(place, Counter())[key.status] += count
+        return [
+            Tally(version=version, ring=ring, arm=arm, crashed_installs=0, sessions=dict(told))
+            for (version, ring, arm), told in sorted(sums.items())
+        ]
+
+    def forget(self, app: str, report_keys: Collection[bytes]) -> None:
+        self._state.write()
+        self._state.sessions = _only(
+            self._state.sessions, lambda one: one.app != app or one.report_key not in report_keys
+        )
+
+    def expire(self, *, sessions_before: datetime, hours_before: datetime) -> None:
+        self._state.write()
+        self._state.sessions = _only(
+            self._state.sessions, lambda one: one.received_at >= sessions_before
+        )
+        kept = {key: n for key, n in self._state.hours.items() if key.hour >= hours_before}
+        self._state.hours = kept
+
+
+def _only(held: dict[Any, Any], is_kept: Callable[[Any], bool]) -> dict[Any, Any]:
+    return {key: one for key, one in held.items() if is_kept(one)}
+
+
+def _place(one: Sample) -> tuple[str, str, str, bool]:
+    return one.app, one.version, one.signature, one.handled
+
+
+def _row(one: Reported) -> Hashable:
+    """Return what makes two reports one row."""
+    place = (one.app, one.version, one.signature, one.handled)
+    return place, one.report_key, one.cell.rollout, one.cell.arm
+
+
+def _is_asked(one: Reported, version: str | None, channel: str | None) -> bool:
+    return version in {None, one.version} and channel in {None, one.channel}
+
+
+def _installs(reports: Iterable[Reported]) -> int:
+    return len({one.report_key for one in reports} - {b""})
+
+
+def _split(
+    reports: Iterable[Reported], place: Callable[[Reported], tuple[Any, ...]]
+) -> list[tuple[tuple[Any, ...], list[Reported]]]:
+    found: dict[tuple[Any, ...], list[Reported]] = {}
+    for one in reports:
+        found.setdefault(place(one), []).append(one)
+    return sorted(found.items())
+
+
+def _counted(reports: Iterable[Reported], *, by_place: bool = False) -> list[CrashCount]:
+    def place(one: Reported) -> tuple[Any, ...]:
+        where = (one.platform, one.os) if by_place else ("", "")
+        return one.signature, one.version, one.cell.arm, one.handled, *where
+
+    return [
+        CrashCount(
+            signature=signature,
+            version=version,
+            arm=arm,
+            handled=handled,
+            installs=_installs(some),
+            reports=len(some),
+            first_at=min(one.at for one in some),
+            last_at=max(one.at for one in some),
+            platform=platform,
+            os=system,
+        )
+        for (signature, version, arm, handled, platform, system), some in _split(reports, place)
+    ]

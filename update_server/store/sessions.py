@@ -1,0 +1,197 @@
+"""Sessions of the last days, and the hours that count them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, select
+
+from rollout.model import RolloutId
+from update_server.service.crash_ports import Cell, SessionCount, SessionState, Tally, after
+from update_server.store.rows import chunks, upsert
+from update_server.store.tables import session_hours, sessions
+
+_Key = tuple[str, bytes]  # app, key of the session
+_Hour = tuple[str, str, Cell, str, datetime]  # app, version, cell, status, hour
+
+
+class SqlSessions:
+    """Sessions over one connection. Never commits: the use-case owns the transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def note(self, states: Sequence[SessionState]) -> Sequence[SessionState]:
+        """Take in *states*; return those that told another version than was known."""
+        if not states:
+            return []
+        before = self._known(states)
+        now, conflicts = dict(before), list[SessionState]()
+        for state in states:
+            key = (state.app, state.key)
+            known = now.get(key)
+            if known is None and state.goes_on:
+                continue  # what is known of it was counted, and is gone
+            if known is not None and known.version != state.version:
+                conflicts.append(state)
+            now[key] = after(known, state)
+        changed = {key: state for key, state in now.items() if before.get(key) != state}
+        self._write(changed.values())
+        self._count(changed, before)
+        return conflicts
+
+    def _known(self, states: Iterable[SessionState]) -> dict[_Key, SessionState]:
+        wanted: dict[str, set[bytes]] = {}
+        for state in states:
+            wanted.setdefault(state.app, set()).add(state.key)
+        found: dict[_Key, SessionState] = {}
+        for app, keys in wanted.items():
+            for some in chunks(keys):
+                mine = (sessions.c.app == app) & sessions.c.key.in_(some)
+                for row in self._connection.execute(select(sessions).where(mine)):
+                    state = _state(row)
+                    found[app, state.key] = state
+        return found
+
+    def _write(self, changed: Collection[SessionState]) -> None:
+        if not changed:
+            return
+        statement = upsert(self._connection, sessions)
+        told = {c.name: statement.excluded[c.name] for c in sessions.c if not c.primary_key}
+        key = list(sessions.primary_key)
+        self._connection.execute(
+            statement.on_conflict_do_update(index_elements=key, set_=told),
+            [_row(state) for state in changed],
+        )
+
+    def _count(
+        self, changed: Mapping[_Key, SessionState], before: Mapping[_Key, SessionState]
+    ) -> None:
+        """Count each changed session where it is now, and no longer where it was."""
+        sums: Counter[_Hour] = Counter()
+        for key, state in changed.items():
+            sums[_hour(state)] += 1
+            if key in before:
+                sums[_hour(before[key])] -= 1
+        self._add(sums)
+
+    def add(self, counts: Sequence[SessionCount]) -> None:
+        """Count sessions of which no more is known."""
+        sums: Counter[_Hour] = Counter()
+        for one in counts:
+            sums[one.app, one.version, one.cell, one.status, one.hour] += one.sessions
+        self._add(sums)
+
+    def _add(self, sums: Mapping[_Hour, int]) -> None:
+        rows = [_hour_row(hour, count) for hour, count in sums.items() if count]
+        if not rows:
+            return
+        statement = upsert(self._connection, session_hours)
+        total = session_hours.c.sessions + statement.excluded.sessions
+        key = list(session_hours.primary_key)
+        self._connection.execute(
+            statement.on_conflict_do_update(index_elements=key, set_={"sessions": total}), rows
+        )
+        fewer = [row for row in rows if row["sessions"] < 0]
+        if fewer:
+            mine = [column == bindparam(f"its_{column.name}") for column in key]
+            self._connection.execute(
+                delete(session_hours).where(session_hours.c.sessions == 0, *mine),
+                [{f"its_{column.name}": row[column.name] for column in key} for row in fewer],
+            )
+
+    def hours(self, app: str) -> Sequence[SessionCount]:
+        """Return all counts of *app*."""
+        found = select(session_hours).where(session_hours.c.app == app)
+        counts = [
+            SessionCount(
+                app=app,
+                version=row.version,
+                cell=Cell(rollout=row.rollout, ring=row.ring, arm=row.arm),
+                status=row.status,
+                hour=row.hour,
+                sessions=row.sessions,
+            )
+            for row in self._connection.execute(found)
+        ]
+        return sorted(counts, key=lambda one: (one.hour, one.version, str(one.cell), one.status))
+
+    def of_rollout(self, rollout: RolloutId) -> Sequence[Tally]:
+        """Return how many sessions a rollout had, by version, ring and arm."""
+        by = (session_hours.c.version, session_hours.c.ring, session_hours.c.arm)
+        rows = self._connection.execute(
+            select(
+                *by, session_hours.c.status, func.sum(session_hours.c.sessions).label("sessions")
+            )
+            .where(session_hours.c.rollout == rollout)
+            .group_by(*by, session_hours.c.status)
+        )
+        found: dict[tuple[str, str, str], dict[str, int]] = {}
+        for row in rows:
+            found.setdefault((row.version, row.ring, row.arm), {})[row.status] = int(row.sessions)
+        return [
+            Tally(version=version, ring=ring, arm=arm, crashed_installs=0, sessions=told)
+            for (version, ring, arm), told in sorted(found.items())
+        ]
+
+    def forget(self, app: str, report_keys: Collection[bytes]) -> None:
+        """Delete the sessions of these installs. What was counted stays counted."""
+        for some in chunks(report_keys):
+            mine = and_(sessions.c.app == app, sessions.c.report_key.in_(some))
+            self._connection.execute(delete(sessions).where(mine))
+
+    def expire(self, *, sessions_before: datetime, hours_before: datetime) -> None:
+        """Delete sessions last told of before, and hours before."""
+        old = sessions.c.received_at < sessions_before
+        self._connection.execute(delete(sessions).where(old))
+        self._connection.execute(delete(session_hours).where(session_hours.c.hour < hours_before))
+
+
+def _hour(state: SessionState) -> _Hour:
+    hour = state.started_at.replace(minute=0, second=0, microsecond=0)
+    return state.app, state.version, state.cell, state.status, hour
+
+
+def _hour_row(hour: _Hour, count: int) -> dict[str, Any]:
+    app, version, cell, status, at = hour
+    return {
+        "app": app,
+        "version": version,
+        "rollout": cell.rollout,
+        "ring": cell.ring,
+        "arm": cell.arm,
+        "status": status,
+        "hour": at,
+        "sessions": count,
+    }
+
+
+def _row(state: SessionState) -> dict[str, Any]:
+    return {
+        "app": state.app,
+        "key": state.key,
+        "version": state.version,
+        "report_key": state.report_key,
+        "rollout": state.cell.rollout,
+        "ring": state.cell.ring,
+        "arm": state.cell.arm,
+        "status": state.status,
+        "started_at": state.started_at,
+        "received_at": state.received_at,
+    }
+
+
+def _state(row: Any) -> SessionState:
+    return SessionState(
+        app=row.app,
+        key=bytes(row.key),
+        version=row.version,
+        report_key=bytes(row.report_key),
+        status=row.status,
+        started_at=row.started_at,
+        received_at=row.received_at,
+        cell=Cell(rollout=row.rollout, ring=row.ring, arm=row.arm),
+    )
