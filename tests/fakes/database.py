@@ -10,6 +10,7 @@ from tests.fakes.access import FakeAccess
 from tests.fakes.counters import FakeCounters
 from tests.fakes.crashes import FakeCrashes, FakeSessions
 from tests.fakes.evidence import FakeAudit, FakeTelemetry
+from tests.fakes.outbox import FakeAlerts, FakeOutbox
 from tests.fakes.pending import FakePendingVerbs
 from tests.fakes.settings import FakeSettings
 from tests.fakes.signatures import FakeSignatures
@@ -42,6 +43,8 @@ class FakeStores:
         self.waivers = FakeWaivers(state)
         self.settings = FakeSettings(state)
         self.counters = FakeCounters(state)
+        self.outbox = FakeOutbox(state)
+        self.alerts = FakeAlerts(state)
 
 
 class FakeDatabase:

@@ -17,6 +17,7 @@ from update_server.service.crash_ports import (
     SessionCount,
     SessionState,
 )
+from update_server.service.outbox_ports import Alert, Attempt, Delivery, Message
 from update_server.service.pending_ports import PendingVerb
 from update_server.service.ports import (
     ApiToken,
@@ -113,6 +114,10 @@ class State:
     waivers: dict[str, Waiver] = field(default_factory=dict)
     settings: dict[str, AppSettings] = field(default_factory=dict)
     counters: dict[tuple[str, str, tuple[tuple[str, str], ...]], int] = field(default_factory=dict)
+    messages: dict[str, tuple[Message, datetime | None]] = field(default_factory=dict)
+    deliveries: dict[int, Delivery] = field(default_factory=dict)
+    attempts: dict[int, tuple[Attempt, ...]] = field(default_factory=dict)
+    alerts: dict[str, Alert] = field(default_factory=dict)
 
     def copy(self, *, writable: bool) -> State:
         """Return a state that can change without changing this one."""

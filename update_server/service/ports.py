@@ -19,6 +19,7 @@ from packaging.version import Version
 from rollout.model import Arm, Hold, Rollout, RolloutId
 from update_server.service.counter_ports import Counters
 from update_server.service.crash_ports import Crashes, Sessions
+from update_server.service.outbox_ports import Alerts, Outbox
 from update_server.service.pending_ports import PendingVerbs
 from update_server.service.pull_ports import PullCounts
 from update_server.service.settings_ports import SettingsStore
@@ -541,6 +542,10 @@ class Stores(Protocol):
     def settings(self) -> SettingsStore: ...
     @property
     def counters(self) -> Counters: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def alerts(self) -> Alerts: ...
 
 
 class Database(Protocol):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection
 
 from update_server.store.access import SqlAccess
+from update_server.store.alerts import SqlAlerts
 from update_server.store.apps import SqlApps
 from update_server.store.audit import SqlAudit
 from update_server.store.counters import SqlCounters
@@ -17,6 +18,7 @@ from update_server.store.engine import READING, make_engine
 from update_server.store.errors import translated
 from update_server.store.histories import SqlHistories
 from update_server.store.journal import SqlJournal
+from update_server.store.outbox import SqlOutbox
 from update_server.store.pending import SqlPendingVerbs
 from update_server.store.registers import SqlRegisters
 from update_server.store.releases import SqlReleases
@@ -51,6 +53,8 @@ class SqlStores:
         self.waivers = SqlWaivers(connection)
         self.settings = SqlSettings(connection)
         self.counters = SqlCounters(connection)
+        self.outbox = SqlOutbox(connection)
+        self.alerts = SqlAlerts(connection)
 
 
 class SqlDatabase:

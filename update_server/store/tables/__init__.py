@@ -19,6 +19,12 @@ from update_server.store.tables.crashes import (
     sessions,
 )
 from update_server.store.tables.metadata import metadata
+from update_server.store.tables.outbox import (
+    alerts,
+    deliveries,
+    delivery_attempts,
+    messages,
+)
 from update_server.store.tables.settings import app_settings
 from update_server.store.tables.state import (
     apps,
@@ -50,6 +56,7 @@ from update_server.store.tables.telemetry import (
 )
 
 __all__ = [
+    "alerts",
     "app_settings",
     "apps",
     "audit",
@@ -63,6 +70,8 @@ __all__ = [
     "crash_samples",
     "crash_signatures",
     "decisions",
+    "deliveries",
+    "delivery_attempts",
     "documents",
     "enrolments",
     "groups",
@@ -71,6 +80,7 @@ __all__ = [
     "idempotent_answers",
     "journal",
     "leases",
+    "messages",
     "metadata",
     "pending_verbs",
     "progress",
