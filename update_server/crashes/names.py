@@ -125,6 +125,11 @@ _BUILD: Final = re.compile(
 """What in a file's name is new with every build: a hash, or the version."""
 
 
+def is_elsewhere(path: str) -> bool:
+    """Return whether *path* is one of a machine, and not within the app."""
+    return _ELSEWHERE.match(path) is not None
+
+
 def module_name(frame: Frame, kind: Kind) -> str:
     """Return where a frame's function stands: its module, else the base name of its file.
 
@@ -132,7 +137,7 @@ def module_name(frame: Frame, kind: Kind) -> str:
     base name counts.
     """
     module = frame.module[:MAX_TEXT].strip()
-    if module and kind is not Kind.NATIVE and not _ELSEWHERE.match(module):
+    if module and kind is not Kind.NATIVE and not is_elsewhere(module):
         return module
     return base_name(module or frame.file)
 

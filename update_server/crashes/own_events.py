@@ -1,4 +1,7 @@
-"""A crash event of ours, as a report. Its body holds the kept fields only (``web.wire_events``)."""
+"""A crash event, as a report.
+
+Its body holds kept fields only: see ``web.wire_events`` for ours, ``sdk_events`` for SDKs'.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +23,47 @@ _KINDS_BY_ENDING: Final[Mapping[str, Kind]] = {
 _NATIVE_ERRORS: Final = ("SIG", "EXC_", "EXCEPTION_", "STATUS_", "0x")
 
 
+KINDS_BY_PLATFORM: Final[Mapping[str, Kind]] = {
+    **dict.fromkeys(("native", "c", "cocoa", "objc", "rust", "swift"), Kind.NATIVE),
+    "javascript": Kind.JAVASCRIPT,
+    "node": Kind.NODE,
+    "python": Kind.PYTHON,
+    **dict.fromkeys(("as3", "cfml", "csharp", "dart", "elixir", "go", "groovy"), Kind.OTHER),
+    **dict.fromkeys(("haskell", "java", "other", "perl", "php", "ruby"), Kind.OTHER),
+}
+"""What SDKs call what wrote the frames."""
+
+
 def report_of(body: Mapping[str, Any]) -> CrashReport | None:
-    """Return the report in the *body* of a crash event; None when it says nothing at all."""
+    """Return the report in the *body* of a crash event; None when it says nothing at all.
+
+    Bodies are those of our own events, or of an SDK's (``sdk_events``), which say more.
+    """
     raised = body.get("exception")
-    error = _text(raised, "type") if isinstance(raised, Mapping) else ""
-    told = body.get("frames")
-    frames = (
-        tuple(_frame(one) for one in told if isinstance(one, Mapping))
-        if isinstance(told, Sequence)
-        else ()
+    last = Raised(
+        type=_text(raised, "type") if isinstance(raised, Mapping) else "",
+        message=(_text(raised, "message") if isinstance(raised, Mapping) else "")
+        or _text(body, "message"),
+        frames=_frames(body, "frames"),
     )
-    if not error and not frames:
+    thread = _frames(body, "crashed_thread")
+    fingerprint = tuple(one for one in _list(body, "fingerprint") if isinstance(one, str))
+    key = _text(body, "message_key")
+    if not any((last.type, last.message, last.frames, thread, fingerprint, key)):
         return None
-    chain = (Raised(type=error, frames=frames),)
-    return CrashReport(kind=kind_of(error, frames), exceptions=chain)
+    earlier = tuple(
+        Raised(type=_text(one, "type"), message=_text(one, "message"))
+        for one in _list(body, "chain")
+        if isinstance(one, Mapping)
+    )
+    return CrashReport(
+        kind=KINDS_BY_PLATFORM.get(_text(body, "platform"))
+        or kind_of(last.type, last.frames or thread),
+        exceptions=(*earlier, last),
+        crashed_thread=thread,
+        fingerprint=fingerprint,
+        message_key=key,
+    )
 
 
 def kind_of(error: str, frames: Sequence[Frame]) -> Kind:
@@ -50,14 +80,25 @@ def kind_of(error: str, frames: Sequence[Frame]) -> Kind:
     return Kind.NATIVE if error.startswith(_NATIVE_ERRORS) else Kind.OTHER
 
 
+def _frames(body: Mapping[str, Any], name: str) -> tuple[Frame, ...]:
+    return tuple(_frame(one) for one in _list(body, name) if isinstance(one, Mapping))
+
+
 def _frame(told: Mapping[str, Any]) -> Frame:
-    in_app = told.get("in_app")
+    in_app, offset = told.get("in_app"), told.get("offset")
     return Frame(
         module=_text(told, "module"),
         function=_text(told, "function"),
         file=_text(told, "file"),
         in_app=in_app if isinstance(in_app, bool) else None,
+        offset=offset if isinstance(offset, int) else None,
+        debug_id=_text(told, "debug_id"),
     )
+
+
+def _list(told: Mapping[str, Any], name: str) -> Sequence[Any]:
+    listed = told.get(name)
+    return listed if isinstance(listed, list | tuple) else ()
 
 
 def _text(told: Mapping[str, Any], name: str) -> str:

@@ -49,13 +49,15 @@ class CrashReport:
     """A crash. ``exceptions`` are a chain, the one that ended it last.
 
     ``crashed_thread`` are the frames of the thread that crashed, innermost first. A
-    ``fingerprint`` is what the app groups by instead.
+    ``fingerprint`` is what the app groups by instead. ``message_key`` stands for a message that
+    was not kept: the key and the family that it led to, 16 hex digits each.
     """
 
     kind: Kind
     exceptions: tuple[Raised, ...] = ()
     crashed_thread: tuple[Frame, ...] = ()
     fingerprint: tuple[str, ...] = ()
+    message_key: str = ""
 
     @property
     def last(self) -> Raised:

@@ -24,6 +24,10 @@ _FAMILY_FRAMES: Final = 2
 _MAX_FINGERPRINT: Final = 16
 _MAX_TITLE: Final = 160
 _DEFAULT: Final = re.compile(r"\{\{ *default *\}\}")
+_KEY_DIGITS: Final = 16
+_MESSAGE_KEY: Final = re.compile(rf"[0-9a-f]{{{2 * _KEY_DIGITS}}}")
+_UNTOLD: Final = "<message>"
+"""Stands in ``parts`` for a message of which only the hash is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,8 @@ class Signature:
 
     ``key`` is the exact one, ``family`` the wider one. ``comparable`` is that of the two which
     is the same in the next build: ``key`` if ``exact``, else ``family``. ``parts`` is what
-    ``key`` was made of, and ``title`` says it to people; neither names anybody.
+    ``key`` was made of (but for a message that was not kept), and ``title`` says it to people;
+    neither names anybody.
     """
 
     key: str
@@ -63,12 +68,15 @@ def signature_of(report: CrashReport) -> Signature:
         narrow = _first(used, _FAMILY_FRAMES)
         family = (error, *(_modules(used) if _is_opaque(report.kind, used) else narrow))
     else:
-        message = with_placeholders(report.last.message)
+        message = _UNTOLD if report.message_key else with_placeholders(report.last.message)
         parts = family = (error, message) if message else (error,)
     if report.fingerprint:
-        exact = exact or not any(map(_DEFAULT.fullmatch, report.fingerprint))
+        exact = exact or not any(map(is_default, report.fingerprint))
         parts, family = (_fingerprint(report.fingerprint, default) for default in (parts, family))
-    key, wide = _hash("exact", parts), _hash("family", family)
+    if not used and _MESSAGE_KEY.fullmatch(report.message_key):
+        key, wide = report.message_key[:_KEY_DIGITS], report.message_key[_KEY_DIGITS:]
+    else:
+        key, wide = _hash("exact", parts), _hash("family", family)
     return Signature(
         key=key,
         family=wide,
@@ -77,6 +85,17 @@ def signature_of(report: CrashReport) -> Signature:
         parts=parts,
         exact=exact,
     )
+
+
+def is_default(fingerprint: str) -> bool:
+    """Return whether a part of a fingerprint stands for what would be there without one."""
+    return _DEFAULT.fullmatch(fingerprint) is not None
+
+
+def message_key(told: CrashReport, silent: CrashReport) -> str:
+    """Return what stands in *silent* for the messages of *told*; ``""`` where none counted."""
+    signature = signature_of(told)
+    return "" if signature_of(silent).key == signature.key else signature.key + signature.family
 
 
 def _used(report: CrashReport) -> list[_Used]:
@@ -140,7 +159,7 @@ def _modules(used: Sequence[_Used]) -> list[str]:
 def _fingerprint(fingerprint: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
     parts: list[str] = []
     for one in fingerprint[:_MAX_FINGERPRINT]:
-        if _DEFAULT.fullmatch(one):
+        if is_default(one):
             parts.extend(default)
         else:
             parts.append(one[:MAX_TEXT])
@@ -149,7 +168,7 @@ def _fingerprint(fingerprint: Sequence[str], default: Sequence[str]) -> tuple[st
 
 def _hash(kind: str, parts: Sequence[str]) -> str:
     text = json.dumps([ALGORITHM, kind, *parts], separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
 
 
 def _title(error: str, used: Sequence[_Used]) -> str:
