@@ -15,6 +15,7 @@ from update_server.evidence.settings import STANDARD, Metric
 from update_server.evidence.state import Process
 from update_server.service.counting import DECISIONS, counts_of_decision
 from update_server.service.exports import AppState, Exported
+from update_server.service.outbox_ports import Attempt, DeliveryState, Level, Message
 from update_server.service.ports import Role
 from update_server.service.study_codec import decode_state, encode_state
 from update_server.service.study_ports import StoredDecision
@@ -253,5 +254,33 @@ def test_only_those_who_may_see_all_apps_see_the_server(clinic: Clinic) -> None:
 
     assert server is not None
     assert server.backlog.lag_seconds == 5
-    assert server.unpublished_states == 0
+    assert (server.unpublished_states, server.undelivered_messages) == (0, 0)
     assert read(clinic.world, APP).server is None
+
+
+def test_a_message_that_is_tried_in_vain_counts_after_a_while(released: World) -> None:
+    now = released.clock.now()
+    message = Message(
+        id="msg_1",
+        at=now,
+        type="serinus.rollout.paused",
+        level=Level.PAGES,
+        subject="PAUSED",
+        text="Paused.",
+        sentence="Paused.",
+    )
+    with released.database.transaction() as stores:
+        stores.outbox.add(message)
+        stores.outbox.route("msg_1", ["ops"], now)
+        (delivery,) = stores.outbox.due("ops", now, 1)
+        failed = Attempt(number=1, at=now, error="refused")
+        stores.outbox.note(delivery, failed, DeliveryState.PENDING, now)
+
+    def undelivered() -> int:
+        server = read(released).server
+        assert server is not None
+        return server.undelivered_messages
+
+    assert undelivered() == 0
+    released.advance(301)
+    assert undelivered() == 1

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from math import exp, log
 from typing import Final
 
@@ -20,6 +20,7 @@ from update_server.evidence.weighing import log_e_total, platforms_of, weighted_
 from update_server.service.backlog import Backlog, backlog_of
 from update_server.service.counter_ports import Counted
 from update_server.service.counting import PAUSED_SECONDS, seconds_paused, without_signature
+from update_server.service.crash_ports import Tally
 from update_server.service.ports import Clock, Database, NotFoundError, SpoolReader, Stores
 from update_server.service.report import Report, RolloutView
 from update_server.service.stretch import Stretch
@@ -27,6 +28,9 @@ from update_server.service.study_codec import decode_settings, decode_state
 
 # Far above every limit, and far below what a float cannot hold.
 _LARGEST_LOG_E: Final = log(1e100)
+
+UNDELIVERED_AFTER: Final = timedelta(minutes=5)
+"""How long a message may have been tried in vain before it counts as undelivered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +47,13 @@ class LiveRollout:
     """A rollout that is active or paused. ``judged_at`` is when the judge last looked at it.
 
     All signatures together are one metric here: the one that is nearest to its limit.
+    ``crashed`` counts installs that crashed, ``sessions`` what became of sessions, both by the
+    version that ran.
     """
 
     view: RolloutView
+    crashed: tuple[Tally, ...]
+    sessions: tuple[Tally, ...]
     evidence: tuple[Evidence, ...] = ()
     judged_at: datetime | None = None
 
@@ -62,10 +70,11 @@ class AppState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerState:
-    """What belongs to no app."""
+    """What belongs to no app. See ``UNDELIVERED_AFTER`` for what counts as undelivered."""
 
     backlog: Backlog
     unpublished_states: int
+    undelivered_messages: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,18 +115,27 @@ class Exports:
         return ServerState(
             backlog=backlog_of(stores, self._spools, now),
             unpublished_states=len(stores.journal.unpublished()),
+            undelivered_messages=sum(
+                each.messages for each in stores.outbox.undelivered(now - UNDELIVERED_AFTER)
+            ),
         )
 
 
 def _live(stores: Stores, view: RolloutView) -> LiveRollout:
+    rollout = view.rollout.id
+    told = LiveRollout(
+        view=view,
+        crashed=tuple(stores.crashes.crashed_of(rollout)),
+        sessions=tuple(stores.sessions.of_rollout(rollout)),
+    )
     try:
-        study = stores.studies.get(view.rollout.id)
+        study = stores.studies.get(rollout)
     except NotFoundError:
-        return LiveRollout(view=view)
+        return told
     state, settings = decode_state(study.state), decode_settings(study.settings)
     stretch = Stretch(origin=study.opened_at.timestamp(), speed=settings.speed)
-    return LiveRollout(
-        view=view,
+    return replace(
+        told,
         evidence=_evidence(state, settings),
         judged_at=max(study.opened_at, stretch.back(state.now)),  # no tick yet: 0
     )

@@ -8,9 +8,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rollout.model import Arm, Rollout, RolloutId, RolloutState
 from tests.admin_world import APP, STABLE, World, a_registered_world
+from tests.store.values import NOW
 from tests.web.admin.conftest import Ask
 from update_server.service.counter_ports import Counted
 from update_server.service.counting import CHECK_INS, REJECTED
+from update_server.service.crash_ports import Cell, Reported, SessionCount
 from update_server.service.ports import Contact, Role
 from update_server.web.admin.app import create_app
 
@@ -84,6 +86,55 @@ def test_a_token_of_one_app_sees_its_own_alone(ask: Ask, world: World) -> None:
 
     assert not of(found, "serinus_rollout_state")
     assert not of(found, "serinus_unpublished_states")
+
+
+def test_crashes_and_sessions_are_told_by_arm(ask: Ask, world: World) -> None:
+    rollout = world.start("2.1.0")
+    now = world.clock.now()
+    cells = [Cell(rollout=rollout.id, ring="internal", arm=arm) for arm in ("internal", "control")]
+    ran = [("2.1.0", cells[0], 2), ("2.0.0", cells[0], 1), ("2.0.0", cells[1], 1)]
+    ran += [("1.9.0", cells[1], 1)]
+    with world.database.transaction() as stores:
+        stores.crashes.note([a_crash(n, version, cell) for version, cell, n in ran])
+        stores.crashes.note([a_crash(9, "2.1.0", cells[0]), a_crash(9, "2.1.0", Cell())])
+        stores.sessions.add(
+            [
+                SessionCount(
+                    app=APP, version=version, cell=cell, status="exited", hour=now, sessions=10 * n
+                )
+                for version, cell, n in ran
+            ]
+        )
+
+    found = samples(ask("GET", "/metrics", app=None).text)
+
+    def by_arm(name: str) -> dict[tuple[str, str], float]:
+        told = {tuple(map(dict(k).get, ("arm", "on"))): v for k, v in of(found, name).items()}
+        return {(str(arm), str(on)): value for (arm, on), value in told.items()}
+
+    assert by_arm("serinus_crashed_installs") == {
+        ("internal", "release"): 2.0,
+        ("internal", "other"): 1.0,
+        ("control", "other"): 2.0,
+    }
+    assert by_arm("serinus_sessions_total") == {
+        ("internal", "release"): 20.0,
+        ("internal", "other"): 10.0,
+        ("control", "other"): 20.0,
+    }
+    (one, *_) = of(found, "serinus_sessions_total")
+    assert dict(one)["status"] == "exited"
+
+
+def a_crash(number: int, version: str, cell: Cell) -> Reported:
+    return Reported(
+        app=APP,
+        version=version,
+        signature="a" * 16,
+        report_key=bytes([number]) * 16,
+        at=NOW,
+        cell=cell,
+    )
 
 
 def test_a_version_on_two_channels_gives_no_series_twice(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from update_server.service import counting
 from update_server.service.counter_ports import Counted
 from update_server.service.exports import AppState
+from update_server.web.admin.metrics.rollouts import VERDICTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,6 @@ _COUNTERS: Final = (
         ("kind",),
     ),
     _Counter(
-        counting.DECISIONS,
-        "serinus_decisions_total",
-        "Decision records that were written.",
-        ("verdict", "cause"),
-    ),
-    _Counter(
         counting.REJECTED,
         "serinus_telemetry_rejected_total",
         "Events that were not taken.",
@@ -67,6 +63,7 @@ def families(apps: Sequence[AppState], counters: Sequence[Counted]) -> Iterator[
     """Yield what is told of *apps*."""
     for told in _COUNTERS:
         yield _counted(told, counters)
+    yield _decided(apps, counters)
     yield _paused(apps)
     yield _expiries(apps)
     yield _signed(apps)
@@ -78,6 +75,23 @@ def _counted(told: _Counter, counters: Sequence[Counted]) -> Metric:
         if one.name == told.stored:
             labels = dict(one.labels)
             family.add_metric([one.app, *(labels[label] for label in told.labels)], one.by)
+    return family
+
+
+def _decided(apps: Sequence[AppState], counters: Sequence[Counted]) -> Metric:
+    family = CounterMetricFamily(
+        "serinus_decisions_total",
+        "Decision records that were written.",
+        labels=["app", "verdict", "cause"],
+    )
+    # All verdicts from the start, so that the first of each is seen to be one more.
+    counted = Counter({(app.name, verdict, "none"): 0 for app in apps for verdict in VERDICTS})
+    for one in counters:
+        if one.name == counting.DECISIONS:
+            labels = dict(one.labels)
+            counted[one.app, labels["verdict"], labels["cause"]] += one.by
+    for told, by in counted.items():
+        family.add_metric(told, by)
     return family
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from rollout.model import RolloutState
+from rollout.versions import render_version
 from update_server.evidence.verdicts import Verdict
+from update_server.service.crash_ports import Tally
 from update_server.service.exports import LiveRollout
 from update_server.service.ports import Phase
 
@@ -16,7 +19,9 @@ from update_server.service.ports import Phase
 _ROLLOUT: Final = ("app", "version", "channel")
 _CELL: Final = (*_ROLLOUT, "ring", "arm")
 _LIVE_STATES: Final = (RolloutState.ACTIVE, RolloutState.PAUSED)
-_VERDICTS: Final = (*(verdict.value for verdict in Verdict), "none")
+
+VERDICTS: Final = (*(verdict.value for verdict in Verdict), "none")
+"""What may be said of a rollout."""
 
 
 def families(live: Sequence[LiveRollout]) -> Iterator[Metric]:
@@ -27,6 +32,8 @@ def families(live: Sequence[LiveRollout]) -> Iterator[Metric]:
     yield _judged(live)
     yield _cells(live, "contacts", "serinus_installs", "Installs that have checked in.")
     yield _cells(live, "silent", "serinus_silent_installs", "Installs that went silent.")
+    yield _crashed(live)
+    yield _sessions(live)
     yield _steps(live)
     yield from _evidence(live)
 
@@ -52,7 +59,7 @@ def _verdicts(live: Sequence[LiveRollout]) -> Metric:
     )
     for each in live:
         newest = each.view.decision.verdict if each.view.decision else ""
-        for verdict in _VERDICTS:
+        for verdict in VERDICTS:
             family.add_metric([*_labels(each), verdict], float(verdict == (newest or "none")))
     return family
 
@@ -89,6 +96,44 @@ def _cells(live: Sequence[LiveRollout], step: str, name: str, help_text: str) ->
             if cell.step == step:
                 family.add_metric([*_labels(each), cell.ring, cell.arm.value], cell.installs)
     return family
+
+
+def _crashed(live: Sequence[LiveRollout]) -> Metric:
+    family = GaugeMetricFamily(
+        "serinus_crashed_installs",
+        "Installs that crashed, on the release or on another version.",
+        labels=[*_CELL, "on"],
+    )
+    counted: Counter[tuple[str, ...]] = Counter()
+    for each in live:
+        for tally in each.crashed:
+            counted[(*_labels(each), *_place(each, tally))] += tally.crashed_installs
+    for labels, installs in counted.items():
+        family.add_metric(labels, installs)
+    return family
+
+
+def _sessions(live: Sequence[LiveRollout]) -> Metric:
+    # No counter: what became of a session may still turn out to be something else.
+    family = GaugeMetricFamily(
+        "serinus_sessions_total",
+        "Sessions by what became of them.",
+        labels=[*_CELL, "on", "status"],
+    )
+    counted: Counter[tuple[str, ...]] = Counter()
+    for each in live:
+        for tally in each.sessions:
+            for status, sessions in tally.sessions.items():
+                counted[(*_labels(each), *_place(each, tally), status)] += sessions
+    for labels, sessions in counted.items():
+        family.add_metric(labels, sessions)
+    return family
+
+
+def _place(each: LiveRollout, tally: Tally) -> tuple[str, str, str]:
+    # Any number of versions may have run: only whether it was this one is told.
+    is_on_release = tally.version == render_version(each.view.rollout.version)
+    return tally.ring, tally.arm, "release" if is_on_release else "other"
 
 
 def _steps(live: Sequence[LiveRollout]) -> Metric:
@@ -128,4 +173,4 @@ def _evidence(live: Sequence[LiveRollout]) -> Iterator[Metric]:
 
 def _labels(each: LiveRollout) -> list[str]:
     rollout = each.view.rollout
-    return [rollout.app, str(rollout.version), rollout.channel]
+    return [rollout.app, render_version(rollout.version), rollout.channel]

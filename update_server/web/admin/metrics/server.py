@@ -26,3 +26,8 @@ def families(server: ServerState) -> Iterator[Metric]:
         "Signed states that wait to be published.",
         value=server.unpublished_states,
     )
+    yield GaugeMetricFamily(
+        "serinus_notify_undelivered",
+        "Messages that were tried in vain for five minutes, or given up since one got through.",
+        value=server.undelivered_messages,
+    )
