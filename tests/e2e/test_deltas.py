@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import random
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from client_agent.clock import SystemClock
-from client_agent.platforms import current
-from client_agent.versions.install import Installation
-from tests.e2e.running import APP, LINUX, Server, a_server
+from tests.e2e.install import Install
+from tests.e2e.running import LINUX, Server, a_server
 
 pytestmark = pytest.mark.e2e
 
@@ -49,51 +42,6 @@ def publish(server: Server, version: str, *more: str) -> dict[str, Any]:
     )
     server.wait_until_told(lambda told: told["version"] == version, "0.9.0")
     return published
-
-
-@dataclass(frozen=True)
-class Install:
-    """One install: ROOT of `serinus-agent`, with which all is done."""
-
-    root: Path
-
-    @classmethod
-    def empty(cls, server: Server, root: Path) -> Install:
-        root.mkdir()
-        shutil.copy(server.folder / "root.json", root)
-        (root / "agent.toml").write_text(
-            f'[app]\napp = "{APP}"\nplatform = "{LINUX}"\nserver = "http://{server.public}"\n'
-        )
-        return cls(root)
-
-    def agent(self, verb: str, *more: str) -> dict[str, Any]:
-        config = str(self.root / "agent.toml")
-        done = subprocess.run(
-            [sys.executable, "-m", "client_agent.cli", verb, "--config", config, "--json", *more],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100,
-        )
-        assert done.stdout, done.stderr
-        document: dict[str, Any] = json.loads(done.stdout)
-        return document
-
-    def confirm(self) -> None:
-        """End the trial of what is armed well; how that happens is not what is tested here."""
-        installation = Installation(self.root, current(), SystemClock())
-        installation.state.confirm(datetime.now(UTC))
-
-    def again(self, root: Path) -> Install:
-        """Return a copy of this install as another one."""
-        shutil.copytree(self.root, root, symlinks=True)
-        (root / "identity.json").unlink()
-        return Install(root)
-
-    def update(self) -> dict[str, Any]:
-        """Let the agent make one visit; return what it says of itself then."""
-        self.agent("check")
-        return self.agent("status")
 
 
 @dataclass(frozen=True)
