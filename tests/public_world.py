@@ -33,7 +33,14 @@ from rollout.model import (
     RolloutState,
     Step,
 )
-from tests.fakes import FakeBlobs, FakeClock, FakeDatabase, FakeIds, FakeSpoolReader
+from tests.fakes import (
+    FakeBlobs,
+    FakeClock,
+    FakeDatabase,
+    FakeDumpFiles,
+    FakeIds,
+    FakeSpoolReader,
+)
 from update_server.service.check_in import Answer, CheckIn
 from update_server.service.ports import (
     App,
@@ -101,6 +108,7 @@ class World:
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     spools: FakeSpoolReader = field(default_factory=FakeSpoolReader)
     ids: FakeIds = field(default_factory=FakeIds)
+    dumps: FakeDumpFiles = field(default_factory=FakeDumpFiles)
     _documents: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -131,6 +139,7 @@ class World:
             database=self.database,
             blobs=self.blobs,
             spool=self.spool,
+            dumps=self.dumps,
             clock=self.clock,
             ids=self.ids,
             next_check_in_seconds=14_400,

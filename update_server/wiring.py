@@ -25,7 +25,14 @@ from update_server.service.digest import Digest
 from update_server.service.errors import ServiceError
 from update_server.service.fsck import Finding, Fsck
 from update_server.service.judge import Judge
-from update_server.service.ports import ApiToken, PortError, Role, SignerRefusedError, Stores
+from update_server.service.ports import (
+    ApiToken,
+    PortError,
+    Role,
+    SignerRefusedError,
+    Stores,
+    UnavailableError,
+)
 from update_server.service.ports import Signer as SignerPort
 from update_server.service.rebuild import rebuild as rebuild_database
 from update_server.service.refresh import Refresher, ensure_secrets
@@ -192,6 +199,7 @@ def public_app(config: Config) -> WSGIApplication:
             database=source,
             blobs=blobs(config),
             spool=spool,
+            dumps=_NoDumps(),
             clock=clock,
             ids=RandomIds(),
             next_check_in_seconds=config.next_check_in_seconds,
@@ -200,6 +208,13 @@ def public_app(config: Config) -> WSGIApplication:
             processes=config.workers,
         )
     )
+
+
+class _NoDumps:
+    """Takes no minidumps."""
+
+    def keep(self, data: bytes) -> str:
+        raise UnavailableError(f"{len(data)} bytes")
 
 
 def admin_app(config: Config) -> WSGIApplication:

@@ -62,6 +62,13 @@ class ExpiredTokenError(ServiceError):
         self.field = "token"
 
 
+class BadKeyError(ServiceError):
+    """The key of a crash report opens no app here, or not this one: it is not told which."""
+
+    def __init__(self) -> None:
+        super().__init__("the key does not belong to this project: report to the DSN as it is")
+
+
 class BadCodeError(ServiceError):
     """The enrolment code is unknown, revoked, expired or used up: it is not told which."""
 

@@ -15,6 +15,7 @@ from rollout.model import InstallId
 INSTALL_KEY_BYTES = 32
 
 _NETWORK_BYTES = 16
+_REPORTER_BYTES = 16
 _NOBODY = frozenset({"", "unix:"})
 _IPV4_PREFIX_BYTES, _IPV6_PREFIX_BYTES = 3, 6  # /24 and /48: one subscriber's, at most
 _REMEMBERED = 16_384
@@ -23,6 +24,16 @@ _REMEMBERED = 16_384
 def install_key(pepper: bytes, app: str, install_id: InstallId) -> bytes:
     """Return the 32 bytes under which this install of *app* is known."""
     return hmac.digest(pepper, app.encode() + b"\0" + install_id.encode(), "sha256")
+
+
+def reporter_key(pepper: bytes, app: str, name: str) -> bytes:
+    """Return the 16 bytes that stand for *name*, by which a crash handler calls who reports.
+
+    It is no install ID of ours, so nothing else is known by these bytes: they only tell apart.
+    """
+    key = hmac.digest(pepper, b"reporter", "sha256")
+    told = app.encode() + b"\0" + name.encode(errors="surrogatepass")
+    return hmac.digest(key, told, "sha256")[:_REPORTER_BYTES]
 
 
 @lru_cache(maxsize=_REMEMBERED)

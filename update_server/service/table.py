@@ -163,6 +163,17 @@ class Tables:
             raise UnknownAppError(app)
         return held
 
+    def numbered(self, number: int) -> Held | None:
+        """Return the table of the app with this *number*, None where there is none.
+
+        Raises:
+            NotReadyError: Nothing was read yet.
+        """
+        if self._held is None:
+            raise NotReadyError
+        found = (held for held in self._held.values() if held.table.number == number)
+        return next(found, None)
+
     def age_seconds(self, held: Held) -> float:
         """Return how long ago *held* was surely the newest."""
         return self._clock.monotonic() - held.confirmed_at

@@ -27,11 +27,11 @@ from update_server.service.errors import BadTokenError, ExpiredTokenError
 LIFE_DAYS: Final = 90
 GRID_DAYS: Final = 30
 TEXT_CHARACTERS: Final = 58
+TAG_BYTES: Final = 8
 
 _FORMAT: Final = 1
-_TAG_BYTES: Final = 8
 _MAC_BYTES: Final = 10  # 80 bits: forging one needs 2^79 requests
-_BODY: Final = struct.Struct(f">BB{_TAG_BYTES}sIIII")
+_BODY: Final = struct.Struct(f">BB{TAG_BYTES}sIIII")
 _TEXT: Final = re.compile(rf"[A-Za-z2-7]{{{TEXT_CHARACTERS}}}")
 _PADDING: Final = "======"  # base32 text is a multiple of 8 characters
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,6 +59,15 @@ class InstallToken:
     rollout: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bearer:
+    """Who a token was issued to: the install whose key begins with *tag*. It may be too old."""
+
+    tag: bytes
+    token: InstallToken
+    is_expired: bool
+
+
 def rollout_number(rollout: RolloutId | None) -> int:
     """Return the number that stands for *rollout* in a token, 0 for none.
 
@@ -78,7 +87,7 @@ def issue(
     body = _BODY.pack(
         _FORMAT,
         number,
-        install_key[:_TAG_BYTES],
+        install_key[:TAG_BYTES],
         token.running,
         token.assigned,
         token.rollout,
@@ -97,6 +106,20 @@ def check(
         BadTokenError: It did not, or the text was changed.
         ExpiredTokenError: It did, too long ago.
     """
+    bearer = read(keys, text, app=app, now=now)
+    if not hmac.compare_digest(bearer.tag, install_key[:TAG_BYTES]):
+        raise BadTokenError
+    if bearer.is_expired:
+        raise ExpiredTokenError
+    return bearer.token
+
+
+def read(keys: TokenKeys, text: str, *, app: str, now: datetime) -> Bearer:
+    """Return whom this server issued *text* to, in whichever case it is spelled.
+
+    Raises:
+        BadTokenError: To nobody, or for another app, or the text was changed.
+    """
     body, mac = _split(text)
     form, number, tag, running, assigned, rollout, expiry_day = _BODY.unpack(body)
     key = keys.by_number.get(number)
@@ -104,11 +127,11 @@ def check(
         raise BadTokenError
     if not hmac.compare_digest(mac, _mac(key, app, body)):
         raise BadTokenError
-    if not hmac.compare_digest(tag, install_key[:_TAG_BYTES]):
-        raise BadTokenError
-    if now >= _EPOCH + expiry_day * _DAY:
-        raise ExpiredTokenError
-    return InstallToken(running=running, assigned=assigned, rollout=rollout)
+    return Bearer(
+        tag=tag,
+        token=InstallToken(running=running, assigned=assigned, rollout=rollout),
+        is_expired=now >= _EPOCH + expiry_day * _DAY,
+    )
 
 
 def _split(text: str) -> tuple[bytes, bytes]:

@@ -17,6 +17,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestedRangeNotSatisfiable
 
 from signing import errors as signing
+from update_server.crashes.errors import MalformedEnvelopeError
 from update_server.service import errors as service
 from update_server.service import ports
 
@@ -136,6 +137,7 @@ _SOON: Final = {"Retry-After": "2"}
 TABLE: Final[tuple[Row, ...]] = (
     # what is wrong with a request itself
     Row(error=MalformedError, status=400, code="malformed"),
+    Row(error=MalformedEnvelopeError, status=400, code="malformed"),
     Row(error=BadFieldError, status=400, code="bad_field", data=_FIELD),
     Row(error=TooLargeError, status=413, code="too_large", data={"limit": "limit", "unit": "unit"}),
     Row(
@@ -153,6 +155,7 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(error=service.UnknownPlatformError, status=422, code="unknown_platform", data=_FIELD),
     Row(error=service.BadTokenError, status=403, code="bad_token", data=_FIELD),
     Row(error=service.ExpiredTokenError, status=403, code="expired_token", data=_FIELD),
+    Row(error=service.BadKeyError, status=403, code="bad_key"),
     Row(error=service.BadCodeError, status=403, code="bad_code", data=_FIELD),
     Row(
         error=service.NoNextRootError,

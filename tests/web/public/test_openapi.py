@@ -26,7 +26,7 @@ def test_it_is_served(client: FlaskClient) -> None:
 
 def test_every_route_is_described() -> None:
     rules = create_app(a_world().services).url_map.iter_rules()
-    routes = {re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule) for rule in rules}
+    routes = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule) for rule in rules}
 
     assert routes == set(document()["paths"])
 

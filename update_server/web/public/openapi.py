@@ -10,6 +10,8 @@ from flask import Blueprint, Response
 from update_server.web import wire, wire_events, wire_public
 from update_server.web.errors import PROBLEM_TYPE
 from update_server.web.public.answers import JSON, json_bytes, to_flask
+from update_server.web.public.intake.dump_forms import FILE
+from update_server.web.public.intake.replies import RATE_LIMITS
 
 
 class ProblemOut(msgspec.Struct):
@@ -19,6 +21,12 @@ class ProblemOut(msgspec.Struct):
     title: str
     status: int
     detail: str
+
+
+class EnvelopeOut(msgspec.Struct, omit_defaults=True):
+    """The event's ID, where the envelope had one."""
+
+    id: str | None = None
 
 
 class EventsBody(wire_events.EventsIn):
@@ -35,8 +43,20 @@ _STRUCTS: Final = (
     wire_public.EnrolIn,
     wire_public.EnrolOut,
     wire_public.ForgetIn,
+    EnvelopeOut,
     ProblemOut,
 )
+ENVELOPE: Final = "text/plain"
+FORM: Final = "multipart/form-data"
+TEXT: Final = "text/plain"
+_DUMP_FORM: Final = {
+    "type": "object",
+    "properties": {
+        FILE: {"type": "string", "format": "binary"},
+        **{name: {"type": "string"} for name in ("_version", "ver", "prod", "guid", "platform")},
+    },
+    "required": [FILE],
+}
 _REF: Final = "#/components/schemas/{name}"
 _STRING: Final = {"type": "string"}
 
@@ -77,6 +97,7 @@ def document() -> dict[str, Any]:
                 "parameters": [app],
                 "post": _call("Have an install forgotten", "ForgetIn", {"204": None}),
             },
+            **_intake(),
             "/v1/apps/{app}/tuf/{name}": {
                 "parameters": [app, _parameter("name")],
                 "get": _file("Fetch TUF metadata", JSON, {"200", "304"}),
@@ -92,6 +113,34 @@ def document() -> dict[str, Any]:
             "/v1/openapi.json": {"get": _state("This document", {"200"})},
         },
         "components": {"schemas": schemas},
+    }
+
+
+def _intake() -> dict[str, Any]:
+    """Return the routes of crash SDKs and crash handlers; any path may stand before ``/api/``."""
+    project = {**_parameter("project"), "schema": {"type": "integer", "minimum": 0}}
+    key = {"name": "sentry_key", "in": "query", "schema": _STRING}
+    envelope = _report("Report in a Sentry envelope", {ENVELOPE: {"schema": _STRING}})
+    envelope["responses"]["200"]["content"] = _content(JSON, "EnvelopeOut")
+    dump = _report("Report with a minidump", {FORM: {"schema": _DUMP_FORM}})
+    dump["responses"]["200"]["content"] = {TEXT: {"schema": _STRING}}
+    return {
+        "/api/{project}/envelope/": {"parameters": [project, key], "post": envelope},
+        "/api/{project}/minidump/": {"parameters": [project, key], "post": dump},
+        "/api/{project}/minidump/{token}": {
+            "parameters": [project, _parameter("token")],
+            "post": dump,
+        },
+    }
+
+
+def _report(summary: str, content: dict[str, Any]) -> dict[str, Any]:
+    limits = {"description": "What to send less of, and for how long", "schema": _STRING}
+    taken = {"description": "Durable", "headers": {RATE_LIMITS: limits}}
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": content},
+        "responses": {"200": taken, "default": _problem()},
     }
 
 

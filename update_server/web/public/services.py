@@ -10,6 +10,7 @@ from update_server.service.files import Files
 from update_server.service.forget import Forget
 from update_server.service.ingest import Ingest
 from update_server.service.ports import Blobs, Clock, Database, Ids, Spool
+from update_server.service.reports import DumpFiles, Reports
 from update_server.service.table import Tables
 from update_server.service.throttle import Throttle
 from update_server.web.public.proxies import Proxies
@@ -38,6 +39,7 @@ class PublicServices:
     spool: Spool
     check_ins: CheckIns
     ingest: Ingest
+    reports: Reports
     enrol: Enrol
     forget: Forget
     files: Files
@@ -51,6 +53,7 @@ def public_services(
     database: Database,
     blobs: Blobs,
     spool: Spool,
+    dumps: DumpFiles,
     clock: Clock,
     ids: Ids,
     next_check_in_seconds: int,
@@ -67,6 +70,7 @@ def public_services(
         spool=spool,
         check_ins=CheckIns(tables, spool, clock, next_check_in_seconds, Throttle(processes)),
         ingest=Ingest(tables, spool, clock),
+        reports=Reports(tables, spool, clock, dumps),
         enrol=Enrol(database, tables, clock, ids),
         forget=Forget(tables, spool, clock),
         files=Files(tables, blobs),

@@ -1,0 +1,85 @@
+"""Which version a report is about: what it says of itself, among the releases that are known.
+
+A crash is often told by the next start, which after an update is another version. So neither the
+time nor the last check-in decides (docs/protocol.md, Crash reports).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from packaging.version import Version
+
+from rollout.errors import InvalidVersionError
+from rollout.model import Release
+from rollout.versions import parse_version, render_version
+from update_server.evidence.facts import Rule
+from update_server.service.table import AppTable
+from update_server.service.tokens import Bearer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributed:
+    """What a report is about. ``version`` is empty when it names none.
+
+    ``quarantine`` says why it is set aside, and is empty when it is not.
+    """
+
+    version: str
+    quarantine: str
+    channel: str | None = None
+    platform: str | None = None
+
+
+def attribute(table: AppTable, told: Sequence[str], bearer: Bearer | None) -> Attributed:
+    """Return what a report is about that names the releases *told*, the surest first.
+
+    The first that is known here counts, however old it is. What came with a token may be about
+    the release that the token calls running, or the one that it calls assigned.
+    """
+    spelled = [version for text in told for version in versions_in(text)]
+    known = next((version for version in spelled if _is_known(table, version)), None)
+    of_token = _releases_of(table, bearer)
+    release = of_token[0] if of_token else None
+    version = known if known is not None else next(iter(spelled), None)
+    return Attributed(
+        version="" if version is None else render_version(version),
+        quarantine=_why_not(known, of_token, bearer),
+        channel=release.channel if release else None,
+        platform=release.platform if release else None,
+    )
+
+
+def versions_in(release: str) -> Iterator[Version]:
+    """Yield what *release* may mean: ``name@version+build`` with and without its build."""
+    text = release.rpartition("@")[2].strip()
+    whole, _, build = text.partition("+")
+    for spelling in (text, whole) if build else (text,):
+        try:
+            yield parse_version(spelling)
+        except InvalidVersionError:
+            continue
+
+
+def _why_not(known: Version | None, of_token: Sequence[Release], bearer: Bearer | None) -> str:
+    if bearer is not None and bearer.is_expired:
+        return Rule.EXPIRED_TOKEN
+    if known is None:
+        return Rule.UNKNOWN_VERSION
+    if bearer is not None and known not in {release.version for release in of_token}:
+        return Rule.VERSION_NOT_IN_TOKEN
+    return ""
+
+
+def _is_known(table: AppTable, version: Version) -> bool:
+    return any(version in releases for releases in table.releases.values())
+
+
+def _releases_of(table: AppTable, bearer: Bearer | None) -> Sequence[Release]:
+    """Return the releases that the token names, the assigned one first."""
+    if bearer is None:
+        return ()
+    numbers = (bearer.token.assigned, bearer.token.running)
+    found = (table.by_number.get(number) for number in numbers)
+    return [release for release in found if release is not None]

@@ -1,0 +1,152 @@
+"""Bodies of reports: read to their end whatever they claim, unpacked within bounds.
+
+1. What comes over the wire goes to a file without a name once it is large, so that a slow sender
+   holds no memory.
+2. It is unpacked when it is complete. What is small is unpacked at once; large ones take turns, so
+   that one process never holds two of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from tempfile import SpooledTemporaryFile
+from typing import IO, Final
+from wsgiref.types import WSGIEnvironment
+
+from werkzeug.wsgi import get_input_stream
+
+from update_server.service.ports import UnavailableError
+from update_server.web.errors import TooLargeError
+from update_server.web.public.intake.encodings import STEP_BYTES, decoder_for
+
+_READ_BYTES: Final = 16 * 1024
+_IN_MEMORY_BYTES: Final = 64 * 1024
+_SMALL_BYTES: Final = 128 * 1024
+_MAX_WAITING: Final = 16  # of 64 threads: check-ins need some, too
+_WAIT_SECONDS: Final = 20.0
+
+MAX_RATIO: Final = 100
+"""How much larger than what came a body may become; asked of what is beyond the first step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much may come, and how much may become of it."""
+
+    packed_bytes: int
+    unpacked_bytes: int
+
+
+ENVELOPE: Final = Limits(packed_bytes=1 << 20, unpacked_bytes=8 << 20)
+DUMP: Final = Limits(packed_bytes=8 << 20, unpacked_bytes=32 << 20)
+"""Also of an envelope that holds a minidump."""
+
+MINIDUMP_TYPE: Final = b"event.minidump"
+
+
+class Turns:
+    """Lets the large bodies of one process be worked on one after the other."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._places = threading.BoundedSemaphore(_MAX_WAITING)
+
+    @contextmanager
+    def body(self, environ: WSGIEnvironment, *, is_form: bool) -> Iterator[bytes]:
+        """Give the unpacked body of a request; a large one's turn lasts as long as the block.
+
+        *is_form*: it is a form with a minidump; otherwise an envelope, which may hold one.
+
+        Raises:
+            TooLargeError, MalformedError: As named.
+            UnavailableError: Too many large ones wait already, or there is no room on the disk.
+        """
+        with _received(environ) as (packed, size):
+            unpacked = _Unpacked(packed, environ.get("HTTP_CONTENT_ENCODING", ""), size)
+            if unpacked.go_on(_SMALL_BYTES):
+                yield unpacked.checked(is_form=is_form)
+                return
+            with self._my_turn():
+                if not is_form and not unpacked.go_on(ENVELOPE.unpacked_bytes):
+                    unpacked.checked(is_form=False)
+                if not unpacked.go_on(DUMP.unpacked_bytes):
+                    raise TooLargeError(DUMP.unpacked_bytes, "unpacked bytes")
+                yield unpacked.checked(is_form=is_form)
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise UnavailableError("too many large reports at once")
+        try:
+            if not self._turn.acquire(timeout=_WAIT_SECONDS):
+                raise UnavailableError("too many large reports at once")
+            try:
+                yield
+            finally:
+                self._turn.release()
+        finally:
+            self._places.release()
+
+
+class _Unpacked:
+    """The beginning of a body, unpacked so far."""
+
+    def __init__(self, packed: IO[bytes], encoding: str, packed_bytes: int) -> None:
+        self._pieces = _pieces(packed, encoding)
+        self._packed_bytes = packed_bytes
+        self._data = BytesIO()  # gives its value away without a copy
+
+    def go_on(self, limit_bytes: int) -> bool:
+        """Unpack until the end, or until there is more than *limit_bytes*; return whether all."""
+        while self._data.tell() <= limit_bytes:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return True
+            self._data.write(piece)
+        return False
+
+    def checked(self, *, is_form: bool) -> bytes:
+        """Return what there is so far, if so much may come."""
+        data = self._data.getvalue()
+        if not is_form and MINIDUMP_TYPE not in data:
+            if self._packed_bytes > ENVELOPE.packed_bytes:
+                raise TooLargeError(ENVELOPE.packed_bytes, "bytes")
+            if len(data) > ENVELOPE.unpacked_bytes:
+                raise TooLargeError(ENVELOPE.unpacked_bytes, "unpacked bytes")
+        return data
+
+
+def _pieces(packed: IO[bytes], encoding: str) -> Iterator[bytes]:
+    decoder = decoder_for(encoding)
+    taken = given = 0
+    while data := packed.read(_READ_BYTES):
+        taken += len(data)
+        for piece in decoder.feed(data):
+            given += len(piece)
+            if given > STEP_BYTES and given > taken * MAX_RATIO:
+                raise TooLargeError(MAX_RATIO, "bytes for each that is sent")
+            yield piece
+    decoder.finish()
+
+
+@contextmanager
+def _received(environ: WSGIEnvironment) -> Iterator[tuple[IO[bytes], int]]:
+    """Give what was sent, complete, and how much it is."""
+    # Granian ends the stream by itself, also where no length was told (wsgi.input_terminated).
+    stream = get_input_stream(environ)
+    size = 0
+    with SpooledTemporaryFile(_IN_MEMORY_BYTES) as file:
+        try:
+            while data := stream.read(_READ_BYTES):
+                size += len(data)
+                if size > DUMP.packed_bytes:
+                    raise TooLargeError(DUMP.packed_bytes, "bytes")
+                file.write(data)
+            file.seek(0)
+        except OSError as error:
+            raise UnavailableError("a report cannot be kept") from error
+        yield file, size
