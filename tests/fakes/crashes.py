@@ -196,29 +196,29 @@ class FakeSessions:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def note(self, states: Sequence[SessionState]) -> Sequence[SessionState]:
+    def note(self, states: Sequence[SessionState]) -> Sequence[SessionState | None]:
         self._state.write()
-        conflicts = []
-        for one in states:
-            known = self._state.sessions.get((one.app, one.key))
-            if known is None:
-                if one.goes_on:
-                    continue
-                self._state.sessions[one.app, one.key] = one
-                self._count(one, 1)
-                continue
-            conflicts += [one] if one.version != known.version else []
-            higher = STATUSES.index(one.status) > STATUSES.index(known.status)
-            new = replace(
-                known,
-                status=one.status if higher else known.status,
-                started_at=min(one.started_at, known.started_at),
-                received_at=max(one.received_at, known.received_at),
-            )
-            self._count(known, -1)
-            self._count(new, 1)
-            self._state.sessions[one.app, one.key] = new
-        return conflicts
+        return [self._note(one) for one in states]
+
+    def _note(self, one: SessionState) -> SessionState | None:
+        known = self._state.sessions.get((one.app, one.key))
+        if known is None and one.goes_on:
+            return None
+        if known is None:
+            self._state.sessions[one.app, one.key] = replace(one, goes_on=False)
+            self._count(one, 1)
+            return one
+        higher = STATUSES.index(one.status) > STATUSES.index(known.status)
+        new = replace(
+            known,
+            status=one.status if higher else known.status,
+            started_at=min(one.started_at, known.started_at),
+            received_at=max(one.received_at, known.received_at),
+        )
+        self._count(known, -1)
+        self._count(new, 1)
+        self._state.sessions[one.app, one.key] = new
+        return new
 
     def _count(self, one: SessionState, by: int) -> None:
         hour = one.started_at.replace(minute=0, second=0, microsecond=0)

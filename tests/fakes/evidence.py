@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ from update_server.service.ports import (
     Event,
     FunnelCell,
     Phase,
+    SeenInstall,
 )
 from update_server.service.pull_ports import PullCounts
 
@@ -120,7 +121,8 @@ class FakeTelemetry:
             return False
         self._state.seen[key] = event.received_at
         rollout = self._rollout_of(event)
-        if event.kind == "update" and event.phase is not None and rollout is not None:
+        counts = event.kind == "update" and not event.quarantine
+        if counts and event.phase is not None and rollout is not None:
             self._reach(rollout, event, event.received_at, {event.phase})
         return True
 
@@ -226,6 +228,17 @@ class FakeTelemetry:
 
     def event_ids(self, app: str, install_key: bytes) -> Sequence[str]:
         return sorted(name for of, key, name in self._state.seen if (of, key) == (app, install_key))
+
+    def seen_ids(self, names: Iterable[tuple[str, bytes, str]]) -> set[tuple[str, bytes, str]]:
+        return set(names) & set(self._state.seen)
+
+    def find(self, app: str, keys: Collection[bytes]) -> Mapping[bytes, SeenInstall]:
+        return {
+            asked: SeenInstall(install_key=key, channel=contact.channel, platform=contact.platform)
+            for (of, key), contact in sorted(self._state.contacts.items(), reverse=True)
+            for asked in keys
+            if of == app and asked and key.startswith(asked)
+        }
 
     def forget_install(self, app: str, install_key: bytes) -> None:
         self._state.write()

@@ -15,14 +15,17 @@ class FakeSignatures:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def note(self, sightings: Sequence[Sighting]) -> None:
+    def note(self, sightings: Sequence[Sighting]) -> Sequence[str]:
         self._state.write()
-        for one in sorted(sightings, key=lambda sighting: sighting.at):
+        names = [one.comparable for one in sightings]
+        for place, one in sorted(enumerate(sightings), key=lambda numbered: numbered[1].at):
             comparable = one.comparable
             begins = not self._runs(one, comparable)
             if begins and self._begun(one) >= MAX_NEW_A_DAY:
                 comparable = OTHER
+            names[place] = comparable
             self._state.sightings[len(self._state.sightings)] = (comparable, one)
+        return names
 
     def _of_version(self, one: Sighting) -> list[tuple[str, Sighting]]:
         place = (one.app, one.channel, one.version)

@@ -109,6 +109,9 @@ class FakeReleases:
     def all(self, app: str) -> Sequence[StoredRelease]:
         return [release for release in self._state.releases.values() if release.app == app]
 
+    def versions(self, app: str) -> Sequence[tuple[str, Version]]:
+        return sorted({(release.channel, release.version) for release in self.all(app)})
+
     def add_targets(self, targets: Iterable[StoredTarget]) -> None:
         self._state.write()
         for target in targets:

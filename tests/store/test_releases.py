@@ -100,3 +100,15 @@ def test_a_document_never_goes_back_in_version(database: Database) -> None:
 
         stores.releases.put_document(a_document(version=2))
         assert stores.releases.documents("demo") == [a_document(version=2)]
+
+
+def test_versions_are_told_once_for_each_channel(database: Database) -> None:
+    with database.transaction() as stores:
+        for changes in ({}, {"platform": "macos-arm64"}, {"channel": "beta"}):
+            stores.releases.add(a_release(**changes))
+
+        assert stores.releases.versions("demo") == [
+            ("beta", Version("2.1.0")),
+            ("stable", Version("2.1.0")),
+        ]
+        assert stores.releases.versions("other") == []

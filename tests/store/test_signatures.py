@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -28,9 +29,9 @@ def a_sighting(comparable: str = "aa", **changes: Any) -> Sighting:
     return replace(sighting, **changes)
 
 
-def note(database: Database, *sightings: Sighting) -> None:
+def note(database: Database, *sightings: Sighting) -> Sequence[str]:
     with database.transaction() as stores:
-        stores.signatures.note(sightings)
+        return stores.signatures.note(sightings)
 
 
 def known(database: Database, *versions: str, **changes: Any) -> frozenset[str]:
@@ -112,10 +113,12 @@ def test_a_batch_may_be_in_any_order_and_hold_nothing(database: Database) -> Non
 
 def test_a_flood_of_signatures_goes_to_one(database: Database) -> None:
     flood = [a_sighting(f"{number:04}") for number in range(MAX_NEW_A_DAY + 20)]
-    note(database, *flood[:-10])
-    note(database, *flood[-10:], a_sighting("0000"))
+    names = note(database, *flood[:-10])
+    later = note(database, a_sighting("0000", at=NOW + MOMENT), *flood[-10:])
     note(database, a_sighting("other version", version="2.1.0"), a_sighting("9", at=NOW + DAY))
 
+    assert names == [one.comparable for one in flood[:MAX_NEW_A_DAY]] + [OTHER] * 10
+    assert later == ["0000", *[OTHER] * 10]
     everything = known(database, published_at=NOW + 2 * DAY)
     with database.reading() as stores:
         titles = stores.signatures.titles("demo", "stable", [OTHER])

@@ -16,7 +16,15 @@ from tests.store.values import (
     an_enrolment,
     an_event,
 )
-from update_server.service.ports import Checkpoint, Contact, Database, Event, FunnelCell, Phase
+from update_server.service.ports import (
+    Checkpoint,
+    Contact,
+    Database,
+    Event,
+    FunnelCell,
+    Phase,
+    SeenInstall,
+)
 
 LATER = NOW + HOUR
 
@@ -395,3 +403,53 @@ def test_the_ids_of_an_installs_events_are_remembered(database: Database) -> Non
 
         assert list(stores.telemetry.event_ids("demo", b"1")) == ["e1", "e2"]
         assert list(stores.telemetry.event_ids("demo", b"3")) == []
+
+
+class TestFinding:
+    def test_installs_are_found_by_their_keys_and_by_how_these_begin(
+        self, database: Database
+    ) -> None:
+        keys = [b"\x00" * 32, b"tag-one!" + b"k" * 24, b"\xff" * 32, b"\x01" + b"\xff" * 31]
+        with database.transaction() as stores:
+            contacts = [a_contact(install_key=key) for key in keys]
+            elsewhere = a_contact(install_key=b"z" * 32, app="other")
+            stores.telemetry.absorb([*contacts, elsewhere], [])
+
+        asked = {key[:8] for key in keys} | {keys[1], b"nobody!!", b"z" * 8, b""}
+        with database.reading() as stores:
+            found = stores.telemetry.find("demo", asked)
+
+        seen = {
+            key: SeenInstall(install_key=key, channel="stable", platform="linux-x86_64")
+            for key in keys
+        }
+        assert found == {key[:8]: seen[key] for key in keys} | {keys[1]: seen[keys[1]]}
+
+    def test_many_are_found_at_once(self, database: Database) -> None:
+        keys = [bytes([n % 256, n // 256]) * 16 for n in range(1_000)]
+        with database.transaction() as stores:
+            stores.telemetry.absorb([a_contact(install_key=key) for key in keys], [])
+
+        with database.reading() as stores:
+            found = stores.telemetry.find("demo", {key[:8] for key in keys})
+
+        assert {tag: seen.install_key for tag, seen in found.items()} == {k[:8]: k for k in keys}
+
+    def test_ids_that_were_seen_are_told(self, database: Database) -> None:
+        with database.transaction() as stores:
+            stores.telemetry.absorb([], [an_event(), an_event("2", "e2")])
+
+        asked = [("demo", b"1", "e1"), ("demo", b"2", "e1"), ("other", b"1", "e1")]
+        with database.reading() as stores:
+            assert stores.telemetry.seen_ids(asked) == {("demo", b"1", "e1")}
+            assert stores.telemetry.seen_ids([]) == set()
+
+
+def test_a_step_that_was_set_aside_is_remembered_and_not_counted(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.rollouts.add(a_rollout())
+        aside = an_event(quarantine="implausible")
+
+        assert stores.telemetry.absorb([], [aside]) == [aside]
+        assert stores.telemetry.absorb([], [an_event()]) == []
+        assert stores.telemetry.funnel(a_rollout(), silent_before=NOW) == []

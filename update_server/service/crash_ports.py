@@ -244,8 +244,9 @@ class Sessions(Protocol):
     The counts are right at any time: they change with each state that is noted.
     """
 
-    # those that told another version than before are returned: the first one stays
-    def note(self, states: Sequence[SessionState]) -> Sequence[SessionState]: ...
+    # returns what each session is after its state, which has the version that was told first;
+    # None where it goes on and nothing is known of it any more
+    def note(self, states: Sequence[SessionState]) -> Sequence[SessionState | None]: ...
     def add(self, counts: Sequence[SessionCount]) -> None: ...
     def hours(self, app: str) -> Sequence[SessionCount]: ...  # none is 0
     def of_rollout(self, rollout: RolloutId) -> Sequence[Tally]: ...  # without crashed installs

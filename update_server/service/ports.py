@@ -7,7 +7,7 @@ block ends without an error. Getters never write. Errors that a port may raise s
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -364,6 +364,15 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenInstall:
+    """An install by its whole key, with what it told of itself when it last checked in."""
+
+    install_key: bytes
+    channel: str
+    platform: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunnelCell:
     """How many distinct installs of one ring and arm reached a step."""
 
@@ -404,6 +413,7 @@ class Releases(Protocol):
     def add(self, release: StoredRelease) -> StoredRelease: ...  # number assigned; ExistsError
     def get(self, app: str, channel: str, version: Version) -> Sequence[StoredRelease]: ...
     def all(self, app: str) -> Sequence[StoredRelease]: ...
+    def versions(self, app: str) -> Sequence[tuple[str, Version]]: ...  # by channel, each once
     def add_targets(self, targets: Iterable[StoredTarget]) -> None: ...  # identical: no-op
     def target(self, app: str, path: str) -> StoredTarget: ...
     def targets(self, app: str) -> Sequence[StoredTarget]: ...
@@ -499,6 +509,9 @@ class Telemetry(Protocol):
     # versions are told by channel, platform, version and number of installs
     def versions(self, app: str) -> Sequence[tuple[str, str, str, int]]: ...
     def event_ids(self, app: str, install_key: bytes) -> Sequence[str]: ...  # sorted
+    def seen_ids(self, names: Iterable[tuple[str, bytes, str]]) -> set[tuple[str, bytes, str]]: ...
+    # installs that were seen, by the key, or by the beginning of one, that was asked for
+    def find(self, app: str, keys: Collection[bytes]) -> Mapping[bytes, SeenInstall]: ...
     def forget_install(self, app: str, install_key: bytes) -> None: ...
     def expire(self, *, contacts_before: datetime, events_before: datetime) -> None: ...
 

@@ -23,7 +23,10 @@ OTHER: Final = "other"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """A crash with a signature. ``at`` is when it was received; ``title`` names nobody."""
+    """A crash with a signature. ``at`` is when it was received; ``title`` names nobody.
+
+    ``channel`` is empty for what is only shown: it is known on no channel.
+    """
 
     app: str
     channel: str
@@ -36,7 +39,8 @@ class Sighting:
 class Signatures(Protocol):
     """Sightings of crash signatures, noted by the digest alone."""
 
-    def note(self, sightings: Sequence[Sighting]) -> None: ...
+    # returns under which name each is kept: its own, or OTHER
+    def note(self, sightings: Sequence[Sighting]) -> Sequence[str]: ...
     # those that were seen on one of *versions* before *published_at*, or on any version within
     # LOOK_BACK before it; what is noted with a later ``at`` changes nothing
     def known(

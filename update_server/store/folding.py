@@ -115,7 +115,7 @@ def fold(
         if contact.action == Action.UPDATE and known.is_of(contact.rollout, contact.offered):
             progress.steps |= STEP_BITS[Phase.OFFERED]
     for event in events:
-        if event.kind != UPDATE or event.phase is None:
+        if event.kind != UPDATE or event.phase is None or event.quarantine:
             continue
         rollout = known.rollout_of(event)
         if rollout is not None:

@@ -70,6 +70,12 @@ class SqlReleases:
     def _found(self, statement: Select[Any]) -> list[StoredRelease]:
         return [_release(row) for row in self._connection.execute(statement)]
 
+    def versions(self, app: str) -> Sequence[tuple[str, Version]]:
+        """Return the versions on each channel, without their documents."""
+        found = select(releases.c.channel, releases.c.version).where(releases.c.app == app)
+        rows = self._connection.execute(found.distinct())
+        return sorted((row.channel, Version(row.version)) for row in rows)
+
     def add_targets(self, wanted: Iterable[StoredTarget]) -> None:
         """Store targets; those that are there already must be the same.
 

@@ -24,24 +24,23 @@ class SqlSessions:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def note(self, states: Sequence[SessionState]) -> Sequence[SessionState]:
-        """Take in *states*; return those that told another version than was known."""
+    def note(self, states: Sequence[SessionState]) -> Sequence[SessionState | None]:
+        """Take in *states*, and return what each session is after it."""
         if not states:
             return []
         before = self._known(states)
-        now, conflicts = dict(before), list[SessionState]()
+        now, noted = dict(before), list[SessionState | None]()
         for state in states:
             key = (state.app, state.key)
-            known = now.get(key)
-            if known is None and state.goes_on:
-                continue  # what is known of it was counted, and is gone
-            if known is not None and known.version != state.version:
-                conflicts.append(state)
-            now[key] = after(known, state)
+            if key not in now and state.goes_on:
+                noted.append(None)  # what was known of it was counted, and is gone
+                continue
+            now[key] = after(now.get(key), state)
+            noted.append(now[key])
         changed = {key: state for key, state in now.items() if before.get(key) != state}
         self._write(changed.values())
         self._count(changed, before)
-        return conflicts
+        return noted
 
     def _known(self, states: Iterable[SessionState]) -> dict[_Key, SessionState]:
         wanted: dict[str, set[bytes]] = {}

@@ -32,12 +32,13 @@ class SqlSignatures:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def note(self, sightings: Sequence[Sighting]) -> None:
-        """Extend runs by *sightings*, and begin new ones."""
+    def note(self, sightings: Sequence[Sighting]) -> Sequence[str]:
+        """Extend runs by *sightings*, and begin new ones; return the name of each one's run."""
         newest = self._newest(sightings)
+        names = [one.comparable for one in sightings]
         begun: dict[_Day, int] = {}
         touched: set[_Key] = set()
-        for one in sorted(sightings, key=lambda sighting: sighting.at):
+        for place, one in sorted(enumerate(sightings), key=lambda numbered: numbered[1].at):
             key = (one.app, one.channel, one.version, one.comparable)
             title = one.title
             day = (*key[:3], one.at.replace(hour=0, minute=0, second=0, microsecond=0))
@@ -45,6 +46,7 @@ class SqlSignatures:
                 begun[day] = self._begun(day)
             if not _goes_on(newest.get(key), one.at) and begun[day] >= MAX_NEW_A_DAY:
                 key, title = (*key[:3], OTHER), OTHER
+                names[place] = OTHER
             if not _goes_on(newest.get(key), one.at):
                 newest[key] = _Run(title=title, first_at=one.at, last_at=one.at, new=True)
                 begun[day] += 1
@@ -53,6 +55,7 @@ class SqlSignatures:
             run.reports += 1
             touched.add(key)
         self._write({key: newest[key] for key in touched})
+        return names
 
     def _newest(self, sightings: Sequence[Sighting]) -> dict[_Key, _Run]:
         """Return the newest run of each key that *sightings* may belong to."""

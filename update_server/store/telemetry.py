@@ -9,17 +9,28 @@ Not here: sessions, crashes and metrics, of which only the event ID is kept so f
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, case, delete, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
 
 from rollout.model import Arm, Rollout, RolloutId
-from update_server.service.ports import Checkpoint, Contact, Event, FunnelCell
+from update_server.service.ports import Checkpoint, Contact, Event, FunnelCell, SeenInstall
 from update_server.service.pull_ports import PullCounts
 from update_server.store.folding import LIFE, STEP_BITS, Known, Progress, fold, without_channel
 from update_server.store.pull_counts import has_step, pull_counts, with_contacts
-from update_server.store.rows import upsert
+from update_server.store.rows import chunks, upsert
 from update_server.store.tables import (
     checkpoints,
     contacts,
@@ -31,6 +42,9 @@ from update_server.store.tables import (
 
 # Keys in one look-up: well below the 32,766 parameters that SQLite allows in a statement.
 _CHUNK = 5_000
+_RANGES = (
+    200  # of keys, in one look-up: SQLite refuses conditions that are nested deeper than 1,000
+)
 
 
 class SqlTelemetry:
@@ -234,6 +248,37 @@ class SqlTelemetry:
         found = self._connection.execute(select(seen_events.c.id).where(mine))
         return sorted(bytes(name).decode() for name in found.scalars())
 
+    def seen_ids(self, names: Iterable[tuple[str, bytes, str]]) -> set[tuple[str, bytes, str]]:
+        """Return those of *names* (app, install key, event ID) that are remembered."""
+        c = seen_events.c
+        found: set[tuple[str, bytes, str]] = set()
+        for some in chunks(names, _RANGES):
+            here = (
+                and_(c.app == app, c.install_key == key, c.id == name.encode())
+                for app, key, name in some
+            )
+            rows = self._connection.execute(select(c.app, c.install_key, c.id).where(or_(*here)))
+            found |= {(row.app, bytes(row.install_key), bytes(row.id).decode()) for row in rows}
+        return found
+
+    def find(self, app: str, keys: Collection[bytes]) -> Mapping[bytes, SeenInstall]:
+        """Return the installs whose keys are, or begin with, *keys*; by what was asked for."""
+        c = contacts.c
+        found: dict[bytes, SeenInstall] = {}
+        for some in chunks(sorted(key for key in keys if key), _RANGES):
+            # Each part of the OR says all of it, so that each is a look-up by the primary key.
+            here = (and_(c.app == app, c.install_key >= key, _before_end(key)) for key in some)
+            rows = self._connection.execute(
+                select(c.install_key, c.channel, c.platform)
+                .where(or_(*here))
+                .order_by(c.install_key.desc())
+            )
+            for row in rows:
+                key = bytes(row.install_key)
+                seen = SeenInstall(install_key=key, channel=row.channel, platform=row.platform)
+                found |= {asked: seen for asked in some if key.startswith(asked)}
+        return found
+
     def forget_install(self, app: str, install_key: bytes) -> None:
         """Delete every row that is about an install, its enrolments too."""
         for table in (contacts, progress, seen_events, enrolments):
@@ -247,6 +292,14 @@ class SqlTelemetry:
         self._connection.execute(
             delete(seen_events).where(seen_events.c.received_at < events_before)
         )
+
+
+def _before_end(prefix: bytes) -> ColumnElement[bool]:
+    """Return what keys meet that begin with *prefix*, of all that are not below it."""
+    end = prefix.rstrip(b"\xff")
+    if not end:
+        return true()
+    return contacts.c.install_key < end[:-1] + bytes([end[-1] + 1])
 
 
 def _latest(batch: Sequence[Contact]) -> Collection[Contact]:
