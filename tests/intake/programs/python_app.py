@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import sentry_sdk
 from sentry_sdk.types import Event, Hint
@@ -120,11 +121,12 @@ SITUATIONS: dict[str, Callable[[], None]] = {
 
 def main() -> None:
     situation, release = sys.argv[1:3]
+    packing: Literal["br", "gzip"] = "gzip" if "GZIP" in os.environ else "br"
     sentry_sdk.init(
         release=release,
         environment="production",
         before_send=keep,
-        _experiments={"transport_compression_algo": "gzip" if "GZIP" in os.environ else "br"},
+        _experiments={"transport_compression_algo": packing},
     )
     SITUATIONS[situation]()
 

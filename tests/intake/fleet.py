@@ -1,0 +1,176 @@
+"""Installs on both sides of a rollout, and the real programs that run on them.
+
+1.0.0 is everybody's; 1.1.0 is offered to half of the installs, the candidates. The others are the
+controls. What programs know of us is the ``SENTRY_DSN`` that their agent was given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from client_agent.config import Telemetry
+from client_agent.reports.dsn import sentry_dsn
+from client_agent.settings_file import load
+from tests.e2e.install import Install
+from tests.e2e.running import APP, LINUX, PASSPHRASE, Server, a_server, an_id
+from tests.intake.node import sdk_folder
+from tests.intake.record import PROGRAMS
+
+OLD, NEW = "1.0.0", "1.1.0"
+POLICY = """
+ceiling = []
+internal_groups = []
+
+[[ramp]]
+ring = "half"
+exposure_bp = 5000
+
+[[ramp]]
+ring = "all"
+exposure_bp = 10000
+"""
+_MOST_DRAWS = 40
+_PROGRAM_SECONDS = 60
+_WAIT_SECONDS = 20
+
+
+@dataclass
+class Fleet:
+    """A server with both releases, and the installs that were made of it."""
+
+    server: Server
+    folder: Path
+    rollout: str
+    _first: Install
+    _made: int = 0
+
+    def candidate(self) -> Program:
+        """Return a new install that was offered 1.1.0, and runs it."""
+        return self._drawn(offered=True)
+
+    def control(self) -> Program:
+        """Return a new install on 1.0.0 that is not offered 1.1.0."""
+        return self._drawn(offered=False)
+
+    def _drawn(self, *, offered: bool) -> Program:
+        """Draw installs until one is on the wanted side: which side it is, its own ID decides."""
+        for _ in range(_MOST_DRAWS):
+            self._made += 1
+            install = self._first.again(self.folder / f"install-{self._made}")
+            pending = install.update()["pending"]
+            if (pending is not None) == offered:
+                if offered:
+                    install.confirm()
+                    install.update()
+                return Program(install, NEW if offered else OLD)
+        raise AssertionError("no install was on that side")
+
+    def admin(self, path: str) -> Any:
+        """Return what the admin app answers below the app's own part."""
+        return json.loads(self.get(f"/v1/admin/apps/{APP}{path}"))
+
+    def get(self, path: str) -> bytes:
+        request = urllib.request.Request(
+            f"http://{self.server.admin}{path}",
+            headers={"Authorization": f"Bearer {self.server.token}"},
+        )
+        with urllib.request.urlopen(request, timeout=20) as response:
+            body: bytes = response.read()
+        return body
+
+
+@dataclass
+class Program:
+    """The app on one install, running *version*."""
+
+    install: Install
+    version: str
+    runs: list[int] = field(default_factory=list)
+
+    @property
+    def dsn(self) -> str:
+        """What the agent gives to its app."""
+        settings = load(self.install.config)
+        state = self.install.installation.state.read()
+        dsn = sentry_dsn(settings.app, state, Version(self.version), Telemetry.CRASH)
+        assert dsn is not None
+        return dsn
+
+    @property
+    def key(self) -> str:
+        """Return the key in the DSN, which is the install's token."""
+        return self.dsn.partition("//")[2].partition("@")[0]
+
+    def python(self, situation: str, **environment: str) -> int:
+        """Run the program with sentry-sdk; return its exit status."""
+        return self._run([sys.executable, str(PROGRAMS / "python_app.py"), situation], environment)
+
+    def node(self, situation: str) -> int:
+        """Run the program with @sentry/node; return its exit status."""
+        command = ["node", str(PROGRAMS / "node_app.js"), situation]
+        return self._run(command, {"NODE_PATH": str(sdk_folder())})
+
+    def _run(self, command: Sequence[str], environment: dict[str, str]) -> int:
+        done = subprocess.run(
+            [*command, f"notes@{self.version}"],
+            env={**os.environ, **environment, "SENTRY_DSN": self.dsn},
+            capture_output=True,
+            check=False,
+            timeout=_PROGRAM_SECONDS,
+        )
+        self.runs.append(done.returncode)
+        return done.returncode
+
+
+def wait_until(holds: Callable[[], bool], told: Callable[[], object] = str) -> None:
+    """Return when *holds*: what was sent is counted by another process, twice a second."""
+    until = time.monotonic() + _WAIT_SECONDS
+    while not holds():
+        assert time.monotonic() < until, told()
+        time.sleep(0.1)
+
+
+def publish(server: Server, version: str, *more: str) -> None:
+    """Publish a version whose program is the Python one."""
+    program = server.folder / f"notes-{version}"
+    program.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" "{PROGRAMS / "python_app.py"}" "$1" notes@{version}\n'
+    )
+    program.chmod(0o755)
+    server.serinus("release", "publish", version, "--artifact", f"{LINUX}={program}", *more)
+
+
+@contextlib.contextmanager
+def a_fleet(folder: Path, *, workers: int = 1) -> Iterator[Fleet]:
+    """Start a server with both releases, and one install that has 1.0.0."""
+    workspace = folder / "workspace"
+    workspace.mkdir()
+    (workspace / "passphrase").write_text(PASSPHRASE)
+    (workspace / "policy.toml").write_text(POLICY)
+    Server(folder=workspace, public="", admin="").serinus(
+        "init", ".", "--app", APP, "--platform", LINUX, "--policy", "policy.toml"
+    )
+    with a_server(workspace, folder / "updates", workers=workers) as server:
+        publish(server, OLD)
+        everybody = ("--ring", "all", "--reason", "a test", "--yes")
+        server.serinus("rollout", "start", OLD, *everybody)
+        server.wait_until_told(lambda told: told["version"] == OLD, "0.9.0")
+        first = Install.empty(server, folder / "install-0")
+        first.update()
+        first.confirm()
+        publish(server, NEW, "--rollback-to", OLD)
+        started = server.serinus("rollout", "start", NEW, "--ring", "half", "--reason", "a test")
+        wait_until(lambda: server.check_in(an_id(), OLD)["assignment"]["version"] == NEW)
+        yield Fleet(server, folder, started["id"], first)
