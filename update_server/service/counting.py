@@ -15,6 +15,7 @@ from update_server.evidence.settings import Metric
 from update_server.evidence.weighing import SIGNATURE_PREFIX
 from update_server.service.counter_ports import Counted
 from update_server.service.ports import Contact, Event
+from update_server.service.reports import REJECTED_KIND
 from update_server.service.study_ports import StoredDecision
 
 CHECK_INS: Final = "checkins"
@@ -29,6 +30,9 @@ REJECTED: Final = "telemetry_rejected"
 QUARANTINED: Final = "telemetry_quarantined"
 """Events that were set aside, by ``reason``."""
 
+DISCARDS_KIND: Final = "discards"
+"""The kind of events whose body's ``counts`` say what an SDK dropped, and why."""
+
 DISCARDED: Final = "sdk_discarded"
 """Reports that SDKs say they dropped by themselves, by ``reason``."""
 
@@ -40,21 +44,33 @@ PAUSED_SECONDS: Final = "paused_seconds"
 
 
 def counts_of(records: Iterable[Contact | Event]) -> Sequence[Counted]:
-    """Return what *records*, none of which was counted before, add to the counters."""
-    check_ins: Counter[tuple[str, str, str]] = Counter()
-    events: Counter[tuple[str, str]] = Counter()
+    """Return what *records*, none of which was counted before, add to the counters.
+
+    Events that are set aside are events, too. A note of what was not taken is none.
+    """
+    sums: Counter[tuple[str, str, tuple[tuple[str, str], ...]]] = Counter()
     for record in records:
         if isinstance(record, Contact):
-            check_ins[record.app, record.action, record.reason] += 1
+            labels = ("action", str(record.action)), ("reason", str(record.reason))
+            sums[record.app, CHECK_INS, labels] += 1
+        elif record.kind == REJECTED_KIND:
+            for reason, events in record.body["counts"].items():
+                sums[record.app, REJECTED, (("reason", reason),)] += events
         else:
-            events[record.app, record.kind] += 1
+            sums[record.app, EVENTS, (("kind", record.kind),)] += 1
+            if record.quarantine:
+                sums[record.app, QUARANTINED, (("reason", str(record.quarantine)),)] += 1
+            for reason, _, reports in _discards(record):
+                sums[record.app, DISCARDED, (("reason", reason),)] += reports
     return [
-        Counted(app=app, name=CHECK_INS, labels=(("action", action), ("reason", reason)), by=by)
-        for (app, action, reason), by in check_ins.items()
-    ] + [
-        Counted(app=app, name=EVENTS, labels=(("kind", kind),), by=by)
-        for (app, kind), by in events.items()
+        Counted(app=app, name=name, labels=labels, by=by)
+        for (app, name, labels), by in sums.items()
     ]
+
+
+def _discards(event: Event) -> Iterable[tuple[str, str, int]]:
+    """Return by reason and category what an SDK says that it dropped."""
+    return event.body["counts"] if event.kind == DISCARDS_KIND else ()
 
 
 def counts_of_decision(decision: StoredDecision) -> Sequence[Counted]:

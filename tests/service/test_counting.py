@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import Any
+
+from tests.store.values import a_contact, an_event
+from update_server.service.counter_ports import Counted
+from update_server.service.counting import counts_of
+from update_server.service.ports import Contact, Event
+from update_server.service.reports import REJECTED_KIND
+
+Key = tuple[str, tuple[tuple[str, str], ...]]
+
+
+def counted(*records: Contact | Event) -> dict[Key, int]:
+    return {(one.name, one.labels): one.by for one in counts_of(records)}
+
+
+def a_note(**counts: int) -> Event:
+    return of_kind(REJECTED_KIND, {"counts": counts})
+
+
+def of_kind(kind: str, body: dict[str, Any] | None = None, **more: Any) -> Event:
+    return an_event(kind=kind, phase=None, body=body or {}, **more)
+
+
+def test_a_batch_is_folded_to_one_sum_a_key() -> None:
+    contact = a_contact()
+
+    (one,) = counts_of([contact] * 500)
+
+    labels = (("action", contact.action), ("reason", contact.reason))
+    assert one == Counted(app=contact.app, name="checkins", labels=labels, by=500)
+
+
+def test_events_are_counted_by_kind() -> None:
+    assert counted(of_kind("crash"), of_kind("session"), of_kind("crash")) == {
+        ("events", (("kind", "crash"),)): 2,
+        ("events", (("kind", "session"),)): 1,
+    }
+
+
+def test_what_was_not_taken_is_counted_by_reason_and_is_no_event() -> None:
+    assert counted(a_note(too_old=3, bad_field=1), a_note(too_old=2)) == {
+        ("telemetry_rejected", (("reason", "too_old"),)): 5,
+        ("telemetry_rejected", (("reason", "bad_field"),)): 1,
+    }
+
+
+def test_what_is_set_aside_is_counted_as_an_event_too() -> None:
+    assert counted(of_kind("crash", quarantine="unknown_version"), of_kind("crash")) == {
+        ("events", (("kind", "crash"),)): 2,
+        ("telemetry_quarantined", (("reason", "unknown_version"),)): 1,
+    }
+
+
+def test_what_sdks_dropped_is_counted_over_all_categories() -> None:
+    told = {
+        "counts": [
+            ["ratelimit_backoff", "error", 19],
+            ["ratelimit_backoff", "session", 1],
+            ["sample_rate", "error", 2],
+        ]
+    }
+
+    found = counted(of_kind("discards", told))
+
+    assert found["sdk_discarded", (("reason", "ratelimit_backoff"),)] == 20
+    assert found["sdk_discarded", (("reason", "sample_rate"),)] == 2
+    assert found["events", (("kind", "discards"),)] == 1
