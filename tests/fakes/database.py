@@ -12,6 +12,7 @@ from tests.fakes.crashes import FakeCrashes, FakeSessions
 from tests.fakes.evidence import FakeAudit, FakeTelemetry
 from tests.fakes.outbox import FakeAlerts, FakeOutbox
 from tests.fakes.pending import FakePendingVerbs
+from tests.fakes.quarantine import FakeArrivals, FakeQuarantine
 from tests.fakes.settings import FakeSettings
 from tests.fakes.signatures import FakeSignatures
 from tests.fakes.state import State
@@ -42,6 +43,8 @@ class FakeStores:
         self.pending = FakePendingVerbs(state)
         self.waivers = FakeWaivers(state)
         self.settings = FakeSettings(state)
+        self.quarantine = FakeQuarantine(state)
+        self.arrivals = FakeArrivals(state)
         self.counters = FakeCounters(state)
         self.outbox = FakeOutbox(state)
         self.alerts = FakeAlerts(state)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from rollout.model import Arm, Rollout
+from update_server.service.arrival_ports import Arrived
 from update_server.service.crash_ports import (
     Alias,
     CrashGroup,
@@ -35,6 +36,7 @@ from update_server.service.ports import (
     StoredRelease,
     StoredTarget,
 )
+from update_server.service.quarantine_ports import Kept
 from update_server.service.settings_ports import AppSettings
 from update_server.service.signature_ports import Sighting
 from update_server.service.study_ports import (
@@ -113,6 +115,9 @@ class State:
     pending: dict[str, PendingVerb] = field(default_factory=dict)
     waivers: dict[str, Waiver] = field(default_factory=dict)
     settings: dict[str, AppSettings] = field(default_factory=dict)
+    asides: dict[int, tuple[Kept, bool]] = field(default_factory=dict)
+    aside_counts: dict[tuple[str, int, str, str], int] = field(default_factory=dict)
+    arrivals: dict[tuple[str, datetime, str, str], Arrived] = field(default_factory=dict)
     counters: dict[tuple[str, str, tuple[tuple[str, str], ...]], int] = field(default_factory=dict)
     messages: dict[str, tuple[Message, datetime | None]] = field(default_factory=dict)
     deliveries: dict[int, Delivery] = field(default_factory=dict)

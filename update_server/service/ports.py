@@ -17,11 +17,13 @@ from typing import Any, BinaryIO, Protocol
 from packaging.version import Version
 
 from rollout.model import Arm, Hold, Rollout, RolloutId
+from update_server.service.arrival_ports import ArrivalStore
 from update_server.service.counter_ports import Counters
 from update_server.service.crash_ports import Crashes, Sessions
 from update_server.service.outbox_ports import Alerts, Outbox
 from update_server.service.pending_ports import PendingVerbs
 from update_server.service.pull_ports import PullCounts
+from update_server.service.quarantine_ports import QuarantineStore
 from update_server.service.settings_ports import SettingsStore
 from update_server.service.signature_ports import Signatures
 from update_server.service.study_ports import Decisions, Histories, Registers, Studies
@@ -499,6 +501,8 @@ class Telemetry(Protocol):
     as a candidate of ring ``""``.
     """
 
+    # notes the IDs of events that count nowhere here; returns the events that are new
+    def remember(self, events: Sequence[Event]) -> Sequence[Event]: ...
     # returns the events that are new
     def absorb(self, contacts: Sequence[Contact], events: Sequence[Event]) -> Sequence[Event]: ...
     def checkpoint(self, spool: str) -> int: ...  # 0 when unknown
@@ -553,6 +557,10 @@ class Stores(Protocol):
     def waivers(self) -> WaiverStore: ...
     @property
     def settings(self) -> SettingsStore: ...
+    @property
+    def quarantine(self) -> QuarantineStore: ...
+    @property
+    def arrivals(self) -> ArrivalStore: ...
     @property
     def counters(self) -> Counters: ...
     @property

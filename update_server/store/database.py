@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from update_server.store.access import SqlAccess
 from update_server.store.alerts import SqlAlerts
 from update_server.store.apps import SqlApps
+from update_server.store.arrivals import SqlArrivals
 from update_server.store.audit import SqlAudit
 from update_server.store.counters import SqlCounters
 from update_server.store.crashes import SqlCrashes
@@ -20,6 +21,7 @@ from update_server.store.histories import SqlHistories
 from update_server.store.journal import SqlJournal
 from update_server.store.outbox import SqlOutbox
 from update_server.store.pending import SqlPendingVerbs
+from update_server.store.quarantine import SqlQuarantine
 from update_server.store.registers import SqlRegisters
 from update_server.store.releases import SqlReleases
 from update_server.store.rollouts import SqlRollouts
@@ -52,6 +54,8 @@ class SqlStores:
         self.pending = SqlPendingVerbs(connection)
         self.waivers = SqlWaivers(connection)
         self.settings = SqlSettings(connection)
+        self.quarantine = SqlQuarantine(connection)
+        self.arrivals = SqlArrivals(connection)
         self.counters = SqlCounters(connection)
         self.outbox = SqlOutbox(connection)
         self.alerts = SqlAlerts(connection)

@@ -25,6 +25,7 @@ from update_server.store.tables.outbox import (
     delivery_attempts,
     messages,
 )
+from update_server.store.tables.quarantine import arrivals, quarantine_counts, quarantined
 from update_server.store.tables.settings import app_settings
 from update_server.store.tables.state import (
     apps,
@@ -59,6 +60,7 @@ __all__ = [
     "alerts",
     "app_settings",
     "apps",
+    "arrivals",
     "audit",
     "checkpoints",
     "codes",
@@ -84,6 +86,8 @@ __all__ = [
     "metadata",
     "pending_verbs",
     "progress",
+    "quarantine_counts",
+    "quarantined",
     "releases",
     "rollouts",
     "secrets",

@@ -1,0 +1,91 @@
+"""Contract of arrival_ports.ArrivalStore."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rollout.model import Arm
+from tests.store.values import NOW, ROLLOUT, a_contact, a_control
+from update_server.service.arrival_ports import Arrived, LevelCount
+from update_server.service.ports import Database, ReadOnlyError
+
+MINUTE = NOW.replace(second=0, microsecond=0)
+A_MINUTE = timedelta(minutes=1)
+
+
+def arrived(**fields: Any) -> Arrived:
+    known: dict[str, Any] = {"app": "demo", "minute": MINUTE, "kind": "crash", "events": 1}
+    return Arrived(**{**known, **fields})
+
+
+def since(database: Database, at: Any = MINUTE) -> list[Arrived]:
+    with database.reading() as stores:
+        return list(stores.arrivals.since("demo", at))
+
+
+def test_nothing_arrived_at_first(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.arrivals.add([])
+    assert since(database) == []
+
+
+def test_what_is_added_is_summed_and_the_greatest_delay_is_kept(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.arrivals.add([arrived(late_seconds=1.25), arrived(events=4, late_seconds=0.5)])
+    with database.transaction() as stores:
+        stores.arrivals.add([arrived(events=2, late_seconds=0.75)])
+    with database.transaction() as stores:
+        stores.arrivals.add([arrived(events=1, late_seconds=61.5)])
+
+    assert since(database) == [arrived(events=8, late_seconds=61.5)]
+
+
+def test_minutes_kinds_and_codes_are_kept_apart_and_in_order(database: Database) -> None:
+    wanted = [
+        arrived(kind="check_in"),
+        arrived(),
+        arrived(code="too_old"),
+        arrived(minute=MINUTE + A_MINUTE),
+    ]
+    with database.transaction() as stores:
+        stores.arrivals.add([*reversed(wanted), arrived(app="other")])
+
+    assert since(database) == wanted
+    assert since(database, MINUTE + A_MINUTE) == wanted[-1:]
+
+
+def test_what_is_too_old_is_cleared_away(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.arrivals.add([arrived(), arrived(minute=MINUTE + A_MINUTE)])
+        stores.arrivals.expire(MINUTE + A_MINUTE)
+
+    assert since(database) == [arrived(minute=MINUTE + A_MINUTE)]
+
+
+def test_levels_of_telemetry_are_counted_by_arm(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.telemetry.absorb(
+            [
+                a_contact("1", telemetry="off"),
+                a_contact("2"),
+                a_contact("3"),
+                a_control("4", telemetry="health"),
+                a_contact("5", rollout=None, ring=None, arm=None),
+            ],
+            [],
+        )
+
+    with database.reading() as stores:
+        assert stores.arrivals.levels(ROLLOUT) == [
+            LevelCount(arm=Arm.CANDIDATE, level="crash", installs=2),
+            LevelCount(arm=Arm.CANDIDATE, level="off", installs=1),
+            LevelCount(arm=Arm.CONTROL, level="health", installs=1),
+        ]
+
+
+def test_nothing_is_added_while_reading(database: Database) -> None:
+    with pytest.raises(ReadOnlyError), database.reading() as stores:
+        stores.arrivals.add([arrived()])

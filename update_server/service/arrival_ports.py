@@ -1,0 +1,44 @@
+"""What arrived, minute by minute, and how that is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from rollout.model import RolloutId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """How much of one ``kind`` was received in a minute, and how late at most it was digested.
+
+    ``code`` says why it was not taken or was set aside, and is empty where it was taken in. Both
+    are words of ours. ``minute`` is its begin.
+    """
+
+    app: str
+    minute: datetime
+    kind: str
+    code: str = ""
+    events: int = 0
+    late_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelCount:
+    """How many installs of an arm have telemetry at this level, by their last check-in."""
+
+    arm: str
+    level: str
+    installs: int
+
+
+class ArrivalStore(Protocol):
+    """Sums by app, minute, kind and code."""
+
+    def add(self, arrived: Sequence[Arrived]) -> None: ...  # any number of one key at a time
+    def since(self, app: str, at: datetime) -> Sequence[Arrived]: ...  # in order of time
+    def levels(self, rollout: RolloutId) -> Sequence[LevelCount]: ...
+    def expire(self, before: datetime) -> None: ...

@@ -1,0 +1,93 @@
+"""What arrived, minute by minute."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, case, delete, func, select
+
+from rollout.model import RolloutId
+from update_server.service.arrival_ports import Arrived, LevelCount
+from update_server.store.rows import upsert
+from update_server.store.tables import arrivals, contacts, progress
+
+_Key = tuple[str, datetime, str, str]
+_MILLISECONDS = 1_000
+
+
+class SqlArrivals:
+    """Arrivals over one connection. Never commits: the use-case owns the transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, arrived: Sequence[Arrived]) -> None:
+        """Add to the sums, and keep the greatest delay."""
+        folded: dict[_Key, tuple[int, int]] = {}
+        for one in arrived:
+            key = one.app, one.minute, one.kind, one.code
+            events, late_ms = folded.get(key, (0, 0))
+            told_ms = round(one.late_seconds * _MILLISECONDS)
+            folded[key] = events + one.events, max(late_ms, told_ms)
+        if not folded:
+            return
+        statement = upsert(self._connection, arrivals)
+        excluded, c = statement.excluded, arrivals.c
+        later = excluded.late_ms > c.late_ms
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=list(arrivals.primary_key.columns),
+                set_={
+                    "events": c.events + excluded.events,
+                    "late_ms": case((later, excluded.late_ms), else_=c.late_ms),
+                },
+            ),
+            [
+                {
+                    "app": app,
+                    "minute": minute,
+                    "kind": kind,
+                    "code": code,
+                    "events": events,
+                    "late_ms": late_ms,
+                }
+                for (app, minute, kind, code), (events, late_ms) in folded.items()
+            ],
+        )
+
+    def since(self, app: str, at: datetime) -> Sequence[Arrived]:
+        """Return what arrived in the minutes from *at* on."""
+        c = arrivals.c
+        rows = self._connection.execute(
+            select(arrivals).where(c.app == app, c.minute >= at).order_by(c.minute, c.kind, c.code)
+        )
+        return [
+            Arrived(
+                app=row.app,
+                minute=row.minute,
+                kind=row.kind,
+                code=row.code,
+                events=row.events,
+                late_seconds=row.late_ms / _MILLISECONDS,
+            )
+            for row in rows
+        ]
+
+    def levels(self, rollout: RolloutId) -> Sequence[LevelCount]:
+        """Return the installs of a rollout by arm and level of telemetry."""
+        at_once = (progress.c.app == contacts.c.app) & (
+            progress.c.install_key == contacts.c.install_key
+        )
+        rows = self._connection.execute(
+            select(progress.c.arm, contacts.c.telemetry, func.count())
+            .select_from(progress.join(contacts, at_once))
+            .where(progress.c.rollout == rollout, progress.c.arm.is_not(None))
+            .group_by(progress.c.arm, contacts.c.telemetry)
+            .order_by(progress.c.arm, contacts.c.telemetry)
+        )
+        return [LevelCount(arm=arm, level=level, installs=n) for arm, level, n in rows]
+
+    def expire(self, before: datetime) -> None:
+        """Delete the minutes that began before *before*."""
+        self._connection.execute(delete(arrivals).where(arrivals.c.minute < before))
