@@ -17,18 +17,22 @@ from update_server.crashes.placeholders import without_names
 
 MAX_MESSAGE: Final = 200
 _READ: Final = 512
-_UNSURE: Final = (
-    64  # at the end of a longer text: what was cut there may not be known for what it is
-)
+# At the end of a longer text: what was cut there may not be known for what it is.
+_UNSURE: Final = 64
 
 _KEYWORDS: Final = (
     r"pass(?:word|wd|phrase)|pwd|secret|token|auth|api[_ -]?key|bearer|credentials?"
     r"|private[_ -]?key|session[_ -]?id|cookie"
 )
-_VALUE: Final = r"(?:\\?\"[^\"]*\"?|\\?'[^']*'?|[^\s,;&)\]}]+)"
+_NEXT: Final = rf"['\"]?[\w-]{{0,32}}(?:{_KEYWORDS})"  # it may name a secret itself
+_RUN: Final = rf"[^\s,;&|/]*(?:[,;&|/](?!{_NEXT})[^\s,;&|/]*)*"
+_VALUE: Final = (
+    r"(?:\\\"(?:(?!\\\").)*(?:\\\")?|\"(?:\\.|[^\"\\])*\"?"  # JSON within JSON, JSON
+    rf"|'(?:\\.|[^'\\])*'?|(?=\S){_RUN})"
+)
 _NAMED: Final = rf"[\w-]{{0,32}}(?:{_KEYWORDS})[\w-]{{0,32}}\\?['\"]?"
 _IS: Final = r"(?:\s{1,4}(?:is|was|of|for))?"
-_UNLIKELY_WORD: Final = rf"(?:(?=\\?['\"]){_VALUE}|(?=\S{{0,80}}\d)\S+)"
+_UNLIKELY_WORD: Final = rf"(?:(?=\\?['\"]){_VALUE}|(?=\S{{0,80}}\d){_RUN})"
 _SCHEME_WORD: Final = r"(?:(?:bearer|basic|digest|negotiate|ntlm|token)\s{1,4})?"
 _SEGMENT: Final = r"[^\\/\s'\"<>|,;:()\[\]{}]+"
 _FOLDERS: Final = r"(?:[^\\/:'\"<>|\r\n]{1,64}[\\/]{1,4}){0,32}"  # they may have spaces
@@ -47,7 +51,7 @@ _CARD: Final = (r"(?<!\w)\d(?:[ -]?\d){12,18}(?!\w)", "<number>")
 _SENTENCES: Final = (
     (r"-----BEGIN [A-Z ]{0,40}KEY-----.*", "<key>"),
     (r"(?<![a-z0-9])([a-z][a-z0-9+.-]{0,30}://)[^\s/?#@'\"]*@", r"\1<user>@"),
-    (r"(://(?:<user>@)?[^\s?#'\"<>]*)[?#][^\s'\"<>]*", r"\1?<query>"),
+    (rf"(://(?:<user>@)?[^\s?#'\"<>]*)[?#]{_RUN}", r"\1?<query>"),
     (rf"({_NAMED}\s{{0,4}}(?:=>|[:=]|%3d)\s{{0,4}}){_SCHEME_WORD}{_VALUE}", r"\1<secret>"),
     (r"\b(bearer|basic|negotiate|ntlm)\s{1,4}[\w.~+/=-]{4,}", r"\1 <secret>"),
     # Behind a space only what is hardly a word of the sentence: quoted, or with a digit in it.
@@ -56,8 +60,8 @@ _SENTENCES: Final = (
     (r"\bsrn_[\w-]+", "<token>"),
     _TOKEN,
     (r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", "<uuid>"),
-    (r"(?<![\w-])(?=[a-z_-]*\d)[\w-]{32,}", "<token>"),
     (r"(?<![\w+/=.-])(?=[a-z_+/=-]*\d)[\w+/-]{40,}={0,2}", "<token>"),
+    (r"(?<![\w-])(?=[a-z_-]*\d)[\w-]{32,}", "<token>"),
     (r"(?<![\w:])[\w.%+-]{1,64}:[^\s:@/'\"<>]{1,128}@(?=[\w\[])", "<user>@"),  # a proxy, say
     _EMAIL,
     (r"[\w.+%-]{1,64}@[\w-]{1,63}(?!\w|\.?\w)", "<email>"),  # at a machine
@@ -76,7 +80,11 @@ _SENTENCES: Final = (
     (r"\d{7,}", "<number>"),
 )
 _NAMES: Final = (
-    (rf"((?:{_KEYWORDS})=){_VALUE}", r"\1<secret>"),
+    (
+        rf"((?:{_KEYWORDS})(?:\\?['\"]\s?[:=]|\s?=(?!=)|:\s)\s?){_SCHEME_WORD}{_VALUE}",
+        r"\1<secret>",
+    ),
+    (r"\bbearer\s{1,4}[\w.~+/=-]{4,}", "<secret>"),
     (r"(?<![a-z0-9])([a-z][a-z0-9+.-]{0,30}://)[^\s/?#@'\"]{0,512}@\S*", "<url>"),
     _EMAIL,
     _TOKEN,

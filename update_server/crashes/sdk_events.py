@@ -61,11 +61,13 @@ def event_of(
 
 def _is_crash(told: Document) -> bool:
     """Return whether the app did not handle it, or calls it fatal (ADR 0020)."""
-    handled = {mapping_of(one.get("mechanism")).get("handled") for one in _raised(told)}
-    if False in handled:
+    raised = _raised(told)
+    handled = [mapping_of(one.get("mechanism")).get("handled") for one in raised]
+    if any(one is False for one in handled):
         return True
-    is_log = not _raised(told) and bool(_log_message(told))
-    return told.get("level") == "fatal" and True not in handled and not is_log
+    if any(one is True for one in handled) or (not raised and _log_message(told)):
+        return False
+    return told.get("level") == "fatal"
 
 
 def _body(told: Document, tags: Sequence[str]) -> Body:
