@@ -11,11 +11,11 @@ from rollout.model import Rollout, RolloutId, RolloutState, Step
 from tests.fakes import FakeDatabase
 from tests.fakes.database import FakeStores
 from update_server.evidence.facts import Crash
+from update_server.service.crash_book import CrashBook
 from update_server.service.crash_facts import (
     is_new,
     known_signatures,
     predecessors,
-    sightings,
     signature_of,
 )
 from update_server.service.memory import begin
@@ -68,8 +68,15 @@ def fill(stores: FakeStores, *releases: StoredRelease) -> None:
         platforms=("linux-x86_64",),
     )
     stores.apps.add(app)
+    stores.access.add_secret("pepper", b"p" * 32)
     for release in releases:
         stores.releases.add(release)
+
+
+def comparable(body: dict[str, Any]) -> str:
+    signature = signature_of(a_crash(body))
+    assert signature is not None
+    return signature.comparable
 
 
 def test_a_crash_has_the_signature_of_its_error_and_frames() -> None:
@@ -86,7 +93,6 @@ def test_a_crash_has_the_signature_of_its_error_and_frames() -> None:
 )
 def test_what_says_nothing_of_a_crash_has_no_signature(event: Event) -> None:
     assert signature_of(event) is None
-    assert sightings([event]) == []
 
 
 def test_a_signature_is_new_unless_it_is_known() -> None:
@@ -95,12 +101,6 @@ def test_a_signature_is_new_unless_it_is_known() -> None:
 
     assert is_new(frozenset(), signature)
     assert not is_new({signature.comparable}, signature)
-
-
-def test_a_crash_is_sighted_when_it_is_received() -> None:
-    (one,) = sightings([a_crash(), a_crash(channel=None)])
-
-    assert (one.version, one.title, one.at) == ("2.0.0", "ValueError in notes:load", NOW)
 
 
 def test_predecessors_are_in_the_order_of_versions() -> None:
@@ -116,19 +116,20 @@ def test_known_is_what_the_versions_before_showed_on_the_channel() -> None:
         crashes = [
             a_crash(OLD, version="1.0.0"),
             a_crash(NEW, version="1.5.0"),
-            a_crash({"exception": {"type": "OSError"}}, version="1.0.0", channel="beta"),
+            a_crash({"exception": {"type": "OSError"}}, version="1.5.0", channel="beta"),
         ]
-        stores.signatures.note(sightings(crashes))
+        CrashBook().note(stores, crashes)
 
     with database.reading() as stores:
         at = NOW + 90 * DAY
         known = known_signatures(stores, "demo", "stable", Version("2.0.0"), at)
 
-    assert known == {sightings([a_crash(OLD)])[0].comparable}
+    assert known == {comparable(OLD)}
 
 
 def told(database: FakeDatabase, watched: WatchedStudies, *events: Event) -> list[Crash]:
     with database.transaction() as stores:
+        CrashBook().note(stores, events)
         watched.tell(stores, events)
         facts = [decode_fact(body) for _, body in stores.studies.facts(ROLLOUT, 100)]
     return [fact for fact in facts if isinstance(fact, Crash)]
@@ -146,7 +147,7 @@ def test_signatures_on_versions_that_nobody_published_are_not_kept() -> None:
 
     with database.reading() as stores:
         known = stores.signatures.known("demo", "stable", versions=versions, published_at=NOW + DAY)
-    assert known == {sightings([a_crash(bodies[0])])[0].comparable}
+    assert known == {comparable(bodies[0])}
 
 
 def test_studies_are_told_which_signatures_are_new() -> None:
@@ -181,7 +182,7 @@ def test_studies_are_told_which_signatures_are_new() -> None:
     told(database, watched, *events[:3])
     facts = told(database, watched, *events[3:])
 
-    keys = [sightings([a_crash(body)])[0].comparable for body in (OLD, NEW)]
+    keys = [comparable(body) for body in (OLD, NEW)]
     assert told_before == []
     assert [(fact.signature, fact.new) for fact in facts] == [
         (keys[0], False),

@@ -14,10 +14,10 @@ from packaging.version import Version
 
 from rollout.versions import render_version
 from update_server.crashes.own_events import report_of
+from update_server.crashes.report import CrashReport
 from update_server.crashes.signature import Signature
 from update_server.crashes.signature import signature_of as _signature_of
 from update_server.service.ports import Event, Stores
-from update_server.service.signature_ports import Sighting
 
 PREDECESSORS: Final = 3
 """Versions before a release on which a signature stays known, however long ago it was seen."""
@@ -25,32 +25,19 @@ PREDECESSORS: Final = 3
 
 def signature_of(event: Event) -> Signature | None:
     """Return the signature of a crash; None when *event* is none, or says nothing about it."""
-    report = report_of(event.body) if event.kind == "crash" else None
-    return None if report is None else _signature_of(report)
+    told = told_by(event) if event.kind == "crash" else None
+    return None if told is None else told[1]
+
+
+def told_by(event: Event) -> tuple[CrashReport, Signature] | None:
+    """Return what a crash or a handled error says, and its signature; None if it says nothing."""
+    report = report_of(event.body)
+    return None if report is None else (report, _signature_of(report))
 
 
 def is_new(known: Collection[str], signature: Signature) -> bool:
     """Return whether a signature was unknown when the release was published."""
     return signature.comparable not in known
-
-
-def sightings(events: Iterable[Event]) -> list[Sighting]:
-    """Return what is to be noted of *events*. Where the channel is not known, that is nothing."""
-    found: list[Sighting] = []
-    for event in events:
-        signature = signature_of(event)
-        if signature is not None and event.channel is not None:
-            found.append(
-                Sighting(
-                    app=event.app,
-                    channel=event.channel,
-                    version=event.version,
-                    comparable=signature.comparable,
-                    title=signature.title,
-                    at=event.received_at,
-                )
-            )
-    return found
 
 
 def known_signatures(

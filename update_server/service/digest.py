@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from update_server.service.absorption import Absorption
 from update_server.service.counting import counts_of
-from update_server.service.forget import FORGET_KIND
+from update_server.service.crash_book import CrashBook
 from update_server.service.ports import (
     Checkpoint,
     Clock,
@@ -19,7 +20,6 @@ from update_server.service.ports import (
     Database,
     Event,
     SpoolReader,
-    Stores,
 )
 from update_server.service.watched import WatchedStudies
 
@@ -55,6 +55,7 @@ class Digest:
         self._limit = records_per_spool
         self._clock = clock
         self._studies = WatchedStudies()
+        self._book = CrashBook()
 
     def run(self, rounds: int = 100) -> Digested:
         """Digest until nothing is left, or for *rounds* rounds, and say how much it was."""
@@ -91,13 +92,21 @@ class Digest:
         # What it remembers of studies holds only if this is committed.
         studies, self._studies = self._studies, WatchedStudies()
         with self._database.transaction() as stores:
-            done, new = _absorb(stores, records)
-            studies.tell(stores, new, late_seconds=self._late_seconds(records))
-            stores.counters.add(counts_of(new))
+            batch = Absorption(stores, self._book)
+            batch.absorb(records)
+            told = [record for record in batch.news if _is_evidence(record)]
+            studies.tell(stores, told, late_seconds=self._late_seconds(records))
+            stores.counters.add(counts_of(batch.news))
             for name, end in ends.items():
                 stores.telemetry.put_checkpoint(Checkpoint(spool=name, offset_bytes=end))
         self._studies = studies
-        return done
+        return Digested(
+            contacts=batch.contacts,
+            events=batch.events,
+            new_events=batch.new_events,
+            forgotten=batch.forgotten,
+            more=True,
+        )
 
     def _late_seconds(self, records: Sequence[Contact | Event]) -> float:
         if self._clock is None or not records:
@@ -130,51 +139,6 @@ def _received_at(record: Contact | Event) -> datetime:
     return record.at if isinstance(record, Contact) else record.received_at
 
 
-def _identity(event: Event) -> tuple[str, bytes, str]:
-    return event.app, event.install_key, event.id
-
-
-def _absorb(
-    stores: Stores, records: Sequence[Contact | Event]
-) -> tuple[Digested, Sequence[Contact | Event]]:
-    """Absorb *records* in order, each wish to be forgotten in its turn.
-
-    Return also what of them was not known before, in the same order.
-    """
-    contacts: list[Contact] = []
-    events: list[Event] = []
-    counts = {"contacts": 0, "events": 0, "new": 0, "forgotten": 0}
-    known: set[int] = set()
-
-    def flush() -> None:
-        if contacts or events:
-            new = {_identity(event) for event in stores.telemetry.absorb(contacts, events)}
-            counts["new"] += len(new)
-            for event in events:
-                if _identity(event) in new:
-                    new.discard(_identity(event))  # the next one like it came twice
-                else:
-                    known.add(id(event))
-        counts["contacts"] += len(contacts)
-        counts["events"] += len(events)
-        contacts.clear()
-        events.clear()
-
-    for record in records:
-        if isinstance(record, Contact):
-            contacts.append(record)
-        elif record.kind == FORGET_KIND:
-            flush()
-            stores.telemetry.forget_install(record.app, record.install_key)
-            counts["forgotten"] += 1
-        else:
-            events.append(record)
-    flush()
-    digested = Digested(
-        contacts=counts["contacts"],
-        events=counts["events"],
-        new_events=counts["new"],
-        forgotten=counts["forgotten"],
-        more=True,
-    )
-    return digested, [record for record in records if id(record) not in known]
+def _is_evidence(record: Contact | Event) -> bool:
+    """Return whether studies are told of *record*: not of what no install is known to have sent."""
+    return isinstance(record, Contact) or (record.install_key != b"" and not record.quarantine)

@@ -16,6 +16,8 @@ INSTALL_KEY_BYTES = 32
 
 _NETWORK_BYTES = 16
 _REPORTER_BYTES = 16
+_REPORT_BYTES = 16
+_TAG_BYTES = 8  # of a key: as much as an install token tells
 _NOBODY = frozenset({"", "unix:"})
 _IPV4_PREFIX_BYTES, _IPV6_PREFIX_BYTES = 3, 6  # /24 and /48: one subscriber's, at most
 _REMEMBERED = 16_384
@@ -34,6 +36,26 @@ def reporter_key(pepper: bytes, app: str, name: str) -> bytes:
     key = hmac.digest(pepper, b"reporter", "sha256")
     told = app.encode() + b"\0" + name.encode(errors="surrogatepass")
     return hmac.digest(key, told, "sha256")[:_REPORTER_BYTES]
+
+
+def report_key(pepper: bytes, app: str, version: str, install: bytes) -> bytes:
+    """Return the 16 bytes under which an install's reports about *version* are kept.
+
+    *install* is its key, or how that begins: the same install has the same report key either way.
+    Those of two versions cannot be linked by whoever has not the pepper.
+    """
+    told = b"\0".join((b"report", app.encode(), version.encode(), install[:_TAG_BYTES]))
+    return hmac.digest(pepper, told, "sha256")[:_REPORT_BYTES]
+
+
+def session_key(pepper: bytes, app: str, install: bytes, sid: str) -> bytes:
+    """Return the 16 bytes for a session of an install, whatever version it tells.
+
+    The install is in it, so nobody can end another's session by its *sid*.
+    """
+    told = b"\0".join((b"session", app.encode(), install[:_TAG_BYTES].hex().encode()))
+    told += b"\0" + sid.encode(errors="surrogatepass")
+    return hmac.digest(pepper, told, "sha256")[:_REPORT_BYTES]
 
 
 @lru_cache(maxsize=_REMEMBERED)

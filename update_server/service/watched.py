@@ -7,16 +7,15 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from rollout.model import Rollout, RolloutId
-from rollout.versions import parse_version, render_version
+from rollout.versions import render_version
 from update_server.evidence.facts import Fact
 from update_server.evidence.settings import Settings
 from update_server.service.attribution import Attribution, Watched
-from update_server.service.crash_facts import known_signatures, sightings
+from update_server.service.crash_facts import known_signatures
 from update_server.service.forget import FORGET_KIND
 from update_server.service.lags import Lags
 from update_server.service.outages import Outages
 from update_server.service.ports import Contact, Event, Stores
-from update_server.service.signature_ports import Sighting
 from update_server.service.stretch import Stretch
 from update_server.service.study_codec import decode_settings, encode_fact
 from update_server.service.study_ports import StudyHead
@@ -29,7 +28,6 @@ class WatchedStudies:
         self._settings: dict[RolloutId, Settings] = {}
         self._published_at: dict[tuple[str, str], Mapping[str, float]] = {}
         self._signatures: dict[RolloutId, frozenset[str]] = {}
-        self._released: set[tuple[str, str, str]] = set()
         self._outages = Outages()
         self._lags = Lags()
 
@@ -41,23 +39,11 @@ class WatchedStudies:
         *records* are in the order of receipt, and none of their events was told before; the first
         of them was received *late_seconds* ago.
         """
-        found = sightings(record for record in records if isinstance(record, Event))
-        stores.signatures.note(self._of_releases(stores, found))
         by_app = sorted(records, key=lambda record: record.app)  # stable: the order stays
         studies = self._live(stores) if records else []
         for app, own in groupby(by_app, key=lambda record: record.app):
             of_app = [s for s in studies if s.app == app]
             self._tell_app(stores, app, list(own), of_app, late_seconds)
-
-    def _of_releases(self, stores: Stores, found: Sequence[Sighting]) -> list[Sighting]:
-        """Return those on versions that were published: anybody may invent any number of others."""
-        for app, channel, version in {(one.app, one.channel, one.version) for one in found}:
-            place = (app, channel, version)
-            if place not in self._released and stores.releases.get(
-                app, channel, parse_version(version)
-            ):
-                self._released.add(place)
-        return [one for one in found if (one.app, one.channel, one.version) in self._released]
 
     def _tell_app(
         self,
