@@ -28,7 +28,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_P
 # Without bytecode every worker of a test run, and all that it starts, compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo serve test check docs bench bench-evidence bench-agent judge-e2e crash-agent examples lock clean postgres strace example-tools
+.PHONY: demo serve test check docs bench bench-evidence bench-agent judge-e2e crash-agent examples lock clean postgres strace promtool example-tools
 
 demo: $(STAMP)
 	@$(BIN)/serinus demo $(ARGS)
@@ -38,7 +38,7 @@ serve: $(STAMP)
 
 # One worker more than cores, for many tests wait; each begins with a part of its own, so that what
 # fixtures make is made once. The two reports are the two floors.
-test: $(STAMP) postgres strace example-tools
+test: $(STAMP) postgres strace promtool example-tools
 	@rm -f .coverage .coverage.*
 	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadgroup --cov --cov-report= --cov-fail-under=0 $(ARGS)
 	@$(BIN)/coverage report
@@ -107,3 +107,6 @@ example-tools: $(STAMP)
 # Where it cannot be had, tests that need it are skipped, and say so.
 strace:
 	@scripts/strace >&2 || true
+
+promtool: $(STAMP)
+	@scripts/promtool $(BIN) >&2 || true

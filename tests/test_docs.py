@@ -33,6 +33,7 @@ PAGES = sorted(
         "docs",
         "docs/adr",
         "client_agent",
+        "deploy/*",
         "examples",
         "examples/*",
         "tests/vectors",
@@ -285,6 +286,29 @@ def test_no_other_code_is_documented() -> None:
 
 def test_every_reason_and_detail_is_documented() -> None:
     assert {*Reason, *Detail} <= codes_in("docs/protocol.md")
+
+
+# --- metrics ---------------------------------------------------------------------------------
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    told = set()
+    for file in (ROOT / "update_server" / "web" / "admin" / "metrics").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Constant(value=str(name)) if re.fullmatch(r"serinus_\w+", name):
+                    told.add(name)
+    rows = re.findall(r"^\| `(serinus_\w+)` \|", text_of("docs/metrics.md"), re.MULTILINE)
+
+    assert told
+    assert sorted(rows) == sorted(told)
+
+
+def test_every_alert_is_documented_and_no_other() -> None:
+    rules = re.findall(r"- alert: (\w+)$", text_of("deploy/grafana/alerts.yaml"), re.MULTILINE)
+    told = re.findall(r"\b(Serinus[A-Z]\w+)", text_of("docs/metrics.md"))
+
+    assert sorted(told) == sorted(rules)
 
 
 # --- links -----------------------------------------------------------------------------------
