@@ -7,7 +7,15 @@ import pytest
 
 from rollout.model import RolloutId
 from update_server.service.errors import BadTokenError, ExpiredTokenError
-from update_server.service.tokens import InstallToken, TokenKeys, check, issue, rollout_number
+from update_server.service.tokens import (
+    Bearer,
+    InstallToken,
+    TokenKeys,
+    check,
+    issue,
+    read,
+    rollout_number,
+)
 
 NOW = datetime(2026, 11, 22, 3, 7, tzinfo=UTC)
 KEYS = TokenKeys.of(b"first key", b"second key")
@@ -126,3 +134,23 @@ def test_no_rollout_is_number_zero_and_every_rollout_has_another() -> None:
     assert rollout_number(None) == 0
     assert len(numbers) == 1_000
     assert 0 not in numbers
+
+
+class TestWhoseItIs:
+    """A crash report brings a token, and no install ID to check it with."""
+
+    def test_a_token_alone_says_the_install_by_a_tag(self) -> None:
+        bearer = read(KEYS, a_token().lower(), app="demo", now=NOW)
+
+        assert bearer == Bearer(tag=INSTALL_KEY[:8], token=TOKEN, is_expired=False)
+
+    def test_an_expired_one_says_so(self) -> None:
+        late = NOW + timedelta(days=121)
+
+        assert read(KEYS, a_token(), app="demo", now=late).is_expired
+
+    def test_that_of_another_app_or_server_says_nothing(self) -> None:
+        with pytest.raises(BadTokenError):
+            read(KEYS, a_token(app="other"), app="demo", now=NOW)
+        with pytest.raises(BadTokenError):
+            read(TokenKeys.of(b"x", b"y"), a_token(), app="demo", now=NOW)

@@ -39,7 +39,7 @@ def attribute(table: AppTable, told: Sequence[str], bearer: Bearer | None) -> At
     the release that the token calls running, or the one that it calls assigned.
     """
     spelled = [version for text in told for version in versions_in(text)]
-    known = next((version for version in spelled if _is_known(table, version)), None)
+    known = next((known for version in spelled for known in _known(table, version)), None)
     of_token = _releases_of(table, bearer)
     release = of_token[0] if of_token else None
     version = known if known is not None else next(iter(spelled), None)
@@ -54,8 +54,7 @@ def attribute(table: AppTable, told: Sequence[str], bearer: Bearer | None) -> At
 def versions_in(release: str) -> Iterator[Version]:
     """Yield what *release* may mean: ``name@version+build`` with and without its build."""
     text = release.rpartition("@")[2].strip()
-    whole, _, build = text.partition("+")
-    for spelling in (text, whole) if build else (text,):
+    for spelling in (text, text.partition("+")[0]) if "+" in text else (text,):
         try:
             yield parse_version(spelling)
         except InvalidVersionError:
@@ -72,8 +71,11 @@ def _why_not(known: Version | None, of_token: Sequence[Release], bearer: Bearer 
     return ""
 
 
-def _is_known(table: AppTable, version: Version) -> bool:
-    return any(version in releases for releases in table.releases.values())
+def _known(table: AppTable, version: Version) -> Iterator[Version]:
+    """Yield *version* as it is known here: 2.0 and 2.0.0 are one, and have one name."""
+    for releases in table.releases.values():
+        if version in releases:
+            yield releases[version].release.version
 
 
 def _releases_of(table: AppTable, bearer: Bearer | None) -> Sequence[Release]:

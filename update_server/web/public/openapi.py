@@ -46,7 +46,6 @@ _STRUCTS: Final = (
     EnvelopeOut,
     ProblemOut,
 )
-ENVELOPE: Final = "text/plain"
 FORM: Final = "multipart/form-data"
 TEXT: Final = "text/plain"
 _DUMP_FORM: Final = {
@@ -120,7 +119,7 @@ def _intake() -> dict[str, Any]:
     """Return the routes of crash SDKs and crash handlers; any path may stand before ``/api/``."""
     project = {**_parameter("project"), "schema": {"type": "integer", "minimum": 0}}
     key = {"name": "sentry_key", "in": "query", "schema": _STRING}
-    envelope = _report("Report in a Sentry envelope", {ENVELOPE: {"schema": _STRING}})
+    envelope = _report("Report in a Sentry envelope", {TEXT: {"schema": _STRING}})
     envelope["responses"]["200"]["content"] = _content(JSON, "EnvelopeOut")
     dump = _report("Report with a minidump", {FORM: {"schema": _DUMP_FORM}})
     dump["responses"]["200"]["content"] = {TEXT: {"schema": _STRING}}

@@ -13,6 +13,7 @@ from update_server.web.errors import MalformedError
 STEP_BYTES: Final = 64 * 1024
 """The most that one step gives out."""
 
+_BROTLI_BYTES: Final = STEP_BYTES // 4  # it goes beyond what it is told, by up to 32 KiB
 _GZIP, _ZLIB, _RAW = 31, 15, -15  # what zlib calls window bits also says which format it is
 _ZLIB_METHOD: Final = 8
 _ZLIB_CHECK: Final = 31
@@ -71,10 +72,11 @@ class _Brotli:
     def feed(self, data: bytes) -> Iterator[bytes]:
         try:
             while True:
-                piece = self._inner.process(data, output_buffer_limit=STEP_BYTES)
+                piece = self._inner.process(data, output_buffer_limit=_BROTLI_BYTES)
                 if piece:
                     yield piece
-                if self._inner.can_accept_more_data():
+                # It takes in more than it gives out, and does not say so before it is asked.
+                elif self._inner.can_accept_more_data():
                     return
                 data = b""
         except brotli.error as error:

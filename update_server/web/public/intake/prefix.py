@@ -20,7 +20,7 @@ class Prefixed:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path: str = environ.get("PATH_INFO", "")
-        if not path.startswith("/api/") and environ["REQUEST_METHOD"] in _METHODS:
+        if environ["REQUEST_METHOD"] in _METHODS:
             begin = path.rfind("/api/")
             if 0 < begin <= _MAX_PREFIX and _INTAKE.fullmatch(path, begin):
                 script = environ.get("SCRIPT_NAME", "") + path[:begin]

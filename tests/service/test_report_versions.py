@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+from packaging.version import Version
+
+from tests.public_world import CHANNEL, PLATFORM, V1, World, a_world
+from update_server.service.report_versions import Attributed, attribute, versions_in
+from update_server.service.table import AppTable
+from update_server.service.tokens import Bearer, InstallToken
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return a_world()
+
+
+@pytest.fixture
+def table(world: World) -> AppTable:
+    return world.tables.of("demo").table
+
+
+def a_bearer(
+    table: AppTable, running: str = "", assigned: str = "", *, is_expired: bool = False
+) -> Bearer:
+    numbers = {
+        str(version): known.number
+        for versions in table.releases.values()
+        for version, known in versions.items()
+    }
+    token = InstallToken(
+        running=numbers.get(running, 0), assigned=numbers.get(assigned, 0), rollout=0
+    )
+    return Bearer(tag=bytes(8), token=token, is_expired=is_expired)
+
+
+@pytest.mark.parametrize(
+    "release",
+    ["2.0.0", "demo@2.0.0", "@acme/demo@2.0.0+77", "demo@2.0.0+a_b-c", " v2.0 ", "2.0.0+"],
+)
+def test_a_release_may_be_spelled_in_many_ways(table: AppTable, release: str) -> None:
+    assert attribute(table, [release], None) == Attributed(version=str(V1), quarantine="")
+
+
+def test_a_build_may_be_part_of_the_version() -> None:
+    assert list(versions_in("a@1.2+7")) == [Version("1.2+7"), Version("1.2")]
+
+
+@pytest.mark.parametrize("release", ["", "main", "demo@", "9" * 200, "2.0.0-1", "c0ffee" * 6, "@"])
+def test_what_is_no_version_is_unknown_and_named_by_nothing(table: AppTable, release: str) -> None:
+    assert attribute(table, [release], None) == Attributed(version="", quarantine="unknown_version")
+
+
+def test_a_version_that_was_never_released_is_set_aside_by_its_name(table: AppTable) -> None:
+    assert attribute(table, ["demo@7.7.7"], None) == Attributed(
+        version="7.7.7", quarantine="unknown_version"
+    )
+
+
+def test_the_first_that_is_known_counts(table: AppTable) -> None:
+    assert attribute(table, ["nightly", "37.2.0", "2.1.0", "2.0.0"], None).version == "2.1.0"
+
+
+@pytest.mark.parametrize("version", ["2.0.0", "2.1.0"])
+def test_a_token_stands_for_what_runs_and_for_what_is_assigned(
+    table: AppTable, version: str
+) -> None:
+    bearer = a_bearer(table, running="2.0.0", assigned="2.1.0")
+
+    assert attribute(table, [version], bearer) == Attributed(
+        version=version, quarantine="", channel=CHANNEL, platform=PLATFORM
+    )
+
+
+def test_any_other_release_is_not_in_the_token(table: AppTable) -> None:
+    bearer = a_bearer(table, running="2.0.0", assigned="2.0.0")
+
+    assert attribute(table, ["2.1.0"], bearer).quarantine == "version_not_in_token"
+
+
+def test_a_token_of_no_release_stands_for_none(table: AppTable) -> None:
+    found = attribute(table, ["2.1.0"], a_bearer(table))
+
+    assert found == Attributed(version="2.1.0", quarantine="version_not_in_token")
+
+
+def test_an_expired_token_sets_everything_aside(table: AppTable) -> None:
+    bearer = a_bearer(table, running="2.0.0", is_expired=True)
+
+    assert attribute(table, ["2.0.0"], bearer).quarantine == "expired_token"
+    assert attribute(table, ["7.7.7"], bearer).quarantine == "expired_token"
