@@ -29,6 +29,9 @@ _DEBUG_ID: Final = re.compile(r"[0-9a-fA-F-]{8,64}")
 _RELATIVE: Final = re.compile(r"rel:([0-9]{1,4})")
 _QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
 
+_NAMES: Final = frozenset({"module", "function", "file"})
+"""A frame without any of these says nothing."""
+
 Kept = Mapping[str, Any]
 
 
@@ -67,7 +70,8 @@ def frames_of(stacktrace: object, images: Images, *, is_native: bool) -> list[Ke
     """Return the frames of *stacktrace* that are kept, innermost first, at most 64."""
     told = objects_of(mapping_of(stacktrace).get("frames"))[-MAX_READ:]
     frames = [_frame(one, images, is_native=is_native) for one in reversed(told)]
-    return [frames[index] for index in _chosen(told[::-1])]
+    chosen = (frames[index] for index in _chosen(told[::-1]))
+    return [frame for frame in chosen if _NAMES & frame.keys()]
 
 
 def file_name(path: object) -> str:

@@ -63,20 +63,20 @@ def signature_of(report: CrashReport) -> Signature:
     error = with_placeholders(report.last.type)
     used = _used(report)
     exact = all(frame.function for frame in used)
+    untold = not used and _MESSAGE_KEY.fullmatch(report.message_key)
     if used:
         parts = (error, *_first(used, _EXACT_FRAMES))
         narrow = _first(used, _FAMILY_FRAMES)
         family = (error, *(_modules(used) if _is_opaque(report.kind, used) else narrow))
     else:
-        message = _UNTOLD if report.message_key else with_placeholders(report.last.message)
+        message = _UNTOLD if untold else with_placeholders(report.last.message)
         parts = family = (error, message) if message else (error,)
     if report.fingerprint:
         exact = exact or not any(map(is_default, report.fingerprint))
         parts, family = (_fingerprint(report.fingerprint, default) for default in (parts, family))
-    if not used and _MESSAGE_KEY.fullmatch(report.message_key):
+    key, wide = _hash("exact", parts), _hash("family", family)
+    if untold:
         key, wide = report.message_key[:_KEY_DIGITS], report.message_key[_KEY_DIGITS:]
-    else:
-        key, wide = _hash("exact", parts), _hash("family", family)
     return Signature(
         key=key,
         family=wide,
