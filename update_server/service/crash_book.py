@@ -14,6 +14,7 @@ from update_server.crashes.report import CrashReport
 from update_server.crashes.signature import Signature
 from update_server.service.crash_facts import told_by
 from update_server.service.crash_ports import (
+    UNPUBLISHED,
     UNTOLD,
     CrashGroup,
     Reported,
@@ -65,7 +66,7 @@ class CrashBook:
     def note(self, stores: Stores, events: Sequence[Event]) -> None:
         """Add what *events* tell. They are new, and it is known who sent them.
 
-        What was set aside, and what is about a version that nobody published, adds nothing.
+        What was set aside adds nothing.
         """
         told = [each for each in events if each.kind in _KINDS and not each.quarantine]
         if not told:
@@ -114,7 +115,7 @@ class CrashBook:
 def forget(stores: Stores, app: str, install: bytes) -> None:
     """Delete what is kept of an install, about whichever version. Counts stay."""
     pepper = stores.access.secret(PEPPER)
-    versions = spellings_of(stores, app).values()
+    versions = {UNPUBLISHED, *spellings_of(stores, app).values()}
     keys = {report_key(pepper, app, version, install) for version in versions}
     stores.crashes.forget(app, keys)
     stores.sessions.forget(app, keys)

@@ -22,6 +22,9 @@ UNATTRIBUTED: Final = "unattributed"
 AGGREGATE: Final = "aggregate"
 """The arm of sessions that were counted before they were told: any number in one post."""
 
+UNPUBLISHED: Final = "unpublished"
+"""Stands for all versions that nobody published here, such as those before the first rollout."""
+
 UNTOLD: Final = "none"
 """The signature of crashes that nobody named: of sessions, and of reports without details."""
 

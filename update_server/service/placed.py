@@ -8,7 +8,7 @@ from typing import Final
 
 from packaging.version import Version
 
-from update_server.service.crash_ports import UNATTRIBUTED, Cell, Standing
+from update_server.service.crash_ports import UNATTRIBUTED, UNPUBLISHED, Cell, Standing
 from update_server.service.ports import Event, Stores
 from update_server.service.pseudonyms import report_key
 from update_server.service.released import ReleasedVersions
@@ -19,7 +19,7 @@ _NOWHERE: Final = Cell(arm=UNATTRIBUTED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """One report. ``version`` is spelled as its release is.
+    """One report. ``version`` is spelled as its release is, or ``UNPUBLISHED``.
 
     ``sender`` is the key of the install, or what else tells senders apart; it may be empty.
     ``report_key`` is the pseudonym made of it, empty with it.
@@ -40,13 +40,15 @@ class Placed:
 def placed(
     stores: Stores, released: ReleasedVersions, pepper: bytes, events: Sequence[Event]
 ) -> list[Placed]:
-    """Return those of *events* that are about a version that was published."""
+    """Return *events* with their places.
+
+    Versions that nobody published are one: anybody may tell of any number of them.
+    """
     spelled = released.spelled(stores, ((event.app, event.version) for event in events))
-    known = [event for event in events if (event.app, event.version) in spelled]
-    standings = _standings(stores, known)
+    standings = _standings(stores, events)
     found: list[Placed] = []
-    for event in known:
-        version = spelled[event.app, event.version]
+    for event in events:
+        version = spelled.get((event.app, event.version), UNPUBLISHED)
         sender = event.install_key or _reporter(event)
         found.append(
             Placed(
@@ -71,7 +73,7 @@ def cell_of(standings: Sequence[Standing], version: str, channel: str | None) ->
     control; else in the newest of the version. *standings* are the install's, the newest first.
     """
     here = [one for one in standings if channel in {None, one.channel}]
-    about = Version(version)
+    about = None if version == UNPUBLISHED else Version(version)
     ranked = sorted(here, key=lambda one: (not one.live, one.version != about))  # stable
     for one in ranked:
         if one.live or one.version == about:
