@@ -42,6 +42,7 @@ from tests.fakes import (
     FakeSpoolReader,
 )
 from update_server.service.check_in import Answer, CheckIn
+from update_server.service.notes import NOTES
 from update_server.service.ports import (
     App,
     Contact,
@@ -124,7 +125,15 @@ class World:
 
     @property
     def taken(self) -> list[Event]:
-        """The events that were spooled, oldest first."""
+        """The events that were spooled, and notes of crash intake, oldest first."""
+        return [each for each in self._events() if each.kind not in NOTES or each.source == "sdk"]
+
+    @property
+    def noted(self) -> list[Event]:
+        """The notes that were spooled, oldest first."""
+        return [event for event in self._events() if event.kind in NOTES]
+
+    def _events(self) -> list[Event]:
         return [record for record in self._spooled() if isinstance(record, Event)]
 
     def _spooled(self) -> Sequence[Contact | Event]:

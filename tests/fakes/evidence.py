@@ -101,17 +101,6 @@ class FakeTelemetry:
             self._contact(contact)
         return [event for event in events if self._event(event)]
 
-    def remember(self, events: Sequence[Event]) -> Sequence[Event]:
-        self._state.write()
-        return [event for event in events if self._is_new(event)]
-
-    def _is_new(self, event: Event) -> bool:
-        key = (event.app, event.install_key, event.id)
-        if key in self._state.seen:
-            return False
-        self._state.seen[key] = event.received_at
-        return True
-
     def _contact(self, contact: Contact) -> None:
         key = (contact.app, contact.install_key)
         last = self._state.contacts.get(key)
@@ -127,8 +116,10 @@ class FakeTelemetry:
         self._reach(contact.rollout, contact, contact.at, steps)
 
     def _event(self, event: Event) -> bool:
-        if not self._is_new(event):
+        key = (event.app, event.install_key, event.id)
+        if key in self._state.seen:
             return False
+        self._state.seen[key] = event.received_at
         rollout = self._rollout_of(event)
         counts = event.kind == "update" and not event.quarantine
         if counts and event.phase is not None and rollout is not None:

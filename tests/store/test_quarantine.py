@@ -129,7 +129,7 @@ def test_what_waits_to_be_taken_is_neither_shown_nor_dropped(database: Database)
 def test_the_id_of_what_was_taken_counts_as_not_seen(database: Database) -> None:
     mine, others = an_aside().event, an_event(install="2")
     with database.transaction() as stores:
-        stores.telemetry.remember([mine, others])
+        stores.telemetry.absorb([], [mine, others])
     keep(database, an_aside())
 
     with database.transaction() as stores:

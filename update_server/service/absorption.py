@@ -8,8 +8,9 @@ from typing import TypeGuard
 from update_server.service import crash_book
 from update_server.service.crash_book import CrashBook
 from update_server.service.forget import FORGET_KIND
+from update_server.service.notes import NOTES
 from update_server.service.ports import Contact, Event, Stores
-from update_server.service.reports import REJECTED_KIND
+from update_server.service.quarantine import set_aside
 from update_server.service.senders import with_senders
 
 
@@ -43,6 +44,7 @@ class Absorption:
     def _forget(self, wish: Event) -> None:
         self._stores.telemetry.forget_install(wish.app, wish.install_key)
         crash_book.forget(self._stores, wish.app, wish.install_key)
+        self._stores.quarantine.forget_install(wish.app, wish.install_key)
         self.news.append(wish)
         self.forgotten += 1
 
@@ -74,8 +76,9 @@ class Absorption:
                 self.news.append(event)
         self._waiting.clear()
         self._book.note(self._stores, fresh)
+        set_aside(self._stores, fresh)
 
 
 def _is_told(record: Contact | Event) -> TypeGuard[Event]:
     """Return whether *record* is an event; notes of intake have no IDs and come but once."""
-    return isinstance(record, Event) and record.kind != REJECTED_KIND
+    return isinstance(record, Event) and record.kind not in NOTES

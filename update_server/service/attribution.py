@@ -20,9 +20,11 @@ from update_server.evidence.facts import (
     Crash,
     Fact,
     Left,
+    Rule,
     Score,
     Seen,
     Session,
+    SetAside,
     Step,
     Stepped,
 )
@@ -44,10 +46,11 @@ from update_server.service.study_ports import History, WindowsOfDay
 Known = MutableMapping[bytes, History]
 Told = tuple[RolloutId, Fact]
 
-# Sessions that ran. A crashed one is a crash, and one that was cut off says nothing.
 _TOLD_IN: Final = timedelta(seconds=1)
 """Agents tell times in whole seconds, cut: what they tell of happened within the next one."""
 
+_RULES: Final = frozenset(rule.value for rule in Rule)
+# Sessions that ran. A crashed one is a crash, and one that was cut off says nothing.
 _LIVELY: Final = frozenset({"ok", "exited", "errored"})
 _DONE: Final[Mapping[Phase, Step]] = {
     Phase.DOWNLOADED: Step.DOWNLOAD,
@@ -101,6 +104,7 @@ class Attribution:
         self._known = known
         self.changed: set[bytes] = set()
         self.windows: list[WindowsOfDay] = []
+        self._asides: set[tuple[bytes, str]] = set()
 
     def facts(self, records: Iterable[Contact | Event]) -> Iterator[Told]:
         """Yield what each study is told of *records*. No event may come twice."""
@@ -111,6 +115,8 @@ class Attribution:
                 self._known.pop(record.install_key, None)
                 self.changed.discard(record.install_key)
                 yield from self._left(record, self._studies)
+            elif record.quarantine:
+                yield from self._set_aside(record)
             else:
                 yield from self._event(record)
 
@@ -151,6 +157,17 @@ class Attribution:
             yield from self._update(event)
         elif event.kind == "metric":
             yield from self._metric(event)
+
+    def _set_aside(self, event: Event) -> Iterator[Told]:
+        """Tell only that *event* is set aside, once of an install and rule."""
+        about = event.install_key, event.quarantine
+        if event.quarantine not in _RULES or about in self._asides:
+            return
+        self._asides.add(about)
+        for study in self._on(event.channel):
+            at = study.stretch.instant(event.received_at)
+            rule = Rule(event.quarantine)
+            yield study.rollout, SetAside(at=at, install=event.install_key, rule=rule)
 
     def _session(self, event: Event) -> Iterator[Told]:
         status = event.body.get("status")

@@ -14,8 +14,8 @@ from rollout.model import Rollout, RolloutState
 from update_server.evidence.settings import Metric
 from update_server.evidence.weighing import SIGNATURE_PREFIX
 from update_server.service.counter_ports import Counted
+from update_server.service.notes import CLOCK_KIND, REJECTED_KIND
 from update_server.service.ports import Contact, Event
-from update_server.service.reports import REJECTED_KIND
 from update_server.service.study_ports import StoredDecision
 
 CHECK_INS: Final = "checkins"
@@ -46,7 +46,7 @@ PAUSED_SECONDS: Final = "paused_seconds"
 def counts_of(records: Iterable[Contact | Event]) -> Sequence[Counted]:
     """Return what *records*, none of which was counted before, add to the counters.
 
-    Events that are set aside are events, too. A note of what was not taken is none.
+    Events that are set aside are events, too. Notes of intake are none.
     """
     sums: Counter[tuple[str, str, tuple[tuple[str, str], ...]]] = Counter()
     for record in records:
@@ -56,7 +56,7 @@ def counts_of(records: Iterable[Contact | Event]) -> Sequence[Counted]:
         elif record.kind == REJECTED_KIND:
             for reason, events in record.body["counts"].items():
                 sums[record.app, REJECTED, (("reason", reason),)] += events
-        else:
+        elif record.kind != CLOCK_KIND:
             sums[record.app, EVENTS, (("kind", record.kind),)] += 1
             if record.quarantine:
                 sums[record.app, QUARANTINED, (("reason", str(record.quarantine)),)] += 1

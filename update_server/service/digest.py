@@ -141,4 +141,4 @@ def _received_at(record: Contact | Event) -> datetime:
 
 def _is_evidence(record: Contact | Event) -> bool:
     """Return whether studies are told of *record*: not of what no install is known to have sent."""
-    return isinstance(record, Contact) or (record.install_key != b"" and not record.quarantine)
+    return isinstance(record, Contact) or record.install_key != b""

@@ -6,14 +6,21 @@ under which release. Counting is the digest's, for an event may arrive twice.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
 from rollout.model import InstallId, Release
+from rollout.versions import parse_version
+from update_server.evidence.facts import Rule
+from update_server.service.drifts import Drifts
+from update_server.service.errors import BadTokenError, ExpiredTokenError
+from update_server.service.notes import CLOCK_KIND, REJECTED_KIND, note_of
+from update_server.service.plausible import Launches, why_not
 from update_server.service.ports import Clock, Event, Phase, Spool
 from update_server.service.pseudonyms import install_key
 from update_server.service.table import AppTable, Tables
@@ -86,6 +93,8 @@ class Ingest:
         self._tables = tables
         self._spool = spool
         self._clock = clock
+        self._launches = Launches()
+        self._drifts = Drifts()
 
     def accept(self, app: str, batch: Batch) -> Receipt:
         """Make the events of *batch* durable, then say so.
@@ -99,7 +108,12 @@ class Ingest:
         secrets = self._tables.secrets
         now = self._clock.now()
         key = install_key(secrets.pepper, app, batch.install_id)
-        token = check(secrets.tokens, batch.token, app=app, install_key=key, now=now)
+        try:
+            token = check(secrets.tokens, batch.token, app=app, install_key=key, now=now)
+        except (BadTokenError, ExpiredTokenError) as error:
+            rule = Rule.BAD_TOKEN if isinstance(error, BadTokenError) else Rule.EXPIRED_TOKEN
+            self._note(app, REJECTED_KIND, now, {rule: len(batch.reports) + len(batch.rejected)})
+            raise
         release = _release_of(table, token)
         events: list[Event] = []
         rejected = list(batch.rejected)
@@ -108,11 +122,38 @@ class Ingest:
             if at is None:
                 rejected.append(Rejected(index=report.index, code=RejectCode.TOO_OLD))
                 continue
-            events.append(_event(app, key, report, at=at, received_at=now, release=release))
+            event = _event(app, key, report, at=at, received_at=now, release=release)
+            aside = self._why_aside(table, token, event, _started_at(report, at))
+            events.append(replace(event, quarantine=aside))
         if events:
             self._spool.events(events)
+        self._note(app, REJECTED_KIND, now, Counter(one.code for one in rejected))
+        if batch.sent_at is not None:
+            drift = (now - batch.sent_at).total_seconds()
+            self._note(app, CLOCK_KIND, now, self._drifts.add(app, drift, now))
         rejected.sort(key=lambda one: one.index)
         return Receipt(accepted=len(events), rejected=tuple(rejected))
+
+    def _why_aside(
+        self, table: AppTable, token: InstallToken, event: Event, started_at: datetime
+    ) -> str:
+        """Return the rule by which *event* is set aside; empty when it is not.
+
+        Steps of an update are never: only installs that are offered it take any, so whatever a
+        rule got wrong there it would get wrong in one arm. Studies take them from members only.
+        """
+        if event.kind == "update":
+            return ""
+        if event.kind == "session":
+            name = str(event.body.get("sid", event.id))
+            if not self._launches.is_plausible(event.install_key, started_at, name):
+                return Rule.IMPLAUSIBLE
+        return why_not(table, token, parse_version(event.version)) or ""
+
+    def _note(self, app: str, kind: str, now: datetime, counts: Mapping[str, int]) -> None:
+        """Let the digest know of *counts*, without waiting for that."""
+        if counts:
+            self._spool.note(note_of(app, kind, counts, now))
 
 
 def happened_at(
@@ -134,6 +175,15 @@ def happened_at(
 def _release_of(table: AppTable, token: InstallToken) -> Release | None:
     """Return the release by which the token says where the install belongs."""
     return table.by_number.get(token.assigned) or table.by_number.get(token.running)
+
+
+def _started_at(report: Report, at: datetime) -> datetime:
+    """Return when a session began, by our clock as far as its report says; it was told *at*."""
+    try:
+        began = datetime.fromisoformat(str(report.body["started"]))
+        return at - (report.at - began)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return at
 
 
 def _event(

@@ -501,8 +501,6 @@ class Telemetry(Protocol):
     as a candidate of ring ``""``.
     """
 
-    # notes the IDs of events that count nowhere here; returns the events that are new
-    def remember(self, events: Sequence[Event]) -> Sequence[Event]: ...
     # returns the events that are new
     def absorb(self, contacts: Sequence[Contact], events: Sequence[Event]) -> Sequence[Event]: ...
     def checkpoint(self, spool: str) -> int: ...  # 0 when unknown

@@ -55,12 +55,12 @@ class SqlTelemetry:
 
     def absorb(self, batch: Sequence[Contact], events: Sequence[Event]) -> Sequence[Event]:
         """Count contacts and events, in order; return the events that were new."""
-        fresh = self.remember(events)
+        fresh = self._unseen(events)
         self._write_contacts(_latest(batch))
         self._write_progress(fold(batch, fresh, self._known(batch, fresh)))
         return fresh
 
-    def remember(self, events: Sequence[Event]) -> list[Event]:
+    def _unseen(self, events: Sequence[Event]) -> list[Event]:
         """Note the IDs of events, and return the events whose IDs were not noted before."""
         by_id: dict[tuple[str, bytes, bytes], Event] = {}
         for event in events:
