@@ -57,6 +57,10 @@ class Request:
         """The bytes that follow the headers, before any chunking."""
         return _PACK[self.encoding]("\n".join(self.lines).encode())
 
+    def with_lines(self, change: Callable[[str], str]) -> Request:
+        """Return it with each line as *change* makes it."""
+        return replace(self, lines=with_lengths([change(line) for line in self.lines]))
+
     @property
     def types(self) -> tuple[str, ...]:
         """The types of its items."""
@@ -83,7 +87,13 @@ class Capture:
 
     def at(self, now: datetime) -> Capture:
         """Return it as if it had been recorded at *now*."""
-        return replace(self._shifted(now - self.recorded), recorded=now)
+        by = now - self.recorded
+
+        def moved(line: str) -> str:
+            return json.dumps(_moved(json.loads(line), by)) if line else line
+
+        requests = tuple(request.with_lines(moved) for request in self.requests)
+        return replace(self, recorded=now, requests=requests)
 
     def as_run(self, run: str) -> Capture:
         """Return it as another *run* of the program: all its IDs are others."""
@@ -100,24 +110,15 @@ class Capture:
         return self._with(lambda text: text.replace(RELEASE, release))
 
     def _with(self, change: Callable[[str], str]) -> Capture:
-        return replace(
-            self,
-            requests=tuple(
-                replace(
-                    request,
-                    path=change(request.path),
-                    headers={name: change(text) for name, text in request.headers.items()},
-                    lines=with_lengths([change(line) for line in request.lines]),
-                )
-                for request in self.requests
-            ),
+        requests = (
+            replace(
+                request,
+                path=change(request.path),
+                headers={name: change(text) for name, text in request.headers.items()},
+            )
+            for request in self.requests
         )
-
-    def _shifted(self, by: timedelta) -> Capture:
-        def shifted(line: str) -> str:
-            return json.dumps(_moved(json.loads(line), by)) if line else line
-
-        return self._with(shifted)
+        return replace(self, requests=tuple(one.with_lines(change) for one in requests))
 
 
 def load(path: Path) -> Capture:

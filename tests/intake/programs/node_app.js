@@ -65,9 +65,7 @@ const SITUATIONS = {
     }
   },
   unhandled: () => setTimeout(work, 1),
-  rejection: () => {
-    Promise.reject(new RangeError("42 apples"));
-  },
+  rejection: async () => work(),
   // Two errors, the first of which the app's own filter drops.
   discards: () => {
     Sentry.captureMessage("dropped");
