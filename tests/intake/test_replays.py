@@ -175,8 +175,9 @@ def test_a_report_on_a_version_that_its_token_does_not_name_is_set_aside() -> No
 
     world.send_all(capture.at(world.world.clock.now()).with_release(f"notes@{V}").requests)
 
-    aside = {("telemetry_quarantined", "version_not_in_token"): 2}
-    assert world.numbers() == Numbers(counters=aside)
+    assert world.numbers() == Numbers(
+        counters={("telemetry_quarantined", "version_not_in_token"): 2}
+    )
 
 
 def test_a_control_is_counted_as_one() -> None:
