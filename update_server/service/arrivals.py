@@ -20,35 +20,37 @@ CHECK_IN_KIND: Final = "check_in"
 
 def arrivals_of(records: Iterable[Contact | Event], now: datetime | None) -> Sequence[Arrived]:
     """Return what *records*, notes among them, add to the arrivals, digested at *now*."""
-    return [one for record in records for one in _arrivals_of(record, now)]
-
-
-def _arrivals_of(record: Contact | Event, now: datetime | None) -> Iterable[Arrived]:
-    received_at = record.at if isinstance(record, Contact) else record.received_at
-    late_seconds = max(0.0, (now - received_at).total_seconds()) if now else 0.0
-
-    def arrived(kind: str, code: str = "", events: int = 1) -> Arrived:
-        return Arrived(
-            app=record.app,
-            minute=received_at.replace(second=0, microsecond=0),
-            kind=kind,
-            code=code,
-            events=events,
-            late_seconds=late_seconds,
+    events: Counter[tuple[str, datetime, str, str]] = Counter()
+    oldest: dict[tuple[str, datetime, str, str], datetime] = {}
+    for record in records:
+        received_at = record.at if isinstance(record, Contact) else record.received_at
+        minute = received_at.replace(second=0, microsecond=0)
+        for (kind, code), by in _what(record).items():
+            key = record.app, minute, kind, code
+            events[key] += by
+            oldest[key] = min(received_at, oldest.get(key, received_at))
+    return [
+        Arrived(
+            app=key[0],
+            minute=key[1],
+            kind=key[2],
+            code=key[3],
+            events=by,
+            late_seconds=max(0.0, (now - oldest[key]).total_seconds()) if now else 0.0,
         )
+        for key, by in events.items()
+    ]
 
+
+def _what(record: Contact | Event) -> Mapping[tuple[str, str], int]:
+    """Return by kind and code how much *record* tells of."""
     if isinstance(record, Contact):
-        return [arrived(CHECK_IN_KIND)]
+        return {(CHECK_IN_KIND, ""): 1}
     if record.kind in NOTES:
-        return [arrived(record.kind, code, by) for code, by in counts_in(record).items()]
-    if record.kind == DISCARDS_KIND and not record.quarantine:
-        return [arrived(record.kind, reason, by) for reason, by in _discards(record).items()]
-    return [arrived(record.kind, record.quarantine)]
-
-
-def _discards(event: Event) -> Mapping[str, int]:
-    """Return by reason how many reports an SDK says that it dropped."""
-    found: Counter[str] = Counter()
-    for reason, _, by in event.body.get("counts", ()):
-        found[str(reason)] += int(by)
+        return {(record.kind, code): by for code, by in counts_in(record).items()}
+    if record.kind != DISCARDS_KIND:
+        return {(record.kind, record.quarantine): 1}
+    found: Counter[tuple[str, str]] = Counter()
+    for reason, _, by in record.body.get("counts", ()):
+        found[record.kind, reason] += by
     return found

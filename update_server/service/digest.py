@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from update_server.service.absorption import Absorption
+from update_server.service.arrivals import arrivals_of
 from update_server.service.counting import counts_of
 from update_server.service.crash_book import CrashBook
 from update_server.service.ports import (
@@ -74,16 +75,18 @@ class Digest:
         return total
 
     def round(self) -> Digested:
-        """Digest up to one limit of records from each spool, in one transaction."""
+        """Digest up to one limit of records from each spool, in one transaction.
+
+        And as many that were set aside, and accepted since.
+        """
         names = self._spools.spools()
-        if not names:
-            return Digested()
         with self._database.reading() as stores:
             offsets = {name: stores.telemetry.checkpoint(name) for name in names}
+            has_accepted = stores.quarantine.has_accepted()
         records, ends = self._read(offsets)
         moved = {name: end for name, end in ends.items() if end != offsets[name]}
         done = Digested()
-        if moved:
+        if moved or has_accepted:
             done = self._take(records, moved)
         self._retire([name for name in names if name not in moved])
         return done
@@ -93,10 +96,13 @@ class Digest:
         studies, self._studies = self._studies, WatchedStudies()
         with self._database.transaction() as stores:
             batch = Absorption(stores, self._book)
-            batch.absorb(records)
+            # Accepted by a person: as if they had just been read, in the place of their receipt.
+            accepted = stores.quarantine.take_accepted(self._limit)
+            batch.absorb(sorted([*accepted, *records], key=_received_at))
             told = [record for record in batch.news if _is_evidence(record)]
             studies.tell(stores, told, late_seconds=self._late_seconds(records))
             stores.counters.add(counts_of(batch.news))
+            stores.arrivals.add(arrivals_of(records, self._clock.now() if self._clock else None))
             for name, end in ends.items():
                 stores.telemetry.put_checkpoint(Checkpoint(spool=name, offset_bytes=end))
         self._studies = studies
