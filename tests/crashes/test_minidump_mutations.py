@@ -33,16 +33,19 @@ from update_server.crashes.minidump import parse_minidump
 from update_server.crashes.minidump.data import Data
 from update_server.crashes.signature import signature_of
 
+SAMPLE = 4_000
+"""Measured line by line, 20,000 take long: ``python -m tests.crashes.dump_mutations`` does."""
+
 MAX_PEAK_BYTES = 2 << 20
 MAX_SECONDS = 0.5
 
 
-def test_20_000_mutated_dumps_are_read_or_refused() -> None:
-    counts = try_all(20_000, seed=1)
+def test_mutated_dumps_are_read_or_refused() -> None:
+    counts = try_all(SAMPLE, seed=1)
 
     assert not counts.others
-    assert counts.read + counts.refused == 20_000
-    assert min(counts.read, counts.refused) > 2_000  # neither is the rule
+    assert counts.read + counts.refused == SAMPLE
+    assert min(counts.read, counts.refused) > SAMPLE / 10  # neither is the rule
     assert counts.slowest_seconds < MAX_SECONDS
 
 

@@ -28,6 +28,9 @@ DUMPS = {
     "abort-2.4.0": (2, True, "abort"),
 }
 
+# As Electron tells Crashpad: "ver" is its own version.
+TOLD = {"ver": "37.2.0", "prod": "Electron", "ptype": "browser"}
+
 
 def crashpad_handler() -> Path | None:
     """Return the handler's program, if it is installed."""
@@ -96,7 +99,7 @@ def main(handler: Path) -> None:
                 how,
                 handler=Path(shutil.copy(handler, folder)),  # its path is in the dump
                 database=Path(folder, "database"),
-                annotations={"_version": name.split("-")[1], "ver": "37.2.0", "prod": "Electron"},
+                annotations={**TOLD, "_version": name.split("-")[1]},
             )
             data = without_this_machine(dump.read_bytes())
         (FOLDER / f"{name}.dmp.gz").write_bytes(gzip.compress(data, mtime=0))

@@ -9,12 +9,9 @@ from typing import Final
 from update_server.crashes.minidump.data import Data, Place
 from update_server.crashes.minidump.texts import utf8_head
 
-KEPT: Final = frozenset(
-    {
-        *("_version", "sentry[release]", "release", "ver", "prod"),  # which release it is
-        *("ptype", "process_type"),  # which of the app's processes
-    }
-)
+KEPT: Final = frozenset({"process_type", "ptype"})
+"""Which of the app's processes it is. The release is told beside the dump, by the handler."""
+
 MAX_ANNOTATIONS: Final = 256
 
 # MinidumpCrashpadInfo: passed over are a version and two UUIDs, then comes a place.
