@@ -36,6 +36,7 @@ ISLANDS = (
 ADAPTERS = (
     "update_server.blobs",
     "update_server.feeds",
+    "update_server.minidumps",
     "update_server.notify",
     "update_server.spool",
     "update_server.store",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
-from update_server.service.ports import UnavailableError
+from update_server.service.dump_ports import DumpReport
+from update_server.service.ports import NotFoundError, UnavailableError
 
 
 class FakeDumpFiles:
-    """See service.reports.DumpFiles. ``full`` lets it refuse."""
+    """See service.dump_ports.DumpFiles. ``full`` lets it refuse; ``old`` are names of old ones."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
+        self.old: set[str] = set()
         self.full = False
 
     def keep(self, data: bytes) -> str:
@@ -20,3 +24,31 @@ class FakeDumpFiles:
         name = hashlib.sha256(data).hexdigest()
         self.kept[name] = data
         return name
+
+    def read(self, name: str) -> bytes:
+        if name not in self.kept:
+            raise NotFoundError("minidump", name)
+        return self.kept[name]
+
+    def drop(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.kept.pop(name, None)
+
+    def sweep(self, _now: datetime, _older_than: timedelta) -> int:
+        orphans = self.old & self.kept.keys()
+        self.drop(orphans)
+        return len(orphans)
+
+
+class FakeDumpReader:
+    """See service.dump_ports.DumpReader. It knows what ``reports`` say of the bytes of dumps."""
+
+    def __init__(self) -> None:
+        self.reports: dict[bytes, DumpReport] = {}
+        self.is_closed = False
+
+    def read(self, data: bytes) -> DumpReport | None:
+        return self.reports.get(data)
+
+    def close(self) -> None:
+        self.is_closed = True
