@@ -9,7 +9,7 @@ from io import BytesIO
 
 from flask.testing import FlaskClient
 
-from tests.intake.captures import Request
+from tests.intake.capture import Request
 from tests.public_world import APP, HIGH_BUCKET, LOW_BUCKET, V1, V2, World, a_rollout, a_world
 from update_server.service.counting import DISCARDED, QUARANTINED, REJECTED
 from update_server.service.crash_ports import UNTOLD

@@ -20,8 +20,7 @@ from typing import Any
 
 import brotli
 
-from tests.intake.capture_server import Captured, CaptureServer, a_capture_server
-from tests.intake.captures import (
+from tests.intake.capture import (
     FOLDER,
     HOST,
     KEY,
@@ -31,6 +30,7 @@ from tests.intake.captures import (
     render,
     with_lengths,
 )
+from tests.intake.capture_server import Captured, CaptureServer, a_capture_server
 from tests.intake.node import sdk_folder
 
 PROGRAMS = Path(__file__).parent / "programs"

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.intake.captures import Capture, Request, all_captures
+from tests.intake.capture import Capture, Request, all_captures
 from tests.intake.intake_world import IntakeWorld, Numbers
 
 CAPTURES = all_captures()
