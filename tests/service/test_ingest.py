@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from tests.public_world import (
     APP,
@@ -192,3 +193,142 @@ class TestWhenAnEventHappened:
         self, at: datetime, sent_at: datetime | None
     ) -> None:
         assert happened_at(at, received_at=NOW, sent_at=sent_at) in {None, NOW}
+
+
+# --- set aside ------------------------------------------------------------------------------
+
+
+def a_session(index: int = 0, **fields: Any) -> Report:
+    body = fields.pop("body", {"sid": f"s{index}", "status": "exited"})
+    known = {"kind": "session", "phase": None, "version": "2.0.0", "body": body}
+    return a_report(index, **{**known, **fields})
+
+
+def asides(world: World) -> list[str]:
+    return [event.quarantine for event in world.taken]
+
+
+def test_what_an_install_runs_and_is_offered_is_not_set_aside(world: World) -> None:
+    reports = [a_session(), a_session(1, version="2.1.0"), a_report(2)]
+
+    world.services.ingest.accept(APP, a_batch(world, *reports))
+
+    assert asides(world) == ["", "", ""]
+
+
+def test_a_version_that_it_was_never_offered_is_accepted_and_set_aside(world: World) -> None:
+    token = world.check_in(HIGH_BUCKET).token
+    batch = a_batch(world, a_session(version="2.1.0"), token=token, install_id=HIGH_BUCKET)
+
+    receipt = world.services.ingest.accept(APP, batch)
+
+    assert receipt == Receipt(accepted=1)
+    assert asides(world) == ["version_not_in_token"]
+
+
+def test_a_version_that_nobody_published_is_set_aside(world: World) -> None:
+    reports = [a_session(version="7.7.7"), a_report(1, kind="crash", phase=None, version="7.7.7")]
+
+    world.services.ingest.accept(APP, a_batch(world, *reports))
+
+    assert asides(world) == ["unknown_version"] * 2
+
+
+def test_steps_of_an_update_are_never_set_aside(world: World) -> None:
+    """Only candidates take any: a mistake there would hit one arm."""
+    token = world.check_in(HIGH_BUCKET).token
+    batch = a_batch(world, a_report(), token=token, install_id=HIGH_BUCKET)
+
+    world.services.ingest.accept(APP, batch)
+
+    assert asides(world) == [""]
+
+
+def test_an_install_that_runs_no_release_of_ours_may_tell_of_it(world: World) -> None:
+    token = world.check_in(version=Version("1.9.9")).token
+
+    world.services.ingest.accept(APP, a_batch(world, a_session(version="1.9.9"), token=token))
+
+    assert asides(world) == [""]
+
+
+def test_more_starts_in_an_hour_than_can_be_are_set_aside(world: World) -> None:
+    reports = [a_session(index) for index in range(203)]
+
+    world.services.ingest.accept(APP, a_batch(world, *reports))
+
+    assert asides(world) == [""] * 200 + ["implausible"] * 3
+
+
+def test_starts_are_counted_in_the_hour_in_which_they_were(world: World) -> None:
+    """An install that was offline tells of a week at once; its clock may be wrong."""
+    began = NOW - timedelta(days=3)
+    bodies = [
+        {"sid": f"s{index}", "started": (began - timedelta(minutes=index)).isoformat()}
+        for index in range(300)
+    ]
+    reports = [
+        a_session(index, at=NOW - timedelta(days=3), body=body) for index, body in enumerate(bodies)
+    ]
+
+    world.services.ingest.accept(APP, a_batch(world, *reports))
+
+    assert set(asides(world)) == {""}
+
+
+@pytest.mark.parametrize("started", ["soon", "2026-11-22T02:00:00", "0001-01-01T00:00:00Z", 7])
+def test_a_start_that_says_nothing_of_its_time_is_one_of_now(world: World, started: Any) -> None:
+    body = {"sid": "s", "started": started}
+
+    world.services.ingest.accept(APP, a_batch(world, a_session(body=body)))
+
+    assert asides(world) == [""]
+
+
+# --- notes ----------------------------------------------------------------------------------
+
+
+def notes(world: World) -> list[tuple[str, Any]]:
+    return [(note.kind, note.body["counts"]) for note in world.noted]
+
+
+def test_what_is_not_taken_is_noted_by_its_code(world: World) -> None:
+    rejected = [
+        Rejected(index=2, code=RejectCode.BAD_FIELD),
+        Rejected(index=3, code=RejectCode.BAD_FIELD),
+    ]
+    old = a_report(1, at=NOW - timedelta(days=31))
+
+    world.services.ingest.accept(APP, a_batch(world, a_report(), old, rejected=rejected))
+
+    assert notes(world) == [("rejected", {"bad_field": 2, "too_old": 1})]
+
+
+def test_what_is_taken_is_noted_by_nothing(world: World) -> None:
+    world.services.ingest.accept(APP, a_batch(world, a_report()))
+
+    assert notes(world) == []
+
+
+def test_a_batch_that_is_refused_is_noted(world: World) -> None:
+    token = world.check_in(HIGH_BUCKET).token
+    with pytest.raises(BadTokenError):
+        world.services.ingest.accept(APP, a_batch(world, a_report(), a_report(1), token=token))
+    batch = a_batch(world, a_report())
+    world.advance(timedelta(days=121).total_seconds())
+    with pytest.raises(ExpiredTokenError):
+        world.services.ingest.accept(APP, batch)
+
+    assert notes(world) == [("rejected", {"bad_token": 2}), ("rejected", {"expired_token": 1})]
+
+
+def test_clocks_are_noted_once_the_minute_is_over(world: World) -> None:
+    for seconds in (0, 61, -3):
+        sent_at = world.clock.now() - timedelta(seconds=seconds)
+        world.services.ingest.accept(APP, a_batch(world, a_report(), sent_at=sent_at))
+    before = notes(world)
+    world.advance(60)
+    world.services.ingest.accept(APP, a_batch(world, a_report(), sent_at=world.clock.now()))
+
+    assert before == []
+    assert notes(world) == [("clock", {"0": 1, "60": 1, "-2": 1})]
