@@ -10,9 +10,12 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from update_server.notify.settings import TargetSettings
 
 CONFIG_FILE = "serinus.toml"
 
@@ -29,7 +32,7 @@ class Config:
     spools and the signer's memory. ``lease_seconds`` bounds how long a web process may
     offer what it last confirmed. ``file_offload`` hands files to a proxy in front:
     ``x-accel-redirect`` or ``x-sendfile``. ``trusted_proxies`` are the networks whose word
-    for a client's address is believed.
+    for a client's address is believed. ``notify`` is read from the tables of that name.
     """
 
     path: Path
@@ -42,6 +45,7 @@ class Config:
     next_check_in_seconds: int = 14_400
     file_offload: str = ""
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "10.0.0.0/8")
+    notify: tuple[TargetSettings, ...] = ()
 
     @property
     def signer_socket(self) -> Path:
@@ -64,6 +68,7 @@ _BOUNDS = {
     "lease_seconds": (1, 60),
     "next_check_in_seconds": (1, 86_400),
 }
+_ELSEWHERE = ("path", "notify")  # not in [server]
 _DATABASE = re.compile(r"sqlite:///.+|postgresql(\+psycopg)?://.+")
 # The kernel's bound for the path of a Unix socket, less its final zero.
 _SOCKET_PATH_BYTES = 107
@@ -88,11 +93,23 @@ def load(path: Path) -> Config:
     table = document.get("server", {})
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: [server] must be a table")
-    return _config(path, table)
+    return replace(_config(path, table), notify=_targets(path, document))
+
+
+def _targets(path: Path, document: Mapping[str, Any]) -> tuple[TargetSettings, ...]:
+    if "notify" not in document:
+        return ()
+    from update_server import config_notify  # noqa: PLC0415 - slow, and only for those
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        return config_notify.read_targets(document, text, path.parent)
+    except config_notify.NotifyError as error:
+        raise ConfigError(f"{path}, {error}") from error
 
 
 def _config(path: Path, table: Mapping[str, Any]) -> Config:
-    known = {field.name: field for field in fields(Config) if field.name != "path"}
+    known = {field.name: field for field in fields(Config) if field.name not in _ELSEWHERE}
     for name, value in table.items():
         if name not in known:
             allowed = ", ".join(sorted(known))

@@ -43,24 +43,33 @@ _LEADER: Final = "*controller"
 
 
 class Leadership:
-    """The right to be the one controller that works."""
+    """The right to be the one that works: as controller, or at whatever else *lease* names."""
 
-    def __init__(self, database: Database, clock: Clock, name: str) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, name: str, *, lease: str = _LEADER
+    ) -> None:
         self._database = database
         self._clock = clock
         self._name = name
+        self._lease = lease
         self._extended_at: float | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process leads for all that it knows; for other threads than that one."""
+        extended_at = self._extended_at
+        return extended_at is not None and self._clock.monotonic() - extended_at < LEAD_SECONDS
 
     def holds(self) -> bool:
         """Tell whether this process leads, taking or keeping the lead where it can."""
         now = self._clock.monotonic()
         if self._extended_at is not None and now - self._extended_at < EXTEND_SECONDS:
             return True
-        self._extended_at = None
         try:
             with self._database.transaction() as stores:
-                stores.apps.take_lease(_LEADER, self._name, self._clock.now(), LEAD_SECONDS)
+                stores.apps.take_lease(self._lease, self._name, self._clock.now(), LEAD_SECONDS)
         except LeaseLostError:
+            self._extended_at = None
             return False
         self._extended_at = now
         return True
@@ -85,6 +94,7 @@ class Controller:
         reconciler: Reconciler,
         renewer: Renewer,
         log: Callable[[str], None],
+        beside: Callable[[threading.Event], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -95,12 +105,14 @@ class Controller:
         self._reconciler = reconciler
         self._renewer = renewer
         self._log = log
+        self._beside = beside
         self._failing: dict[str, str] = {}
         self._last: dict[str, float] = {}
         self._caught_up_to = datetime.min.replace(tzinfo=UTC)
 
     def run(self, stop: threading.Event) -> None:
-        """Work until *stop* is set."""
+        """Work until *stop* is set, and let what works beside it begin."""
+        self._beside(stop)
         while not stop.is_set():
             self.round()
             stop.wait(PAUSE_SECONDS)

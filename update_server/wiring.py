@@ -20,7 +20,9 @@ from update_server.blobs import LocalBlobs
 from update_server.clock import SystemClock
 from update_server.config import Config
 from update_server.controller import Controller, Leadership
+from update_server.couriers import Couriers
 from update_server.service.carry_out import Executor
+from update_server.service.deliver import Deliverer, Events, Subscriber
 from update_server.service.digest import Digest
 from update_server.service.errors import ServiceError
 from update_server.service.fsck import Finding, Fsck
@@ -36,6 +38,7 @@ from update_server.service.ports import (
 from update_server.service.ports import Signer as SignerPort
 from update_server.service.rebuild import rebuild as rebuild_database
 from update_server.service.refresh import Refresher, ensure_secrets
+from update_server.service.server_watch import ServerWatch
 from update_server.service.table import Tables
 from update_server.signer.link import SocketSigner
 from update_server.signer.online import OnlineSigner
@@ -282,6 +285,35 @@ def controller(config: Config) -> Controller:
         ),
         reconciler=services.reconciler,
         renewer=services.renewer,
+        log=log("controller"),
+        beside=couriers(config).start,
+    )
+
+
+def couriers(config: Config) -> Couriers:
+    """Return what brings messages to people, for the controller's process."""
+    from update_server.notify import NOTIFIERS, Network  # noqa: PLC0415 - as above
+
+    source, clock = database(config), SystemClock()
+    subscribers = [
+        Subscriber(
+            name=each.name,
+            events=Events(each.events),
+            apps=frozenset(each.apps),
+            escalate_to=each.escalate_to,
+        )
+        for each in config.notify
+    ]
+    notifiers = {each.name: NOTIFIERS[each.kind](each, Network()) for each in config.notify}
+    deliverer = Deliverer(
+        source, clock, subscribers=subscribers, notifiers=notifiers, log=log("controller")
+    )
+    name = RandomIds().short_id("couriers_")
+    return Couriers(
+        deliverer,
+        ServerWatch(source, clock),
+        clock,
+        leadership=Leadership(source, clock, name, lease="*couriers"),
         log=log("controller"),
     )
 

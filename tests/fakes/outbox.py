@@ -169,6 +169,11 @@ class FakeAlerts:
         self._state.alerts[alert.id] = alert
         return True
 
+    def get(self, alert_id: str) -> Alert:
+        if alert_id not in self._state.alerts:
+            raise NotFoundError("alert", alert_id)
+        return self._state.alerts[alert_id]
+
     def unresolved(self, app: str | None = None) -> Sequence[Alert]:
         return [
             each

@@ -410,6 +410,10 @@ def test_the_first_who_acknowledges_is_remembered(database: Database) -> None:
         stores.alerts.acknowledge("al_9", "Eve", NOW)
 
     [alert] = unresolved(database)
+    with database.reading() as stores:
+        assert stores.alerts.get("al_1") == alert
+        with pytest.raises(NotFoundError):
+            stores.alerts.get("al_9")
     assert (alert.acknowledged_by, alert.acknowledged_at) == ("Ann", NOW + SECOND)
     assert alert.escalated_at == NOW + SECOND
 

@@ -18,10 +18,12 @@ from update_server.service.errors import ServiceError
 from update_server.service.holds import Holds
 from update_server.service.ports import Clock, Database, SignerRefusedError
 from update_server.service.study_ports import StoredDecision
+from update_server.service.verdict_news import tell_advice
 
 AGAIN_SECONDS: Final = 60.0
 """How long to wait after a refusal: soak times and windows pass, and policies change."""
 
+_REFUSED: Final = "refused: "
 _NOT_HELD: Final = "Paused instead, for the policy names no host at which to read of a hold. "
 _LIVE: Final = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
 _TITLE_CHARACTERS: Final = 200
@@ -80,6 +82,8 @@ class Executor:
             return
         with self._database.transaction() as stores:
             stores.decisions.mark_done(decision.id, self._clock.now(), outcome)
+            if outcome.startswith(_REFUSED):
+                tell_advice(stores, decision, outcome.removeprefix(_REFUSED))
         self._log(f"{decision.record['sentence']} ({outcome})")
 
     def _act(
@@ -105,7 +109,7 @@ class Executor:
         if rollout.paused_by is Actor.PERSON:
             return "overtaken: a person paused it"
         if not policy.automatic.pause:
-            return "refused: the signed policy leaves pausing to people"
+            return f"{_REFUSED}the signed policy leaves pausing to people"
         # Also where it is paused already: it may not be in force yet.
         self._control.pause(
             AUTOMATIC,
@@ -182,11 +186,13 @@ class Executor:
 
     def _refused(self, decision: StoredDecision, refusal: Exception) -> None:
         self._tried_at[decision.id] = self._clock.monotonic()
-        outcome = f"refused: {refusal}"
+        outcome = f"{_REFUSED}{refusal}"
         if outcome == decision.outcome:
             return
         with self._database.transaction() as stores:
             stores.decisions.note(decision.id, outcome)
+            if decision.verdict in {Verdict.PAUSE, Verdict.PULL}:
+                tell_advice(stores, decision, str(refusal))
         self._log(f"{decision.verdict} of {decision.rollout} was {outcome}")
 
 

@@ -21,8 +21,9 @@ from rollout import transitions
 from rollout.errors import IllegalTransitionError
 from rollout.model import Actor, Rollout, RolloutId, RolloutState, Step
 from update_server.evidence.settings import Settings
+from update_server.service.alerting import acknowledge
 from update_server.service.asks import NOTHING_MORE, digest_of_terms
-from update_server.service.caller import Caller
+from update_server.service.caller import AUTOMATIC, Caller
 from update_server.service.desired import documents_of, releases_of, rollouts_of
 from update_server.service.errors import (
     BadValueError,
@@ -241,6 +242,8 @@ class Control:
     ) -> Rollout:
         """Offer the release to no further install, whatever revision the caller has seen.
 
+        A person who pauses what is paused acknowledges the alert about it.
+
         Raises:
             IllegalVerbError: It cannot be paused now.
             UnavailableError, LeaseLostError: The wish is recorded, but not in force yet.
@@ -251,6 +254,9 @@ class Control:
             new = _legal("pause", rollout, lambda: transitions.pause(rollout, now, by, reason))
             if new != rollout:
                 record_change(stores, rollout, new, actor=caller.name, verb="pause", reason=reason)
+            elif by is Actor.PERSON:
+                # "Keep it paused": whoever asks for what is so knows of it.
+                acknowledge(stores, app, rollout_id, caller.name, now)
         return self._in_force(new, caller)
 
     def pull(
@@ -283,6 +289,8 @@ class Control:
             if new != rollout:
                 record_change(stores, rollout, new, actor=caller.name, verb="pull", reason=reason)
                 stores.apps.bump(app)  # its files are refused from now on
+            elif caller is not AUTOMATIC:
+                acknowledge(stores, app, rollout_id, caller.name, now)
         return self._in_force(new, caller)
 
     # --- what verbs share ------------------------------------------------------------------

@@ -23,6 +23,7 @@ from update_server.service.caller import Caller
 from update_server.service.desired import documents_of
 from update_server.service.errors import BadValueError, UnknownChannelError
 from update_server.service.memory import note_hold, note_lift
+from update_server.service.news import tell_held, tell_lifted
 from update_server.service.ports import (
     Clock,
     Database,
@@ -99,6 +100,7 @@ class Holds:
             stores.rollouts.add_hold(stored)
             note_hold(stores, stored)
             _audit(stores, caller, stored, "hold.add", now, reason)
+            tell_held(stores, stored, caller.name)
         self._reconciler.narrow(app, channel, caller.secret)
         return stored
 
@@ -130,6 +132,7 @@ class Holds:
                 stores.rollouts.lift_hold(app, hold_id, now)
                 note_lift(stores, held, now)
                 _audit(stores, caller, held, "hold.lift", now, reason)
+                tell_lifted(stores, held, now, caller.name)
                 after = widening.desired(stores, now)
                 asking.check_lift(stores, held, before, after, now)
             widening.bring_into_force(caller.secret, asking.tickets)

@@ -40,6 +40,12 @@ from update_server.service.study_codec import (
 )
 from update_server.service.study_ports import StoredDecision, StoredStudy, StudyHead
 from update_server.service.study_register import StoredLog, StoredRegister
+from update_server.service.verdict_news import (
+    is_long_unjudged,
+    tell_decision,
+    tell_unjudged,
+    unjudged_since,
+)
 
 FEW_FACTS: Final = 250
 
@@ -60,6 +66,8 @@ class _Held:
     idle_facts: int = -1  # with so many facts waiting there was nothing to do
     bearings: Bearings | None = None
     bearings_of: tuple[int, datetime] | None = None  # the app's generation, and the hour
+    unjudged_since: float | None = None  # None: there is a verdict, or nobody has looked yet
+    told_unjudged: int = 0  # the stage of which people were told that it has none
 
 
 class Ticks:
@@ -141,7 +149,16 @@ def _tick(stores: Stores, study: StoredStudy, held: _Held, caught_up_to: datetim
     stores.studies.drop_facts(study.rollout, taken.numbers[: cut.facts])
     stores.studies.replace(replace(study, state=encode_state(held.state)), study.version)
     held.version, held.idle_facts = study.version + 1, -1
-    _keep(stores, study, held, cut, judgement, bearings, log, stretch)
+    kept = _keep(stores, study, held, cut, judgement, bearings, log, stretch)
+    if kept is not None:
+        tell_decision(stores, kept)
+    if _is_long_unjudged(stores, study, held, cut, judgement):
+        # What is said of it is the same, and not stored again; but the numbers are today's.
+        record = _described(held, log, cut.now, judgement, bearings.names)
+        told = kept or _decision(study, cut, judgement, record, log, stretch)
+        since = max(held.unjudged_since or cut.now, held.state.stage.opened_at)
+        tell_unjudged(stores, told, stretch.back(since))
+        held.told_unjudged = held.state.stage.number
     return True
 
 
@@ -186,7 +203,7 @@ def _keep(
     bearings: Bearings,
     log: StoredLog,
     stretch: Stretch,
-) -> None:
+) -> StoredDecision | None:
     """Store the decision, or what is said of the rollout now if that is something else."""
     record = judgement.record
     standing = _standing(judgement)
@@ -195,27 +212,51 @@ def _keep(
         # is not carried out yet may be found again, after a tick between that found less.
         found_again = judgement.verdict in {Verdict.PAUSE, Verdict.PULL}
         if held.state.paused or found_again or standing == held.standing:
-            return
+            return None
         record = _described(held, log, cut.now, judgement, bearings.names)
     held.standing = standing
+    decided = stores.decisions.add(_decision(study, cut, judgement, record, log, stretch))
+    stores.counters.add(counts_of_decision(decided))
+    return decided
+
+
+def _decision(
+    study: StoredStudy,
+    cut: Cut,
+    judgement: Judgement,
+    record: Mapping[str, Any],
+    log: StoredLog,
+    stretch: Stretch,
+) -> StoredDecision:
     at = stretch.back(cut.now)
     # A promotion that came to nothing, and is due again, is no new decision to the judge.
     is_due = judgement.carry_out or judgement.verdict is Verdict.PROMOTE
     to_do = is_due and (judgement.verdict in _TO_DO or judgement.hold is not None)
-    decided = stores.decisions.add(
-        StoredDecision(
-            id=str(record["id"]),
-            rollout=study.rollout,
-            app=study.app,
-            at=at,
-            verdict=judgement.verdict.value if judgement.verdict else "",
-            record={**record, "waits_for": [_waited(wait) for wait in judgement.waits_for]},
-            log_size=log.size,
-            carried_out_at=None if to_do else at,
-            outcome="" if to_do else _noted(judgement),
-        )
+    return StoredDecision(
+        id=str(record["id"]),
+        rollout=study.rollout,
+        app=study.app,
+        at=at,
+        verdict=judgement.verdict.value if judgement.verdict else "",
+        record={**record, "waits_for": [_waited(wait) for wait in judgement.waits_for]},
+        log_size=log.size,
+        carried_out_at=None if to_do else at,
+        outcome="" if to_do else _noted(judgement),
     )
-    stores.counters.add(counts_of_decision(decided))
+
+
+def _is_long_unjudged(
+    stores: Stores, study: StoredStudy, held: _Held, cut: Cut, judgement: Judgement
+) -> bool:
+    """Whether people are to be told now that there is no verdict."""
+    if judgement.no_verdict is None or held.state.paused:
+        held.unjudged_since, held.told_unjudged = None, 0
+        return False
+    if held.unjudged_since is None:
+        held.unjudged_since = unjudged_since(stores, study, cut.now)
+    if held.told_unjudged == held.state.stage.number:
+        return False
+    return is_long_unjudged(held.state, held.settings, held.unjudged_since, cut.now)
 
 
 def _described(

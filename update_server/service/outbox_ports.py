@@ -159,6 +159,7 @@ class Alerts(Protocol):
     """Alerts, open and resolved."""
 
     def open(self, alert: Alert) -> bool: ...  # False, and nothing, if one like it is open
+    def get(self, alert_id: str) -> Alert: ...  # NotFoundError
     def unresolved(self, app: str | None = None) -> Sequence[Alert]: ...  # oldest first
     def acknowledge(self, alert_id: str, by: str, at: datetime) -> None: ...  # the first one counts
     def escalate(self, alert_id: str, at: datetime) -> None: ...

@@ -1,4 +1,4 @@
-"""Writing a rollout, together with its line in the audit log and what its study learns of it."""
+"""Writing a rollout, with its line of the audit log, what its study learns and people read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from update_server.evidence.settings import Settings
 from update_server.service.counting import counts_of_pause
 from update_server.service.errors import ConflictError
 from update_server.service.memory import NO_WAIVERS, Waivers, begin, note_change
+from update_server.service.news import tell_change, tell_start, tell_unsuspended
 from update_server.service.ports import ChangedError, Stores
 
 
@@ -29,6 +30,7 @@ def record_start(
         reason=rollout.reason,
         after={"version": str(rollout.version), "channel": rollout.channel, **_shape(rollout)},
     )
+    tell_start(stores, rollout, actor)
 
 
 def record_change(
@@ -62,6 +64,7 @@ def record_change(
         before=_shape(old),
         after=_shape(new),
     )
+    tell_change(stores, old, new, actor=actor, verb=verb, reason=reason)
 
 
 def record_unsuspended(
@@ -76,6 +79,7 @@ def record_unsuspended(
         subject=rollout.id,
         reason=reason,
     )
+    tell_unsuspended(stores, rollout, now, actor)
 
 
 def is_soaked(rollout: Rollout, now: datetime) -> bool:

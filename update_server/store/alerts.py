@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from update_server.service.outbox_ports import Alert
-from update_server.store.rows import insert_new
+from update_server.store.rows import insert_new, one
 from update_server.store.tables import alerts
 
 _COLUMNS = tuple(alerts.c[field.name] for field in fields(Alert))
@@ -25,6 +25,11 @@ class SqlAlerts:
     def open(self, alert: Alert) -> bool:
         """Store an alert and return whether there was none like it."""
         return insert_new(self._connection, alerts, **asdict(alert)) is not None
+
+    def get(self, alert_id: str) -> Alert:
+        """Return an alert, or raise NotFoundError."""
+        found = select(*_COLUMNS).where(alerts.c.id == alert_id)
+        return Alert(**one(self._connection, found, "alert", alert_id)._asdict())
 
     def unresolved(self, app: str | None = None) -> Sequence[Alert]:
         """Return the alerts that are open, the oldest first."""
