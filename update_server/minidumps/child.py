@@ -17,7 +17,7 @@ import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final
 
 MAX_DUMP_BYTES: Final = 32 << 20
 CPU_SECONDS: Final = 2.0
@@ -28,12 +28,6 @@ _MEMORY_BYTES: Final = 512 << 20
 _LENGTH: Final = struct.Struct("<I")
 
 Answer = dict[str, object]
-
-
-class Timer(Protocol):
-    """Ends this process when *seconds* of CPU are over; 0 calls that off."""
-
-    def __call__(self, seconds: float) -> object: ...
 
 
 def main() -> None:
@@ -97,8 +91,16 @@ def limit_cpu(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def serve(asked: BinaryIO, told: BinaryIO, answer: Callable[[bytes], Answer], limit: Timer) -> None:
-    """Answer each dump in *asked*; return where what comes is no longer a whole one."""
+def serve(
+    asked: BinaryIO,
+    told: BinaryIO,
+    answer: Callable[[bytes], Answer],
+    limit: Callable[[float], None],
+) -> None:
+    """Answer each dump in *asked*; return where what comes is no longer a whole one.
+
+    *limit* is told before each dump how many seconds of CPU there are for it, and 0 after it.
+    """
     while len(head := asked.read(_LENGTH.size)) == _LENGTH.size:
         (size,) = _LENGTH.unpack(head)
         if size > MAX_DUMP_BYTES:

@@ -61,7 +61,8 @@ class DumpFolder:
             sync_folder(self._folder)
         except OSError as error:
             # Nothing else was promised of this file, so a failed sync costs no other bytes.
-            self._path(name).unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path(name).unlink(missing_ok=True)
             raise UnavailableError("the disk takes no minidump") from error
         return name
 
