@@ -5,8 +5,8 @@ from typing import Any
 from tests.store.values import a_contact, an_event
 from update_server.service.counter_ports import Counted
 from update_server.service.counting import counts_of
+from update_server.service.notes import REJECTED_KIND
 from update_server.service.ports import Contact, Event
-from update_server.service.reports import REJECTED_KIND
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 

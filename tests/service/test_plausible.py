@@ -67,6 +67,10 @@ def test_a_version_that_nobody_published_is_unknown(
     assert why_not(table, a_token(table, V1, V2), version) is Rule.UNKNOWN_VERSION
 
 
+def test_no_version_at_all_is_unknown_whatever_the_token_says(table: AppTable) -> None:
+    assert why_not(table, a_token(table, 0, 0), None) is Rule.UNKNOWN_VERSION
+
+
 # --- launches -------------------------------------------------------------------------------
 
 

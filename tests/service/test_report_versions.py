@@ -77,10 +77,21 @@ def test_any_other_release_is_not_in_the_token(table: AppTable) -> None:
     assert attribute(table, ["2.1.0"], bearer).quarantine == "version_not_in_token"
 
 
-def test_a_token_of_no_release_stands_for_none(table: AppTable) -> None:
-    found = attribute(table, ["2.1.0"], a_bearer(table))
+@pytest.mark.parametrize("version", ["2.1.0", "1.9.9"])
+def test_a_token_that_cannot_name_what_runs_lets_any_version_pass(
+    table: AppTable, version: str
+) -> None:
+    """Fleets that begin with Serinus run what was never published, and their controls go on to."""
+    found = attribute(table, [version], a_bearer(table))
 
-    assert found == Attributed(version="2.1.0", quarantine="version_not_in_token")
+    assert found == Attributed(version=version, quarantine="")
+
+
+def test_a_crash_that_the_next_version_tells_counts_for_the_one_before(table: AppTable) -> None:
+    """Only candidates have a next version: setting that aside would hit one arm."""
+    bearer = a_bearer(table, running="2.1.0", assigned="2.1.0")
+
+    assert attribute(table, ["2.0.0"], bearer).quarantine == ""
 
 
 def test_an_expired_token_sets_everything_aside(table: AppTable) -> None:

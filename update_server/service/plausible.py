@@ -28,15 +28,19 @@ _MOST_REMEMBERED: Final = 20_000
 def why_not(table: AppTable, token: InstallToken, version: Version | None) -> Rule | None:
     """Return why an install with *token* cannot have run *version*; None if it can have.
 
+    *version* None is none at all, which is set aside.
+
     A version that is not newer than both of the token's passes: a crash is often told by the next
     version, and a version that failed is left for the one before. What is newer was never offered.
     Where the token cannot name what ran, everything passes: fleets that begin with Serinus run
     versions that were never published here, and controls go on to.
     """
+    if version is None:
+        return Rule.UNKNOWN_VERSION
     running = table.by_number.get(token.running)
     if running is None:
         return None
-    if version is None or not is_published(table, version):
+    if not is_published(table, version):
         return Rule.UNKNOWN_VERSION
     assigned = table.by_number.get(token.assigned)
     if token.assigned and assigned is None:  # of a release that this process has not read yet

@@ -15,6 +15,7 @@ from rollout.errors import InvalidVersionError
 from rollout.model import Release
 from rollout.versions import parse_version, render_version
 from update_server.evidence.facts import Rule
+from update_server.service.plausible import is_published, why_not
 from update_server.service.table import AppTable
 from update_server.service.tokens import Bearer
 
@@ -36,16 +37,15 @@ def attribute(table: AppTable, told: Sequence[str], bearer: Bearer | None) -> At
     """Return what a report is about that names the releases *told*, the surest first.
 
     The first that is known here counts, however old it is. What came with a token may be about
-    the release that the token calls running, or the one that it calls assigned.
+    what ran before, but not about what its install was never offered (``plausible.why_not``).
     """
     spelled = [version for text in told for version in versions_in(text)]
     known = next((known for version in spelled for known in _known(table, version)), None)
-    of_token = _releases_of(table, bearer)
-    release = of_token[0] if of_token else None
+    release = _release_of(table, bearer)
     version = known if known is not None else next(iter(spelled), None)
     return Attributed(
         version="" if version is None else render_version(version),
-        quarantine=_why_not(known, of_token, bearer),
+        quarantine=_why_not(table, version, bearer),
         channel=release.channel if release else None,
         platform=release.platform if release else None,
     )
@@ -61,14 +61,13 @@ def versions_in(release: str) -> Iterator[Version]:
             continue
 
 
-def _why_not(known: Version | None, of_token: Sequence[Release], bearer: Bearer | None) -> str:
-    if bearer is not None and bearer.is_expired:
+def _why_not(table: AppTable, version: Version | None, bearer: Bearer | None) -> str:
+    if bearer is None:
+        is_known = version is not None and is_published(table, version)
+        return "" if is_known else Rule.UNKNOWN_VERSION
+    if bearer.is_expired:
         return Rule.EXPIRED_TOKEN
-    if known is None:
-        return Rule.UNKNOWN_VERSION
-    if bearer is not None and known not in {release.version for release in of_token}:
-        return Rule.VERSION_NOT_IN_TOKEN
-    return ""
+    return why_not(table, bearer.token, version) or ""
 
 
 def _known(table: AppTable, version: Version) -> Iterator[Version]:
@@ -78,10 +77,9 @@ def _known(table: AppTable, version: Version) -> Iterator[Version]:
             yield releases[version].release.version
 
 
-def _releases_of(table: AppTable, bearer: Bearer | None) -> Sequence[Release]:
-    """Return the releases that the token names, the assigned one first."""
+def _release_of(table: AppTable, bearer: Bearer | None) -> Release | None:
+    """Return the release that the token names: the assigned one, else what runs."""
     if bearer is None:
-        return ()
-    numbers = (bearer.token.assigned, bearer.token.running)
-    found = (table.by_number.get(number) for number in numbers)
-    return [release for release in found if release is not None]
+        return None
+    token = bearer.token
+    return table.by_number.get(token.assigned) or table.by_number.get(token.running)

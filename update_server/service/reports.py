@@ -25,15 +25,13 @@ from update_server.crashes.sentry import parse_envelope
 from update_server.evidence.facts import Rule
 from update_server.service.errors import BadKeyError, BadTokenError
 from update_server.service.ingest import FUTURE
+from update_server.service.notes import REJECTED_KIND, note_of
 from update_server.service.ports import Clock, Event, Spool
 from update_server.service.pseudonyms import network_hash
-from update_server.service.report_arrival import Arrival, Received, Sender
+from update_server.service.report_arrival import SOURCE, Arrival, Received, Sender
 from update_server.service.report_limits import Kind, ReportLimits
 from update_server.service.table import AppTable, Tables
 from update_server.service.tokens import read
-
-REJECTED_KIND: Final = "rejected"
-"""The kind of a note: its body's ``counts`` say by reason how much was not taken."""
 
 DUMP_HEADER: Final = b"MDMP"
 # SDKs update a session for five days at most.
@@ -196,20 +194,8 @@ class Reports:
         if arrival.events:
             self._spool.events(arrival.events)
         if arrival.refused:
-            now = arrival.received.at
-            self._spool.note(
-                Event(
-                    app=arrival.sender.table.name,
-                    install_key=b"",
-                    id="",
-                    at=now,
-                    received_at=now,
-                    kind=REJECTED_KIND,
-                    version="",
-                    source="sdk",
-                    body={"counts": dict(arrival.refused)},
-                )
-            )
+            app, now = arrival.sender.table.name, arrival.received.at
+            self._spool.note(note_of(app, REJECTED_KIND, arrival.refused, now, source=SOURCE))
 
     def _table(self, project: int) -> AppTable:
         held = self._tables.numbered(project)
