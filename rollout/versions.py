@@ -7,6 +7,7 @@ pre-release (``1.2.3-beta.1``) is accepted and rendered canonically (``1.2.3b1``
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import zip_longest
 
 from packaging.version import InvalidVersion, Version
@@ -21,6 +22,7 @@ _OS_VERSION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9}){0,7})(?![0-9A-Za-z.])", r
 _COMPARISON = re.compile(r"(>=|<=|==|>|<)(.+)", re.DOTALL)
 
 
+@lru_cache(maxsize=1_024)  # the same few come with every check-in and every event
 def parse_version(text: str) -> Version:
     """Return the version that *text* spells.
 

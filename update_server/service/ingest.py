@@ -124,7 +124,7 @@ class Ingest:
                 continue
             event = _event(app, key, report, at=at, received_at=now, release=release)
             aside = self._why_aside(table, token, event, _started_at(report, at))
-            events.append(replace(event, quarantine=aside))
+            events.append(replace(event, quarantine=aside) if aside else event)
         if events:
             self._spool.events(events)
         self._note(app, REJECTED_KIND, now, Counter(one.code for one in rejected))
