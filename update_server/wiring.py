@@ -21,9 +21,11 @@ from update_server.clock import SystemClock
 from update_server.config import Config
 from update_server.controller import Controller, Leadership
 from update_server.couriers import Couriers
+from update_server.minidumps import ChildReader
 from update_server.service.carry_out import Executor
 from update_server.service.deliver import Deliverer, Events, Subscriber
 from update_server.service.digest import Digest
+from update_server.service.dumps import Dumps
 from update_server.service.errors import ServiceError
 from update_server.service.fsck import Finding, Fsck
 from update_server.service.judge import Judge
@@ -33,7 +35,6 @@ from update_server.service.ports import (
     Role,
     SignerRefusedError,
     Stores,
-    UnavailableError,
 )
 from update_server.service.ports import Signer as SignerPort
 from update_server.service.rebuild import rebuild as rebuild_database
@@ -42,7 +43,7 @@ from update_server.service.server_watch import ServerWatch
 from update_server.service.table import Tables
 from update_server.signer.link import SocketSigner
 from update_server.signer.online import OnlineSigner
-from update_server.spool import FileSpool, FileSpoolReader
+from update_server.spool import DumpFolder, FileSpool, FileSpoolReader
 from update_server.store import SqlDatabase
 from update_server.web.admin.services import AdminServices, admin_services
 from update_server.web.public.proxies import Proxies
@@ -202,7 +203,7 @@ def public_app(config: Config) -> WSGIApplication:
             database=source,
             blobs=blobs(config),
             spool=spool,
-            dumps=_NoDumps(),
+            dumps=_dump_folder(config),
             clock=clock,
             ids=RandomIds(),
             next_check_in_seconds=config.next_check_in_seconds,
@@ -213,11 +214,8 @@ def public_app(config: Config) -> WSGIApplication:
     )
 
 
-class _NoDumps:
-    """Takes no minidumps."""
-
-    def keep(self, data: bytes) -> str:
-        raise UnavailableError(f"{len(data)} bytes")
+def _dump_folder(config: Config) -> DumpFolder:
+    return DumpFolder(config.data / _SPOOLS / "dumps")
 
 
 def admin_app(config: Config) -> WSGIApplication:
@@ -267,12 +265,19 @@ def controller(config: Config) -> Controller:
     services = _admin_services(config, SocketSigner(config.signer_socket))
     source = database(config)
     clock = SystemClock()
+    reader = ChildReader()
+    atexit.register(reader.close)
     return Controller(
         source,
         clock,
         leadership=Leadership(source, clock, RandomIds().short_id("controller_")),
         blobs=blobs(config),
-        digest=Digest(source, FileSpoolReader(config.data / _SPOOLS), clock=clock),
+        digest=Digest(
+            source,
+            FileSpoolReader(config.data / _SPOOLS),
+            clock=clock,
+            dumps=Dumps(_dump_folder(config), reader, clock),
+        ),
         judge=Judge(
             source,
             Executor(

@@ -12,8 +12,10 @@ from datetime import datetime
 
 from update_server.service.absorption import Absorption
 from update_server.service.arrivals import arrivals_of
+from update_server.service.counter_ports import Counted
 from update_server.service.counting import counts_of
 from update_server.service.crash_book import CrashBook
+from update_server.service.dumps import Dumps
 from update_server.service.ports import (
     Checkpoint,
     Clock,
@@ -49,12 +51,18 @@ class Digest:
         records_per_spool: int = RECORDS_PER_SPOOL,
         *,
         clock: Clock | None = None,
+        dumps: Dumps | None = None,
     ) -> None:
-        """With a *clock*, studies are told of records that are digested late."""
+        """With a *clock*, studies are told of records that are digested late.
+
+        Without *dumps* minidumps wait for nobody: only their events go by.
+        """
         self._database = database
         self._spools = spools
         self._limit = records_per_spool
         self._clock = clock
+        self._dumps = dumps
+        self._swept = dumps is None
         self._studies = WatchedStudies()
         self._book = CrashBook()
 
@@ -87,11 +95,30 @@ class Digest:
         moved = {name: end for name, end in ends.items() if end != offsets[name]}
         done = Digested()
         if moved or has_accepted:
-            done = self._take(records, moved)
+            done = self._take_with_dumps(records, moved)
+        elif self._dumps is not None and not self._swept:
+            self._dumps.sweep()  # no event waits for what is old now
+            self._swept = True
         self._retire([name for name in names if name not in moved])
         return done
 
-    def _take(self, records: Sequence[Contact | Event], ends: Mapping[str, int]) -> Digested:
+    def _take_with_dumps(
+        self, records: Sequence[Contact | Event], ends: Mapping[str, int]
+    ) -> Digested:
+        """Read the minidumps before the transaction, and let go of them after it."""
+        if self._dumps is None:
+            return self._take(records, ends, ())
+        told, spent = self._dumps.read(records)
+        done = self._take(told, ends, spent.counted)
+        self._dumps.drop(spent)
+        return done
+
+    def _take(
+        self,
+        records: Sequence[Contact | Event],
+        ends: Mapping[str, int],
+        counted: Sequence[Counted],
+    ) -> Digested:
         # What it remembers of studies holds only if this is committed.
         studies, self._studies = self._studies, WatchedStudies()
         with self._database.transaction() as stores:
@@ -101,7 +128,7 @@ class Digest:
             batch.absorb(sorted([*accepted, *records], key=_received_at))
             told = [record for record in batch.news if _is_evidence(record)]
             studies.tell(stores, told, late_seconds=self._late_seconds(records))
-            stores.counters.add(counts_of(batch.news))
+            stores.counters.add([*counts_of(batch.news), *counted])
             stores.arrivals.add(arrivals_of(records, self._clock.now() if self._clock else None))
             for name, end in ends.items():
                 stores.telemetry.put_checkpoint(Checkpoint(spool=name, offset_bytes=end))
