@@ -8,6 +8,8 @@ stops by itself, so that no orphan goes on answering.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -38,6 +40,10 @@ _SIGNER_SECONDS = 20.0
 # Requests that one web worker handles at once. A client that sends or reads slowly holds one
 # all the while, so there are many; a proxy in front that buffers is the real cure.
 _BLOCKING_THREADS = 64
+# What is larger is given straight back to the system. Left alone, glibc learns from the first large
+# report to keep such memory, and that for each of the threads.
+_KEPT_BYTES = 1 << 20
+_M_MMAP_THRESHOLD = -3  # malloc.h
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,6 +103,7 @@ def _web(target: str, address: tuple[str, int], workers: int) -> int:
     from granian.log import LogLevels  # noqa: PLC0415 - as above
 
     os.environ[PARENT_VARIABLE] = str(os.getpid())
+    _give_memory_back()  # workers are forked from this process
     host, port = address
     Granian(
         target,
@@ -112,6 +119,12 @@ def _web(target: str, address: tuple[str, int], workers: int) -> int:
         workers_kill_timeout=5,
     ).serve()
     return 0
+
+
+def _give_memory_back() -> None:
+    """Have the C library give large blocks back when they are freed, where it is glibc."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
 
 
 def _stop_event() -> threading.Event:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,9 +25,10 @@ from update_server.web.errors import TooLargeError
 from update_server.web.public.intake.encodings import STEP_BYTES, decoder_for
 
 _READ_BYTES: Final = 16 * 1024
+_FEED_BYTES: Final = 1024  # so little that a bomb shows at once: 1 KiB may become 100
 _IN_MEMORY_BYTES: Final = 64 * 1024
 _SMALL_BYTES: Final = 128 * 1024
-_MAX_WAITING: Final = 16  # of 64 threads: check-ins need some, too
+_MAX_WAITING: Final = 32  # of 64 threads: check-ins need some, too
 _WAIT_SECONDS: Final = 20.0
 
 MAX_RATIO: Final = 100
@@ -54,6 +56,8 @@ class Turns:
     def __init__(self) -> None:
         self._turn = threading.Lock()
         self._places = threading.BoundedSemaphore(_MAX_WAITING)
+        # A brotli decoder takes 16 MiB for the first byte, if its sender wants that.
+        self._trying = threading.Lock()
 
     @contextmanager
     def body(self, environ: WSGIEnvironment, *, is_form: bool) -> Iterator[bytes]:
@@ -65,17 +69,15 @@ class Turns:
             TooLargeError, MalformedError: As named.
             UnavailableError: Too many large ones wait already, or there is no room on the disk.
         """
-        with _received(environ) as (packed, size):
-            unpacked = _Unpacked(packed, environ.get("HTTP_CONTENT_ENCODING", ""), size)
-            if unpacked.go_on(_SMALL_BYTES):
-                yield unpacked.checked(is_form=is_form)
+        encoding: str = environ.get("HTTP_CONTENT_ENCODING", "")
+        with _received(environ) as packed:
+            with self._trying:
+                data, is_whole = _unpacked(packed, encoding, _SMALL_BYTES)
+            if is_whole:
+                yield data
                 return
             with self._my_turn():
-                if not is_form and not unpacked.go_on(ENVELOPE.unpacked_bytes):
-                    unpacked.checked(is_form=False)
-                if not unpacked.go_on(DUMP.unpacked_bytes):
-                    raise TooLargeError(DUMP.unpacked_bytes, "unpacked bytes")
-                yield unpacked.checked(is_form=is_form)
+                yield _large(packed, encoding, is_form=is_form)
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:
@@ -92,38 +94,39 @@ class Turns:
             self._places.release()
 
 
-class _Unpacked:
-    """The beginning of a body, unpacked so far."""
-
-    def __init__(self, packed: IO[bytes], encoding: str, packed_bytes: int) -> None:
-        self._pieces = _pieces(packed, encoding)
-        self._packed_bytes = packed_bytes
-        self._data = BytesIO()  # gives its value away without a copy
-
-    def go_on(self, limit_bytes: int) -> bool:
-        """Unpack until the end, or until there is more than *limit_bytes*; return whether all."""
-        while self._data.tell() <= limit_bytes:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return True
-            self._data.write(piece)
-        return False
-
-    def checked(self, *, is_form: bool) -> bytes:
-        """Return what there is so far, if so much may come."""
-        data = self._data.getvalue()
-        if not is_form and MINIDUMP_TYPE not in data:
-            if self._packed_bytes > ENVELOPE.packed_bytes:
+def _large(packed: IO[bytes], encoding: str, *, is_form: bool) -> bytes:
+    if not is_form:
+        packed_bytes = packed.seek(0, os.SEEK_END)
+        data, is_whole = _unpacked(packed, encoding, ENVELOPE.unpacked_bytes)
+        if MINIDUMP_TYPE not in data:
+            if packed_bytes > ENVELOPE.packed_bytes:
                 raise TooLargeError(ENVELOPE.packed_bytes, "bytes")
-            if len(data) > ENVELOPE.unpacked_bytes:
+            if not is_whole:
                 raise TooLargeError(ENVELOPE.unpacked_bytes, "unpacked bytes")
-        return data
+        if is_whole:
+            return data
+        del data
+    data, is_whole = _unpacked(packed, encoding, DUMP.unpacked_bytes)
+    if not is_whole:
+        raise TooLargeError(DUMP.unpacked_bytes, "unpacked bytes")
+    return data
+
+
+def _unpacked(packed: IO[bytes], encoding: str, limit_bytes: int) -> tuple[bytes, bool]:
+    """Return the body if it has at most *limit_bytes*, else its beginning; and which of the two."""
+    packed.seek(0)
+    data = BytesIO()  # gives its value away without a copy
+    for piece in _pieces(packed, encoding):
+        data.write(piece)
+        if data.tell() > limit_bytes:
+            return data.getvalue(), False
+    return data.getvalue(), True
 
 
 def _pieces(packed: IO[bytes], encoding: str) -> Iterator[bytes]:
     decoder = decoder_for(encoding)
     taken = given = 0
-    while data := packed.read(_READ_BYTES):
+    while data := packed.read(_FEED_BYTES):
         taken += len(data)
         for piece in decoder.feed(data):
             given += len(piece)
@@ -134,8 +137,8 @@ def _pieces(packed: IO[bytes], encoding: str) -> Iterator[bytes]:
 
 
 @contextmanager
-def _received(environ: WSGIEnvironment) -> Iterator[tuple[IO[bytes], int]]:
-    """Give what was sent, complete, and how much it is."""
+def _received(environ: WSGIEnvironment) -> Iterator[IO[bytes]]:
+    """Give what was sent, complete."""
     # Granian ends the stream by itself, also where no length was told (wsgi.input_terminated).
     stream = get_input_stream(environ)
     size = 0
@@ -146,7 +149,6 @@ def _received(environ: WSGIEnvironment) -> Iterator[tuple[IO[bytes], int]]:
                 if size > DUMP.packed_bytes:
                     raise TooLargeError(DUMP.packed_bytes, "bytes")
                 file.write(data)
-            file.seek(0)
         except OSError as error:
             raise UnavailableError("a report cannot be kept") from error
-        yield file, size
+        yield file
