@@ -8,10 +8,10 @@ from typing import Any, Final
 from update_server.evidence.settings import Metric
 from update_server.evidence.weighing import SCORE_PREFIX, SIGNATURE_PREFIX
 from update_server.evidence.words import count
-from update_server.service.plain_text import cut
+from update_server.service.plain_text import cut, plain
 
 MOST_CHARACTERS: Final = 70
-_FEWEST_OF_APP: Final = 12  # characters of an app's name that are left to tell it by
+_FEWEST_OF_APP: Final = 4  # characters of an app's name that are left to tell it by
 
 _DID: Final = {
     Metric.CRASH: "crashed",
@@ -35,10 +35,16 @@ _REACHED: Final = {
 
 
 def subject(word: str, app: str, rest: str, counted: str = "") -> str:
-    """Return ``WORD app rest: counted``; a long name of an app is cut before anything else."""
+    """Return ``WORD app rest: counted``; a long name of an app is cut before anything else.
+
+    Half a number would be another number: what was counted is left out if it does not fit.
+    """
     end = f" {rest}: {counted}" if counted else f" {rest}"
     room = MOST_CHARACTERS - len(word) - 1 - len(end)
-    return cut(f"{word} {cut(app, max(room, _FEWEST_OF_APP))}{end}".rstrip(), MOST_CHARACTERS)
+    if counted and room < _FEWEST_OF_APP:
+        return subject(word, app, rest)
+    told = f"{word} {cut(app, max(room, _FEWEST_OF_APP))}{end}"
+    return cut(plain(told, 2 * MOST_CHARACTERS), MOST_CHARACTERS)
 
 
 def counted(record: Mapping[str, Any]) -> str:
