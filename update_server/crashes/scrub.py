@@ -37,11 +37,16 @@ _SCHEME_WORD: Final = r"(?:(?:bearer|basic|digest|negotiate|ntlm|token)\s{1,4})?
 _SEGMENT: Final = r"[^\\/\s'\"<>|,;:()\[\]{}]+"
 _FOLDERS: Final = r"(?:[^\\/:'\"<>|\r\n]{1,64}[\\/]{1,4}){0,32}"  # they may have spaces
 _DRIVE: Final = r"(?<![a-z0-9])[a-z]:"
+_ROOT: Final = rf"(?:{_DRIVE}[\\/]{{1,4}}|/{{1,4}}|(?<!\w)\\{{1,4}})"  # PHP has \Users\, too
 _HOMES: Final = r"(?:users|home|documents and settings|usuarios|benutzer)"
 
 _EMAIL: Final = (
     r"[\w.+%-]{1,64}(?:@|%40)(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])",
     "<email>",
+)
+_WINDOWS: Final = (
+    rf"(?:{_DRIVE}[\\/]{{1,4}}|(?<!\w)\\\\){_FOLDERS}(?:{_SEGMENT})?",
+    "<path>",
 )
 _TOKEN: Final = (r"(?<![a-z0-9])[a-z2-7]{58}(?![a-z0-9])", "<token>")
 _IPV4: Final = (r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)", "<ip>")
@@ -67,11 +72,8 @@ _SENTENCES: Final = (
     (r"[\w.+%-]{1,64}@[\w-]{1,63}(?!\w|\.?\w)", "<email>"),  # at a machine
     # A path in quotes may have spaces; so may a home, and folders on Windows.
     (r"(['\"])(?:[a-z]:[\\/]|\\\\|~?/)[^'\"]*(\1|$)", r"\1<path>\2"),
-    (
-        rf"(?:{_DRIVE})?[\\/]{{1,4}}{_HOMES}[\\/]{{1,4}}{_FOLDERS}(?:{_SEGMENT})?",
-        "<path>",
-    ),
-    (rf"(?:{_DRIVE}[\\/]{{1,4}}|\\\\){_FOLDERS}(?:{_SEGMENT})?", "<path>"),
+    (rf"{_ROOT}{_HOMES}[\\/]{{1,4}}{_FOLDERS}(?:{_SEGMENT})?", "<path>"),
+    _WINDOWS,
     (rf"(?<![\w.<>/~:-])~?(?:/{_SEGMENT}){{1,32}}/?", "<path>"),
     _IPV4,
     (r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", "<ip>"),
@@ -86,6 +88,7 @@ _NAMES: Final = (
     ),
     (r"\bbearer\s{1,4}[\w.~+/=-]{4,}", "<secret>"),
     (r"(?<![a-z0-9])([a-z][a-z0-9+.-]{0,30}://)[^\s/?#@'\"]{0,512}@\S*", "<url>"),
+    _WINDOWS,
     _EMAIL,
     _TOKEN,
     _IPV4,

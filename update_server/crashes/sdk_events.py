@@ -30,9 +30,11 @@ _MAX_LABEL: Final = 64
 _MAX_READ: Final = 1_024  # of a text that is scrubbed
 
 # Three numbers: with four it might be an address.
-_VERSION: Final = re.compile(r"[0-9A-Za-z_+~-]{1,16}(?:\.[0-9A-Za-z_+~-]{1,16}){0,2}", re.ASCII)
+_VERSION: Final = re.compile(
+    r"v?[0-9][0-9A-Za-z_+~-]{0,15}(?:\.[0-9A-Za-z_+~-]{1,16}){0,2}(?=\.[0-9]| [(#]|$)", re.ASCII
+)
 _LONG_NUMBER: Final = re.compile(r"[0-9]{7,}")
-_ARCH: Final = re.compile(r"[0-9A-Za-z_-]{1,16}", re.ASCII)
+_ARCH: Final = re.compile(r"[0-9A-Za-z_-]{1,16}$", re.ASCII)
 
 Body = dict[str, Any]
 

@@ -25,7 +25,7 @@ _MAX_ADDRESS: Final = 2**64 - 1
 _MAX_PATH: Final = 4_096
 
 _HEX: Final = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20}")
-_DEBUG_ID: Final = re.compile(r"[0-9a-fA-F-]{8,64}")
+_DEBUG_ID: Final = re.compile(r"[0-9a-fA-F-]{32,64}")
 _RELATIVE: Final = re.compile(r"rel:([0-9]{1,4})")
 _QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
 
