@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 
+from update_server.service import crash_book
 from update_server.service.digest import Digest, Digested
 from update_server.service.judge import Judge
 from update_server.service.ports import Blobs, Clock, Database, LeaseLostError
@@ -167,6 +168,7 @@ class Controller:
             stores.histories.expire(heard_before=(now - KEEP_CONTACTS).timestamp())
             stores.studies.expire(ended_before=now - KEEP_REGISTERS)
             stores.signatures.expire(seen_before=now - KEEP_SIGNATURES)
+            crash_book.expire(stores, now)
         self._blobs.sweep(now, KEEP_UPLOADS)
 
     def _is_time(self, what: str, seconds: float) -> bool:

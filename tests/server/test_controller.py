@@ -32,7 +32,7 @@ from update_server.service.carry_out import Executor
 from update_server.service.digest import Digest, Digested
 from update_server.service.fsck import Fsck
 from update_server.service.judge import Judge
-from update_server.service.ports import Contact, Role, UnavailableError
+from update_server.service.ports import Contact, Event, Role, UnavailableError
 
 HOUR = 3_600.0
 
@@ -80,6 +80,20 @@ class Office:
             action="stay",
             reason="up_to_date",
             arm=Arm.CONTROL,
+        )
+
+    def session(self) -> Event:
+        """Return a session that crashed."""
+        now = self.world.clock.now()
+        return Event(
+            app=APP,
+            install_key=b"k" * 32,
+            id="e1",
+            at=now,
+            received_at=now,
+            kind="session",
+            version="2.0.0",
+            body={"sid": "s1", "status": "crashed"},
         )
 
     @property
@@ -220,17 +234,21 @@ def test_a_journal_that_was_not_published_is_published(office: Office, tmp_path:
 
 
 def test_old_identities_and_uploads_are_tidied_up_daily(office: Office) -> None:
-    office.spools.writer("web").contact(office.contact())
+    spool = office.spools.writer("web")
+    spool.contact(office.contact())
+    spool.events([office.session()])
     controller = office.controller()
     controller.round()
     state = office.world.database._state
     assert (office.contacts, len(state.histories)) == (1, 1)
+    assert (len(state.sessions), len(state.reports)) == (1, 1)
 
     office.world.advance(200 * TIDY_SECONDS)
     controller.round()
 
     state = office.world.database._state
     assert (office.contacts, len(state.histories)) == (0, 0)
+    assert (len(state.sessions), len(state.reports)) == (0, 0)
 
 
 # --- faults -------------------------------------------------------------------------------

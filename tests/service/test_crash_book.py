@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from rollout.model import Arm
 from tests.public_world import APP, CHANNEL, NOW, PLATFORM, ROLLOUT, World, a_rollout, a_world
+from update_server.service.crash_book import expire
 from update_server.service.crash_facts import signature_of
 from update_server.service.crash_ports import (
     AGGREGATE,
@@ -459,6 +460,36 @@ class TestForgetting:
         told.tell(a_wish(key))
 
         assert told.crashed() == {}
+
+
+class TestRetention:
+    @pytest.mark.parametrize(
+        ("days", "samples", "reports", "known_sessions"),
+        [(5, 1, 1, 1), (6, 1, 1, 0), (30, 1, 1, 0), (31, 0, 1, 0), (180, 0, 1, 0), (181, 0, 0, 0)],
+    )
+    def test_identities_go_and_counts_stay(
+        self, told: Told, days: int, samples: int, reports: int, known_sessions: int
+    ) -> None:
+        told.tell(a_crash(), a_session("ok"))
+        self.tidy(told, days)
+
+        assert len(told.samples(SAVE)) == samples
+        assert len(told.counts()) == reports
+        told.tell(a_session("exited"))
+        assert sum(told.sessions().values()) == 2 - known_sessions
+
+    def test_counts_go_too(self, told: Told) -> None:
+        told.tell(a_crash(), a_session())
+        self.tidy(told, 401)
+
+        assert told.sessions() == {}
+        with told.world.database.reading() as stores:
+            assert stores.crashes.groups(APP, [SAVE]) == {}
+
+    def tidy(self, told: Told, days: int) -> None:
+        for _ in range(2):
+            with told.world.database.transaction() as stores:
+                expire(stores, NOW + days * DAY)
 
 
 @pytest.mark.parametrize("later", [timedelta(), DAY])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from update_server.crashes.report import CrashReport
@@ -26,8 +27,15 @@ from update_server.service.ports import Event, Stores
 from update_server.service.pseudonyms import report_key
 from update_server.service.refresh import PEPPER
 from update_server.service.released import ReleasedVersions, spellings_of
-from update_server.service.session_book import count_sessions, note_sessions
+from update_server.service.session_book import KEEP_SESSIONS, count_sessions, note_sessions
 from update_server.service.signature_ports import OTHER, Sighting
+
+KEEP_SAMPLES: Final = timedelta(days=30)
+KEEP_REPORTS: Final = timedelta(days=180)
+"""How long after an install's last report it is known to have crashed."""
+
+KEEP_COUNTS: Final = timedelta(days=400)
+"""How long groups, after their last report, and hours of sessions are kept. They name nobody."""
 
 SAMPLED: Final = (
     "exception",
@@ -119,6 +127,16 @@ def forget(stores: Stores, app: str, install: bytes) -> None:
     keys = {report_key(pepper, app, version, install) for version in versions}
     stores.crashes.forget(app, keys)
     stores.sessions.forget(app, keys)
+
+
+def expire(stores: Stores, now: datetime) -> None:
+    """Delete what was kept for as long as it is kept."""
+    stores.crashes.expire(
+        reports_before=now - KEEP_REPORTS,
+        samples_before=now - KEEP_SAMPLES,
+        groups_before=now - KEEP_COUNTS,
+    )
+    stores.sessions.expire(sessions_before=now - KEEP_SESSIONS, hours_before=now - KEEP_COUNTS)
 
 
 def _crashed(sessions: Sequence[tuple[Placed, SessionState]]) -> list[Reported]:
