@@ -28,7 +28,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_P
 # Without bytecode every worker of a test run, and all that it starts, compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo serve test check docs bench bench-evidence bench-agent judge-e2e crash-agent examples lock clean postgres strace promtool example-tools
+.PHONY: demo serve test check docs bench bench-evidence bench-agent bench-ingest judge-e2e crash-agent examples lock clean postgres strace promtool example-tools
 
 demo: $(STAMP)
 	@$(BIN)/serinus demo $(ARGS)
@@ -52,7 +52,7 @@ check: $(STAMP)
 	@$(if $(wildcard tests/test_docs.py),$(BIN)/pytest -q tests/test_docs.py)
 
 # JSON lines on stdout, progress on stderr; it fails when a number misses its limit.
-bench: bench-evidence bench-agent
+bench: bench-evidence bench-agent bench-ingest
 
 bench-evidence: $(STAMP)
 	@$(BIN)/python -m benchmarks.evidence $(ARGS)
@@ -60,6 +60,10 @@ bench-evidence: $(STAMP)
 # The first time it downloads releases of real programs into the user's cache.
 bench-agent: $(STAMP)
 	@$(BIN)/python -m benchmarks.agent $(ARGS)
+
+# Half a minute. TMPDIR says on which disk.
+bench-ingest: $(STAMP)
+	@$(BIN)/python -m benchmarks.ingest $(ARGS)
 
 # The full size of tests/judging, where time is real: nothing else should run meanwhile.
 judge-e2e: $(STAMP)
