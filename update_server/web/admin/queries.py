@@ -55,6 +55,19 @@ def one_of(field: str, allowed: Sequence[str]) -> str:
     return text
 
 
+def optional_one_of(field: str, allowed: Sequence[str]) -> str | None:
+    """Return what the request names, None where it names nothing."""
+    return None if request.args.get(field) is None else one_of(field, allowed)
+
+
+def number_asked(field: str, *, default: int, most: int) -> int:
+    """Return the number that the request names, from 1 to *most*."""
+    number = _number(field, default)
+    if not 1 <= number <= most:
+        raise BadFieldError(field, f"a whole number from 1 to {most}")
+    return number
+
+
 def metric_asked() -> str:
     """Return the metric that the request names; crashes when it does not say."""
     return _text("metric", _MAX_ATTRIBUTE_CHARACTERS) or "crash"

@@ -18,6 +18,7 @@ from update_server.service.holds import Holds
 from update_server.service.leases import Leases
 from update_server.service.ports import Blobs, Clock, Database, Ids, Signer, SpoolReader
 from update_server.service.publish import Publisher
+from update_server.service.quarantine import Quarantine
 from update_server.service.reconcile import Reconciler
 from update_server.service.renew import Renewer
 from update_server.service.replays import Replays
@@ -26,6 +27,7 @@ from update_server.service.second_person import SecondPerson
 from update_server.service.settings import TelemetrySettings
 from update_server.service.states import SignedStates
 from update_server.service.strikes import Strikes
+from update_server.service.telemetry_report import TelemetryReport
 from update_server.service.uploads import Uploads
 from update_server.service.waivers import Waivers
 
@@ -47,6 +49,8 @@ class AdminServices:
     holds: Holds
     waivers: Waivers
     settings: TelemetrySettings
+    quarantine: Quarantine
+    telemetry: TelemetryReport
     report: Report
     exports: Exports
     decisions: DecisionLog
@@ -106,6 +110,8 @@ def admin_services(
         holds=Holds(database, clock, ids, reconciler=reconciler, second_person=second_person),
         waivers=Waivers(database, clock, ids),
         settings=TelemetrySettings(database, clock, ids),
+        quarantine=Quarantine(database, clock),
+        telemetry=TelemetryReport(database, clock),
         report=report,
         exports=Exports(database, clock, report=report, spools=spools),
         decisions=DecisionLog(database),

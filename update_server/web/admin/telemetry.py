@@ -1,0 +1,86 @@
+"""``…/telemetry``: what arrives, what does not, and how far to trust it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from rollout.versions import render_version
+from update_server.service.ports import Role
+from update_server.service.telemetry_report import (
+    MOST_HOURS,
+    Arrivals,
+    RolloutTelemetry,
+    TelemetryView,
+    Unequal,
+)
+from update_server.web.admin.answers import JsonObject
+from update_server.web.admin.quarantine import counted
+from update_server.web.admin.queries import number_asked
+from update_server.web.admin.replies import Reply
+from update_server.web.admin.services import AdminServices
+from update_server.web.auth import Guard
+from update_server.web.wire import render_time
+
+
+def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
+    """Return the endpoint."""
+    bp = Blueprint("telemetry", __name__)
+
+    @bp.get("/v1/admin/apps/<name:app>/telemetry")
+    def get_telemetry(app: str) -> Response:
+        guard.require(Role.VIEWER, app)
+        hours = number_asked("hours", default=MOST_HOURS, most=MOST_HOURS)
+        return Reply(body=_view(services.telemetry.look(app, hours))).response()
+
+    return bp
+
+
+def _view(value: TelemetryView) -> JsonObject:
+    return {
+        "hours": value.hours,
+        "step_seconds": value.step_seconds,
+        "arrivals": [_arrivals(each) for each in value.arrivals],
+        "rejected": value.rejected,
+        "sdk_discards": value.discards,
+        "clocks": {
+            "median_drift_seconds": value.median_drift_seconds,
+            "requests_by_drift_seconds": value.clocks,
+        },
+        "quarantine": [counted(each) for each in value.quarantine],
+        "rollouts": [_rollout(each) for each in value.rollouts],
+    }
+
+
+def _arrivals(value: Arrivals) -> JsonObject:
+    return {
+        "at": render_time(value.at),
+        "kind": value.kind,
+        "events": value.events,
+        "set_aside": value.set_aside,
+        "rejected": value.rejected,
+        "late_seconds": value.late_seconds,
+    }
+
+
+def _rollout(value: RolloutTelemetry) -> JsonObject:
+    return {
+        "rollout": value.rollout.id,
+        "version": render_version(value.rollout.version),
+        "channel": value.rollout.channel,
+        "levels": [
+            {"arm": each.arm, "level": each.level, "installs": each.installs}
+            for each in value.levels
+        ],
+        "set_aside": [_unequal(each) for each in value.set_aside],
+    }
+
+
+def _unequal(value: Unequal) -> JsonObject:
+    return {
+        "rule": value.rule,
+        "candidate": value.candidate,
+        "control": value.control,
+        "candidates_due": value.candidates_due,
+        "log_e": value.log_e,
+        "needed": value.needed,
+    }
