@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from client_agent.settings_file import load
 from tests.e2e.install import Install
 from tests.e2e.running import APP, LINUX, PASSPHRASE, Server, a_server, an_id
 from tests.intake.node import sdk_folder
+from tests.intake.numbers import Numbers, numbers_in
 from tests.intake.record import PROGRAMS
+from update_server.store import SqlDatabase
 
 OLD, NEW = "1.0.0", "1.1.0"
 POLICY = """
@@ -44,6 +46,7 @@ exposure_bp = 10000
 _MOST_DRAWS = 40
 _PROGRAM_SECONDS = 60
 _WAIT_SECONDS = 20
+_TWO_DIGESTS_SECONDS = 1.2
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Fleet:
     server: Server
     folder: Path
     rollout: str
+    database: SqlDatabase
     _first: Install
     _made: int = 0
 
@@ -71,11 +75,28 @@ class Fleet:
             install = self._first.again(self.folder / f"install-{self._made}")
             pending = install.update()["pending"]
             if (pending is not None) == offered:
-                if offered:
-                    install.confirm()
-                    install.update()
-                return Program(install, NEW if offered else OLD)
+                if not offered:
+                    return Program.of(install, OLD)
+                first = Program.of(install, NEW).dsn
+                install.confirm()
+                install.update()
+                return Program.of(install, NEW, first)
         raise AssertionError("no install was on that side")
+
+    def numbers(self) -> Numbers:
+        """Return what is counted by now."""
+        with self.database.reading() as stores:
+            return numbers_in(stores, APP)
+
+    def wait_until_counted(self, expected: Numbers, *, since: Numbers) -> None:
+        """Return when what was added *since* is as *expected*, and stays so for two digests."""
+
+        def added() -> Numbers:
+            return self.numbers().since(since)
+
+        wait_until(lambda: added() == expected, lambda: f"{added()}, expected {expected}")
+        time.sleep(_TWO_DIGESTS_SECONDS)
+        assert added() == expected
 
     def admin(self, path: str) -> Any:
         """Return what the admin app answers below the app's own part."""
@@ -91,27 +112,25 @@ class Fleet:
         return body
 
 
-@dataclass
+@dataclass(frozen=True)
 class Program:
-    """The app on one install, running *version*."""
+    """The app on one install, running *version*, with what its agent gave it as *dsn*.
+
+    ``first_dsn``: what it had at its first start, before it had checked in as that version.
+    """
 
     install: Install
     version: str
-    runs: list[int] = field(default_factory=list)
+    dsn: str
+    first_dsn: str = ""
 
-    @property
-    def dsn(self) -> str:
-        """What the agent gives to its app."""
-        settings = load(self.install.config)
-        state = self.install.installation.state.read()
-        dsn = sentry_dsn(settings.app, state, Version(self.version), Telemetry.CRASH)
+    @classmethod
+    def of(cls, install: Install, version: str, first_dsn: str = "") -> Program:
+        settings = load(install.config)
+        state = install.installation.state.read()
+        dsn = sentry_dsn(settings.app, state, Version(version), Telemetry.CRASH)
         assert dsn is not None
-        return dsn
-
-    @property
-    def key(self) -> str:
-        """Return the key in the DSN, which is the install's token."""
-        return self.dsn.partition("//")[2].partition("@")[0]
+        return cls(install, version, dsn, first_dsn)
 
     def python(self, situation: str, **environment: str) -> int:
         """Run the program with sentry-sdk; return its exit status."""
@@ -130,8 +149,12 @@ class Program:
             check=False,
             timeout=_PROGRAM_SECONDS,
         )
-        self.runs.append(done.returncode)
         return done.returncode
+
+
+def key_of(dsn: str) -> str:
+    """Return the key in *dsn*, which is the install's token."""
+    return dsn.partition("//")[2].partition("@")[0]
 
 
 def wait_until(holds: Callable[[], bool], told: Callable[[], object] = str) -> None:
@@ -173,4 +196,5 @@ def a_fleet(folder: Path, *, workers: int = 1) -> Iterator[Fleet]:
         publish(server, NEW, "--rollback-to", OLD)
         started = server.serinus("rollout", "start", NEW, "--ring", "half", "--reason", "a test")
         wait_until(lambda: server.check_in(an_id(), OLD)["assignment"]["version"] == NEW)
-        yield Fleet(server, folder, started["id"], first)
+        database = SqlDatabase(f"sqlite:///{server.folder}/server/serinus.db")
+        yield Fleet(server, folder, started["id"], database, first)

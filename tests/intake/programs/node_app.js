@@ -79,7 +79,7 @@ const SITUATIONS = {
   },
   storm: async () => {
     for (let i = 0; i < 20; i++) {
-      Sentry.captureException(new RangeError("one of many"));
+      Sentry.captureException(new RangeError(`number ${i} of many`));
       await Sentry.flush(2000);
     }
   },

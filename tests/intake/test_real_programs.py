@@ -1,0 +1,184 @@
+"""Real programs with unmodified SDKs crash, exit, hang and abort: each is counted exactly once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from tests.e2e.running import offspring
+from tests.intake.fleet import OLD, Fleet, Program
+from tests.intake.numbers import Numbers
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("intake"), pytest.mark.timeout(300)]
+
+
+def sides(fleet: Fleet) -> Iterator[tuple[Program, str]]:
+    yield fleet.candidate(), "candidate"
+    yield fleet.control(), "control"
+
+
+def test_programs_with_sentry_sdk_are_counted_by_version_arm_and_status(fleet: Fleet) -> None:
+    for program, arm in list(sides(fleet)):
+        before, v = fleet.numbers(), program.version
+
+        statuses = {
+            situation: program.python(situation)
+            for situation in (
+                "exit",
+                "session",
+                "exit-3",
+                "handled",
+                "unhandled",
+                "unhandled-init-only",
+                "thread",
+                "requests",
+                "discards",
+            )
+        }
+
+        assert [name for name, status in statuses.items() if status] == [
+            "exit-3",
+            "unhandled",
+            "unhandled-init-only",
+        ]
+        fleet.wait_until_counted(
+            Numbers(
+                sessions={
+                    (v, arm, "exited"): 2,
+                    (v, arm, "errored"): 2,
+                    (v, arm, "crashed"): 2,
+                    (v, "aggregate", "exited"): 2,
+                    (v, "aggregate", "errored"): 1,
+                },
+                crashes={(v, arm, "ValueError"): 3, (v, arm, "none"): 2},
+                errors={(v, arm, "ValueError"): 3},
+                crashed={(v, arm): 1},
+                counters={("sdk_discarded", "before_send"): 1},
+            ),
+            since=before,
+        )
+
+
+@pytest.mark.usefixtures("node")
+def test_programs_with_sentry_node_are_counted_by_version_arm_and_status(fleet: Fleet) -> None:
+    for program, arm in list(sides(fleet)):
+        before, v = fleet.numbers(), program.version
+
+        statuses = {
+            situation: program.node(situation)
+            for situation in ("exit", "handled", "unhandled", "rejection", "requests", "discards")
+        }
+
+        assert [name for name, status in statuses.items() if status] == ["unhandled"]
+        fleet.wait_until_counted(
+            Numbers(
+                sessions={
+                    (v, arm, "exited"): 1,
+                    (v, arm, "errored"): 2,
+                    (v, arm, "crashed"): 2,
+                    (v, "aggregate", "exited"): 2,
+                    (v, "aggregate", "crashed"): 1,
+                },
+                crashes={(v, arm, "RangeError"): 3, (v, arm, "none"): 2},
+                errors={(v, arm, "RangeError"): 2},
+                crashed={(v, arm): 1},
+                counters={("sdk_discarded", "before_send"): 1},
+            ),
+            since=before,
+        )
+
+
+@contextmanager
+def launched(program: Program, situation: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the installed program as a service manager does, which sees how it ends."""
+    launcher = str(program.install.root / "launcher.py")
+    with subprocess.Popen(
+        [sys.executable, "-I", launcher, "--wait", situation],
+        env={**os.environ, "SENTRY_DSN": program.dsn},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        yield process
+
+
+def test_a_program_that_aborts_is_a_crash_though_its_sdk_says_nothing(fleet: Fleet) -> None:
+    for program, arm in list(sides(fleet)):
+        before, v = fleet.numbers(), program.version
+
+        with launched(program, "abort") as process:
+            process.wait(60)
+        program.install.update()
+
+        fleet.wait_until_counted(
+            Numbers(
+                sessions={(v, arm, "crashed"): 1},
+                crashes={(v, arm, "none"): 1},
+                crashed={(v, arm): 1},
+            ),
+            since=before,
+        )
+
+
+def test_a_program_that_hangs_and_is_killed_ended_abnormally(fleet: Fleet) -> None:
+    for program, arm in list(sides(fleet)):
+        before, v = fleet.numbers(), program.version
+
+        with launched(program, "hang") as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            for pid in (*offspring(process.pid), process.pid):
+                os.kill(pid, signal.SIGKILL)
+        program.install.update()
+
+        fleet.wait_until_counted(Numbers(sessions={(v, arm, "abnormal"): 1}), since=before)
+
+
+@pytest.mark.parametrize("sdk", ["python", "node"])
+def test_under_a_storm_of_errors_the_session_survives(
+    fleet: Fleet, sdk: str, request: pytest.FixtureRequest
+) -> None:
+    if sdk == "node":
+        request.getfixturevalue("node")
+    program = fleet.control()
+    before = fleet.numbers()
+
+    (program.python if sdk == "python" else program.node)("storm")
+
+    kind = "ValueError" if sdk == "python" else "RangeError"
+    # Ten come in whole. The eleventh leaves a mark, and its answer asks for no more for a minute.
+    fleet.wait_until_counted(
+        Numbers(
+            sessions={(OLD, "control", "errored"): 1},
+            errors={(OLD, "control", kind): 10, (OLD, "control", "none"): 1},
+            counters={("sdk_discarded", "ratelimit_backoff"): 9},
+        ),
+        since=before,
+    )
+
+
+@pytest.mark.parametrize("start", ["the first start", "a later start"])
+def test_what_is_told_after_an_update_counts_for_the_version_that_crashed(
+    fleet: Fleet, start: str
+) -> None:
+    program = fleet.candidate()
+    before = fleet.numbers()
+
+    dsn = program.first_dsn if start == "the first start" else program.dsn
+    replace(program, dsn=dsn, version=OLD).python("unhandled")
+
+    fleet.wait_until_counted(
+        Numbers(
+            sessions={(OLD, "candidate", "crashed"): 1},
+            crashes={(OLD, "candidate", "ValueError"): 1, (OLD, "candidate", "none"): 1},
+            crashed={(OLD, "candidate"): 1},
+        ),
+        since=before,
+    )
