@@ -443,7 +443,7 @@ def test_a_long_name_of_an_app_is_cut_before_counts_are() -> None:
 
     told = subject("PAUSED", app, "4.2.0 ring 10%", "44/3,900 crashed")
 
-    assert told == "PAUSED a-very-very-very-long-name-o… 4.2.0 ring 10%: 44/3,900 crashed"
+    assert told == "PAUSED a-very-very-very-long-name-of… 4.2.0 ring 10%: 44/3,900 crashed"
     assert len(told) == 70
 
 
