@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 
-from update_server.service import crash_book
+from update_server.service import arrivals, crash_book, quarantine
 from update_server.service.digest import Digest, Digested
 from update_server.service.judge import Judge
 from update_server.service.ports import Blobs, Clock, Database, LeaseLostError
@@ -169,6 +169,8 @@ class Controller:
             stores.studies.expire(ended_before=now - KEEP_REGISTERS)
             stores.signatures.expire(seen_before=now - KEEP_SIGNATURES)
             crash_book.expire(stores, now)
+            stores.quarantine.expire(now - quarantine.KEPT)
+            stores.arrivals.expire(now - arrivals.KEPT)
         self._blobs.sweep(now, KEEP_UPLOADS)
 
     def _is_time(self, what: str, seconds: float) -> bool:

@@ -237,11 +237,14 @@ def test_old_identities_and_uploads_are_tidied_up_daily(office: Office) -> None:
     spool = office.spools.writer("web")
     spool.contact(office.contact())
     spool.events([office.session()])
+    spool.events([replace(office.session(), id="aside", quarantine="implausible")])
     controller = office.controller()
     controller.round()
     state = office.world.database._state
     assert (office.contacts, len(state.histories)) == (1, 1)
     assert (len(state.sessions), len(state.reports)) == (1, 1)
+    assert (len(state.asides), len(state.aside_counts)) == (1, 1)
+    assert state.arrivals
 
     office.world.advance(200 * TIDY_SECONDS)
     controller.round()
@@ -249,6 +252,7 @@ def test_old_identities_and_uploads_are_tidied_up_daily(office: Office) -> None:
     state = office.world.database._state
     assert (office.contacts, len(state.histories)) == (0, 0)
     assert (len(state.sessions), len(state.reports)) == (0, 0)
+    assert (state.asides, state.aside_counts, state.arrivals) == ({}, {}, {})
 
 
 # --- faults -------------------------------------------------------------------------------
