@@ -125,8 +125,8 @@ class World:
 
     @property
     def taken(self) -> list[Event]:
-        """The events that were spooled, and notes of crash intake, oldest first."""
-        return [each for each in self._events() if each.kind not in NOTES or each.source == "sdk"]
+        """The events that were spooled, oldest first."""
+        return [event for event in self._events() if event.kind not in NOTES]
 
     @property
     def noted(self) -> list[Event]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from update_server.crashes.envelope import (
     Item,
@@ -21,11 +21,15 @@ from update_server.crashes.envelope import (
     SdkSession,
     SdkSessions,
 )
+from update_server.crashes.minidump import is_minidump
 from update_server.crashes.sentry import parse_envelope
 from update_server.evidence.facts import Rule
+from update_server.service.drifts import Drifts
+from update_server.service.dump_ports import DumpFiles
 from update_server.service.errors import BadKeyError, BadTokenError
 from update_server.service.ingest import FUTURE
-from update_server.service.notes import REJECTED_KIND, note_of
+from update_server.service.notes import CLOCK_KIND, REJECTED_KIND, note_of
+from update_server.service.plausible import Launches
 from update_server.service.ports import Clock, Event, Spool
 from update_server.service.pseudonyms import network_hash
 from update_server.service.report_arrival import SOURCE, Arrival, Received, Sender
@@ -33,16 +37,9 @@ from update_server.service.report_limits import Kind, ReportLimits
 from update_server.service.table import AppTable, Tables
 from update_server.service.tokens import read
 
-DUMP_HEADER: Final = b"MDMP"
 # SDKs update a session for five days at most.
 _OLDEST_START: Final = timedelta(days=5)
 _ID_CHARACTERS: Final = 32  # of an event's id, as SDKs have it
-
-
-class DumpFiles(Protocol):
-    """Keeps minidumps until the digest has read them."""
-
-    def keep(self, data: bytes) -> str: ...  # its name; durable on return; UnavailableError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +79,8 @@ class Reports:
         self._clock = clock
         self._dumps = dumps
         self._limits = limits or ReportLimits()
+        self._launches = Launches()
+        self._drifts = Drifts()
 
     def sender(self, project: int, key: str | None) -> Sender:
         """Return whose reports *key* opens. It is not told whether there is such an app.
@@ -90,16 +89,15 @@ class Reports:
             NotReadyError: This process has read nothing yet.
             BadKeyError: It opens none to that app.
         """
-        table = self._table(project)
-        if key is None:
-            raise BadKeyError
-        if key.lower() in table.settings.app_keys:
+        table, now = self._table(project), self._clock.now()
+        if key is not None and key.lower() in table.settings.app_keys:
             return Sender(table=table, bearer=None)
         try:
-            tokens, now = self._tables.secrets.tokens, self._clock.now()
-            return Sender(table=table, bearer=read(tokens, key, app=table.name, now=now))
+            bearer = read(self._tables.secrets.tokens, key or "", app=table.name, now=now)
         except BadTokenError as error:
+            self._note(table, REJECTED_KIND, {Rule.BAD_TOKEN: 1}, now)
             raise BadKeyError from error
+        return Sender(table=table, bearer=bearer)
 
     def take(self, project: int, key: str | None, data: bytes, *, address: str | None) -> Taken:
         """Make what the envelope in *data* tells durable, then say so.
@@ -128,7 +126,7 @@ class Reports:
             if isinstance(item, SdkDump):
                 self._take_attached(arrival, item, reports[0] if reports else None)
             else:
-                _take_item(arrival, item, f"{digest}:{index}")
+                self._take_item(arrival, item, f"{digest}:{index}")
         self._keep(arrival)
         return Taken(id=envelope.event_id, shed=frozenset(arrival.shed))
 
@@ -145,6 +143,54 @@ class Reports:
             self._take_data(arrival, form.data, event, form.said)
         self._keep(arrival)
         return Taken(id=name[:_ID_CHARACTERS], shed=frozenset(arrival.shed))
+
+    def _take_item(self, arrival: Arrival, item: Item, name: str) -> None:
+        """Keep what *item* says. *name* is what it is known by if it has no name itself."""
+        match item:
+            case SdkSession():
+                self._take_session(arrival, item)
+            case SdkReport():
+                kind = "crash" if item.is_crash else "error"
+                event = arrival.event(kind, item.id, [item.release], item.user, item.at)
+                if event is not None:
+                    arrival.take(Kind.ERROR, event, item.body)
+            case SdkSessions():
+                event = arrival.event("sessions", item.digest, [item.release], "", None)
+                if event is not None:
+                    arrival.take(Kind.SESSION, event, {"counts": dict(item.counts)})
+            case SdkDiscards():
+                event = arrival.event("discards", name, (), "", None)
+                if event is not None:
+                    counts = [[*key, count] for key, count in item.counts.items()]
+                    kept = replace(event, quarantine="")  # it is about no version
+                    arrival.take(Kind.SESSION, kept, {"counts": counts})
+
+    def _take_session(self, arrival: Arrival, item: SdkSession) -> None:
+        # A repeated state is the same event, a later state is another one.
+        name = f"{item.sid}:{item.status}"
+        event = arrival.event("session", name, [item.release], item.user, item.at)
+        if event is None:
+            return
+        if not event.quarantine and not self._is_plausible(event, item):
+            event = replace(event, quarantine=Rule.IMPLAUSIBLE)
+        details: dict[str, Any] = {
+            "sid": item.sid,
+            "status": item.status,
+            "said": item.said,
+            "errors": item.errors,
+            "started": _started(item, event.at, arrival.received),
+            "duration_seconds": item.duration_seconds,
+        }
+        told = {name: value for name, value in details.items() if value is not None}
+        arrival.take(Kind.SESSION, event, told)
+
+    def _is_plausible(self, event: Event, item: SdkSession) -> bool:
+        if (item.duration_seconds or 0) < 0:
+            return False
+        started_at = item.started or event.at
+        return not event.install_key or self._launches.is_plausible(
+            event.install_key, started_at, item.sid
+        )
 
     def _take_attached(self, arrival: Arrival, dump: SdkDump, report: SdkReport | None) -> None:
         """Keep the minidump of an envelope, about the version that its report names."""
@@ -193,57 +239,23 @@ class Reports:
     def _keep(self, arrival: Arrival) -> None:
         if arrival.events:
             self._spool.events(arrival.events)
-        if arrival.refused:
-            app, now = arrival.sender.table.name, arrival.received.at
-            self._spool.note(note_of(app, REJECTED_KIND, arrival.refused, now, source=SOURCE))
+        table, received = arrival.sender.table, arrival.received
+        self._note(table, REJECTED_KIND, arrival.refused, received.at)
+        if received.sent_at is not None:
+            drift = (received.at - received.sent_at).total_seconds()
+            counts = self._drifts.add(table.name, drift, received.at)
+            self._note(table, CLOCK_KIND, counts, received.at)
+
+    def _note(self, table: AppTable, kind: str, counts: Mapping[str, int], now: datetime) -> None:
+        """Let the digest know of *counts*, without waiting for that."""
+        if counts:
+            self._spool.note(note_of(table.name, kind, counts, now, source=SOURCE))
 
     def _table(self, project: int) -> AppTable:
         held = self._tables.numbered(project)
         if held is None:
             raise BadKeyError
         return held.table
-
-
-def _take_item(arrival: Arrival, item: Item, name: str) -> None:
-    """Keep what *item* says. *name* is what it is known by if it has no name itself."""
-    match item:
-        case SdkSession():
-            _take_session(arrival, item)
-        case SdkReport():
-            kind = "crash" if item.is_crash else "error"
-            event = arrival.event(kind, item.id, [item.release], item.user, item.at)
-            if event is not None:
-                arrival.take(Kind.ERROR, event, item.body)
-        case SdkSessions():
-            event = arrival.event("sessions", item.digest, [item.release], "", None)
-            if event is not None:
-                arrival.take(Kind.SESSION, event, {"counts": dict(item.counts)})
-        case SdkDiscards():
-            event = arrival.event("discards", name, (), "", None)
-            if event is not None:
-                counts = [[*key, count] for key, count in item.counts.items()]
-                kept = replace(event, quarantine="")  # it is about no version
-                arrival.take(Kind.SESSION, kept, {"counts": counts})
-
-
-def _take_session(arrival: Arrival, item: SdkSession) -> None:
-    # A repeated state is the same event, a later state is another one.
-    name = f"{item.sid}:{item.status}"
-    event = arrival.event("session", name, [item.release], item.user, item.at)
-    if event is None:
-        return
-    if not event.quarantine and (item.duration_seconds or 0) < 0:
-        event = replace(event, quarantine=Rule.IMPLAUSIBLE)
-    details: dict[str, Any] = {
-        "sid": item.sid,
-        "status": item.status,
-        "said": item.said,
-        "errors": item.errors,
-        "started": _started(item, event.at, arrival.received),
-        "duration_seconds": item.duration_seconds,
-    }
-    told = {name: value for name, value in details.items() if value is not None}
-    arrival.take(Kind.SESSION, event, told)
 
 
 def _started(item: SdkSession, happened: datetime, received: Received) -> str | None:
@@ -264,7 +276,7 @@ def _before(at: datetime, seconds: float | None) -> datetime | None:
 
 def _is_dump(arrival: Arrival, data: bytes) -> bool:
     """Tell whether *data* begins as a minidump does; what does not is counted."""
-    if data.startswith(DUMP_HEADER):
+    if is_minidump(data):
         return True
     arrival.refused["not_a_minidump"] += 1
     return False

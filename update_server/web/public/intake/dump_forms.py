@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from update_server.crashes.minidump import is_minidump
 from update_server.service.reports import DumpForm
 from update_server.web.errors import MalformedError
 from update_server.web.public.intake.bodies import DUMP
@@ -19,7 +20,6 @@ EVENT_FILE: Final = "__sentry-event"
 
 _MAX_EVENT_BYTES: Final = 1 << 20
 _WANTED: Final = {FILE: DUMP.unpacked_bytes, EVENT_FILE: _MAX_EVENT_BYTES}
-_HEADER: Final = b"MDMP"
 
 # What goes on, and nothing else: other fields may hold anything.
 _KEPT: Final = ("prod", "_productName", "platform", "process_type", "ptype")
@@ -50,7 +50,7 @@ def parse_dump(data: bytes, content_type: str, query: Mapping[str, str]) -> Dump
         MalformedError: There is no form, or none with a file of that name.
         TooLargeError: There is more of something than is taken.
     """
-    if data.startswith(_HEADER):  # alone, as some handlers send it
+    if is_minidump(data):  # alone, as some handlers send it
         return _dump_form(data, {**query}, _SentryEvent())
     form = parse_form(data, content_type, _WANTED)
     dump = form.files.get(FILE)
