@@ -26,7 +26,7 @@ from signing.drafts import Draft
 from signing.roles import Layout
 from signing.state import RepositoryState
 from tests.builders import a_policy, a_release
-from tests.fakes import FakeBlobs, FakeClock, FakeDatabase, FakeIds, FakeSpoolReader
+from tests.fakes import FakeBlobs, FakeClock, FakeDatabase, FakeDumpFiles, FakeIds, FakeSpoolReader
 from update_server.service.caller import Caller
 from update_server.service.ports import Blobs, Database, Role, Signer
 from update_server.service.publish import Submitted
@@ -58,6 +58,7 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     ids: FakeIds = field(default_factory=FakeIds)
     spools: FakeSpoolReader = field(default_factory=FakeSpoolReader)
+    dumps: FakeDumpFiles = field(default_factory=FakeDumpFiles)
     secrets: dict[str, str] = field(default_factory=dict)
     platforms: tuple[str, ...] = PLATFORMS
 
@@ -80,6 +81,7 @@ class World:
             blobs=blobs or self.blobs,
             signer=signer or self.signer,
             spools=self.spools,
+            dumps=self.dumps,
             clock=self.clock,
             ids=self.ids,
             wait=wait or self.clock.sleep,

@@ -241,6 +241,7 @@ def _admin_services(config: Config, signing: SignerPort) -> AdminServices:
         blobs=blobs(config),
         signer=signing,
         spools=FileSpoolReader(config.data / _SPOOLS),
+        dumps=_dump_folder(config),
         clock=clock,
         ids=RandomIds(),
         wait=clock.sleep,

@@ -15,12 +15,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rollout.model import Actor
-from tests.admin_world import APP, STABLE, World, a_released_world
+from tests.admin_world import APP, STABLE, a_released_world
 from tests.deploy.promql import check, grouped_by, selectors
 from tests.service.clinic import FLEET, OPEN, WITH_STAFF, Clinic, a_clinic, key_of
-from update_server.service.counter_ports import Counted
-from update_server.service.counting import DISCARDED, QUARANTINED, REJECTED
-from update_server.service.crash_ports import STATUSES, Cell, Reported, SessionCount
+from update_server.service.crash_ports import STATUSES
+from update_server.service.notes import REJECTED_KIND, note_of
 from update_server.service.ports import Event, Phase, Role
 from update_server.web.admin.app import create_app
 
@@ -62,7 +61,8 @@ def scrape(tmp_path_factory: pytest.TempPathFactory) -> str:
         clinic.crash(rest[:8])
         world.advance(400)
         catch_up(clinic)
-    tell_the_rest(world, clinic.rollout.id)
+    tell_the_rest(clinic, rest[20])
+    clinic.round()
     world.services().control.pause(
         world.caller(), APP, clinic.rollout.id, reason="x", by=Actor.AUTOMATIC
     )
@@ -100,33 +100,33 @@ def apply(clinic: Clinic, number: int) -> None:
     clinic.spools.writer("web").events([event])
 
 
-def tell_the_rest(world: World, rollout: str) -> None:
-    """Let happen what takes crash handlers, SDKs and time."""
-    now = world.clock.now()
-    cell = Cell(rollout=rollout, ring="half", arm="candidate")
-    with world.database.transaction() as stores:
-        stores.crashes.note(
-            [
-                Reported(
-                    app=APP,
-                    version="2.1.0",
-                    signature="a" * 16,
-                    report_key=b"r" * 16,
-                    at=now,
-                    cell=cell,
-                )
-            ]
-        )
-        stores.sessions.add(
-            [
-                SessionCount(
-                    app=APP, version="2.1.0", cell=cell, status=status, hour=now, sessions=1
-                )
-                for status in STATUSES
-            ]
-        )
-        for name in (REJECTED, QUARANTINED, DISCARDED):
-            stores.counters.add([Counted(app=APP, name=name, labels=(("reason", "x"),))])
+def tell_the_rest(clinic: Clinic, number: int) -> None:
+    """Let an install and intake tell what the clinic's fleet does not."""
+    now = clinic.world.clock.now()
+    crash = Event(
+        app=APP,
+        install_key=key_of(number),
+        id="",
+        at=now,
+        received_at=now,
+        kind="crash",
+        version="2.1.0",
+        channel=STABLE,
+    )
+    sessions = [
+        replace(crash, id=f"s:{status}", kind="session", body={"sid": status, "status": status})
+        for status in STATUSES
+    ]
+    discards = {"counts": [["ratelimit_backoff", "error", 19]]}
+    spool = clinic.spools.writer("web")
+    spool.events(
+        [
+            *sessions,
+            replace(crash, id="c", kind="discards", version="", body=discards),
+            replace(crash, id="d", version="9.9.9", quarantine="unknown_version"),
+        ]
+    )
+    spool.note(note_of(APP, REJECTED_KIND, {"too_old": 3}, now))
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,9 @@ class FakeDumpFiles:
             raise NotFoundError("minidump", name)
         return self.kept[name]
 
+    def size_bytes(self) -> int:
+        return sum(map(len, self.kept.values()))
+
     def drop(self, names: Iterable[str]) -> None:
         for name in names:
             self.kept.pop(name, None)

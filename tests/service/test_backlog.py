@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fakes import FakeDatabase, FakeSpoolReader
+from tests.fakes import FakeDatabase, FakeDumpFiles, FakeSpoolReader
 from tests.store.values import NOW, a_contact, an_event
 from update_server.service.backlog import Backlog, backlog_of
 from update_server.service.ports import Checkpoint
@@ -17,14 +17,16 @@ def spools() -> FakeSpoolReader:
     return FakeSpoolReader()
 
 
-def backlog(spools: FakeSpoolReader, **digested: int) -> Backlog:
+def backlog(
+    spools: FakeSpoolReader, dumps: FakeDumpFiles | None = None, **digested: int
+) -> Backlog:
     """Return what waits when so much of each spool was digested."""
     database = FakeDatabase()
     with database.transaction() as stores:
         for name, offset in digested.items():
             stores.telemetry.put_checkpoint(Checkpoint(spool=name, offset_bytes=offset))
     with database.reading() as stores:
-        return backlog_of(stores, spools, NOW)
+        return backlog_of(stores, spools, dumps or FakeDumpFiles(), NOW)
 
 
 def test_nothing_waits_where_nothing_was_spooled(spools: FakeSpoolReader) -> None:
@@ -48,3 +50,10 @@ def test_what_was_digested_does_not_wait(spools: FakeSpoolReader) -> None:
 
 def test_a_spool_that_was_removed_holds_nothing(spools: FakeSpoolReader) -> None:
     assert backlog(spools, gone=7) == Backlog(lag_seconds=0.0, waiting_bytes=0)
+
+
+def test_minidumps_wait_beside_the_spools(spools: FakeSpoolReader) -> None:
+    dumps = FakeDumpFiles()
+    dumps.keep(b"MDMP" * 250)
+
+    assert backlog(spools, dumps) == Backlog(lag_seconds=0.0, waiting_bytes=1_000)

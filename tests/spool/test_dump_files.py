@@ -73,6 +73,16 @@ def test_what_is_kept_can_be_read_until_it_is_dropped(world: _World) -> None:
     assert files.read(two) == b"MDMP two"
 
 
+def test_the_size_is_that_of_all_that_are_kept(world: _World) -> None:
+    assert world.files.size_bytes() == 0
+    name = world.files.keep(b"MDMP" * 10)
+    world.files.keep(b"MDMP")
+
+    assert world.files.size_bytes() == 44
+    world.files.drop([name])
+    assert world.files.size_bytes() == 4
+
+
 def test_dropping_what_is_gone_is_no_error(world: _World) -> None:
     name = world.files.keep(b"MDMP")
 

@@ -43,5 +43,6 @@ class DumpFiles(Protocol):
 
     def keep(self, data: bytes) -> str: ...  # its name; durable on return; UnavailableError
     def read(self, name: str) -> bytes: ...  # NotFoundError
+    def size_bytes(self) -> int: ...  # of all that are kept
     def drop(self, names: Iterable[str]) -> None: ...  # those that are gone are passed over
     def sweep(self, now: datetime, older_than: timedelta) -> int: ...  # how many it dropped

@@ -21,6 +21,7 @@ from update_server.service.backlog import Backlog, backlog_of
 from update_server.service.counter_ports import Counted
 from update_server.service.counting import PAUSED_SECONDS, seconds_paused, without_signature
 from update_server.service.crash_ports import Tally
+from update_server.service.dump_ports import DumpFiles
 from update_server.service.ports import Clock, Database, NotFoundError, SpoolReader, Stores
 from update_server.service.report import Report, RolloutView
 from update_server.service.stretch import Stretch
@@ -91,12 +92,19 @@ class Exports:
     """Answers a scrape."""
 
     def __init__(
-        self, database: Database, clock: Clock, *, report: Report, spools: SpoolReader
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        report: Report,
+        spools: SpoolReader,
+        dumps: DumpFiles,
     ) -> None:
         self._database = database
         self._clock = clock
         self._report = report
         self._spools = spools
+        self._dumps = dumps
 
     def read(self, app: str | None) -> Exported:
         """Return what there is to tell of *app*, or of everything."""
@@ -113,7 +121,7 @@ class Exports:
 
     def _server(self, stores: Stores, now: datetime) -> ServerState:
         return ServerState(
-            backlog=backlog_of(stores, self._spools, now),
+            backlog=backlog_of(stores, self._spools, self._dumps, now),
             unpublished_states=len(stores.journal.unpublished()),
             undelivered_messages=sum(
                 each.messages for each in stores.outbox.undelivered(now - UNDELIVERED_AFTER)

@@ -77,6 +77,10 @@ class DumpFolder:
         except FileNotFoundError as error:
             raise NotFoundError("minidump", name) from error
 
+    def size_bytes(self) -> int:
+        """Return how much all files have together."""
+        return sum(stat.st_size for _, stat in self._files())
+
     def drop(self, names: Iterable[str]) -> None:
         """Remove files; those that are gone already are passed over."""
         for name in names:

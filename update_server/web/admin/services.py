@@ -11,6 +11,7 @@ from update_server.service.apps import AppRegistry
 from update_server.service.audit import AuditLog
 from update_server.service.control import Control
 from update_server.service.decisions import DecisionLog
+from update_server.service.dump_ports import DumpFiles
 from update_server.service.explain import Explain
 from update_server.service.exports import Exports
 from update_server.service.fleet import Fleets
@@ -69,6 +70,7 @@ def admin_services(
     blobs: Blobs,
     signer: Signer,
     spools: SpoolReader,
+    dumps: DumpFiles,
     clock: Clock,
     ids: Ids,
     wait: Callable[[float], None],
@@ -113,7 +115,7 @@ def admin_services(
         quarantine=Quarantine(database, clock),
         telemetry=TelemetryReport(database, clock),
         report=report,
-        exports=Exports(database, clock, report=report, spools=spools),
+        exports=Exports(database, clock, report=report, spools=spools, dumps=dumps),
         decisions=DecisionLog(database),
         strikes=Strikes(database, clock),
         fleets=Fleets(database, clock),

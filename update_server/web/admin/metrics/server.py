@@ -18,7 +18,7 @@ def families(server: ServerState) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "serinus_spool_bytes",
-        "What was spooled and not digested.",
+        "What was spooled and not digested, minidumps included.",
         value=server.backlog.waiting_bytes,
     )
     yield GaugeMetricFamily(
