@@ -18,6 +18,7 @@ from tests.crashes.envelopes import (
     signed,
 )
 from update_server.crashes.own_events import report_of
+from update_server.crashes.report import Kind
 from update_server.crashes.sdk_events import MAX_CHAIN, MAX_FINGERPRINT
 from update_server.crashes.sdk_frames import MAX_KEPT
 from update_server.crashes.signature import signature_of
@@ -318,6 +319,14 @@ def test_systems_may_be_absent(contexts: Any) -> None:
 @pytest.mark.parametrize("platform", [None, 7, "hunter2", "Python"])
 def test_a_platform_that_nobody_knows_is_another(platform: Any) -> None:
     assert body(an_event(platform=platform))["platform"] == "other"
+
+
+def test_without_a_platform_the_files_tell_what_wrote_the_frames() -> None:
+    assert signed(an_event(platform=None)) == signed(an_event(platform="python"))
+    told = report_of(body(an_event(platform="other")))
+
+    assert told is not None
+    assert told.kind is Kind.PYTHON
 
 
 # --- messages ----------------------------------------------------------------------------

@@ -29,6 +29,7 @@ CANARIES = {
     "card": ("4111 1111 1111 1111", ("4111", "1111")),
     "digits": ("4929123412341234", ("4929123", "1234123")),
     "address": ("10.98.76.54", ("10.98.76.54",)),
+    "what no database takes": ("sing\x00ing\ud800", ("\\x00", "\\u0000", "\\ud800")),
 }
 """What is put in, and which of its parts may show nowhere."""
 

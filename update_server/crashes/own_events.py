@@ -29,9 +29,9 @@ KINDS_BY_PLATFORM: Final[Mapping[str, Kind]] = {
     "node": Kind.NODE,
     "python": Kind.PYTHON,
     **dict.fromkeys(("as3", "cfml", "csharp", "dart", "elixir", "go", "groovy"), Kind.OTHER),
-    **dict.fromkeys(("haskell", "java", "other", "perl", "php", "ruby"), Kind.OTHER),
+    **dict.fromkeys(("haskell", "java", "perl", "php", "ruby"), Kind.OTHER),
 }
-"""What SDKs call what wrote the frames."""
+"""What SDKs call what wrote the frames. ``other`` says nothing, so it is not among them."""
 
 
 def report_of(body: Mapping[str, Any]) -> CrashReport | None:

@@ -22,6 +22,7 @@ from update_server.crashes.sdk_frames import frames_of, images_of
 from update_server.crashes.sdk_sessions import id_of, user_of
 from update_server.crashes.signature import is_default, message_key
 
+UNKNOWN_PLATFORM: Final = "other"
 MAX_CHAIN: Final = 16
 MAX_TAGS: Final = 50
 MAX_FINGERPRINT: Final = 16
@@ -74,8 +75,8 @@ def _is_crash(told: Document) -> bool:
 
 def _body(told: Document, tags: Sequence[str]) -> Body:
     platform = text_of(told.get("platform"), _MAX_LABEL)
-    platform = platform if platform in KINDS_BY_PLATFORM else "other"
-    is_native = KINDS_BY_PLATFORM[platform] is Kind.NATIVE
+    platform = platform if platform in KINDS_BY_PLATFORM else UNKNOWN_PLATFORM
+    is_native = KINDS_BY_PLATFORM.get(platform) is Kind.NATIVE
     images = images_of(told.get("debug_meta"))
     raised = _raised(told)
     last = raised[-1] if raised else {}
