@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.crashes.dump_mutations import mutated, originals
 from tests.crashes.real_dumps import real_dump
 from update_server.minidumps import ChildReader, child
 from update_server.minidumps.child import MAX_DUMP_BYTES
@@ -88,6 +90,13 @@ def test_a_large_dump_is_read_and_a_larger_one_is_not_sent(reader: ChildReader) 
 
     assert reader.read(large) is not None
     assert reader.read(large + b"\0") is None
+
+
+def test_no_mutated_dump_is_the_end_of_a_child(reader: ChildReader) -> None:
+    for data in mutated(random.Random(1), originals(), 200):
+        reader.read(data)
+
+        assert reader._child is not None
 
 
 def test_one_child_reads_so_many_dumps_and_then_another(start: Start, log: Path) -> None:
