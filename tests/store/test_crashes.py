@@ -10,6 +10,13 @@ import pytest
 from packaging.version import Version
 
 from rollout.model import Arm, RolloutState
+from tests.store.crash_values import (
+    CONTROL,
+    a_count,
+    a_group,
+    a_report,
+    a_sample,
+)
 from tests.store.values import NOW, ROLLOUT, a_contact, a_control, a_rollout, an_event
 from update_server.service.crash_ports import (
     UNTOLD,
@@ -17,74 +24,13 @@ from update_server.service.crash_ports import (
     Cell,
     CrashCount,
     CrashedInstalls,
-    CrashGroup,
     Reported,
-    Sample,
     Standing,
     Tally,
 )
 from update_server.service.ports import Database
 
 DAY = timedelta(days=1)
-CANDIDATE = Cell(rollout=ROLLOUT, ring="1%", arm="candidate")
-CONTROL = Cell(rollout=ROLLOUT, ring="1%", arm="control")
-
-
-def a_report(install: str = "1", **changes: Any) -> Reported:
-    report = Reported(
-        app="demo",
-        version="2.1.0",
-        signature="aa",
-        report_key=install.encode(),
-        at=NOW,
-        cell=CANDIDATE,
-        channel="stable",
-        platform="linux-x86_64",
-        os="Linux 6.1",
-    )
-    return replace(report, **changes)
-
-
-def a_group(signature: str = "aa", **changes: Any) -> CrashGroup:
-    group = CrashGroup(
-        app="demo",
-        signature=signature,
-        key=signature,
-        family="ff",
-        title="ValueError in notes:save",
-        parts=("ValueError", "notes:save"),
-        kind="python",
-        first_at=NOW,
-        last_at=NOW,
-    )
-    return replace(group, **changes)
-
-
-def a_sample(sample_id: str = "e1", **changes: Any) -> Sample:
-    sample = Sample(
-        app="demo",
-        version="2.1.0",
-        signature="aa",
-        report_key=b"1",
-        id=sample_id,
-        at=NOW,
-        body={"exception": {"type": "ValueError"}},
-    )
-    return replace(sample, **changes)
-
-
-def a_count(**changes: Any) -> CrashCount:
-    count = CrashCount(
-        signature="aa",
-        version="2.1.0",
-        arm="candidate",
-        handled=False,
-        installs=1,
-        reports=1,
-        first_at=NOW,
-        last_at=NOW,
-    )
-    return replace(count, **changes)
 
 
 def note(database: Database, *reports: Reported) -> None:

@@ -17,6 +17,7 @@ from update_server.crashes.own_events import report_of
 from update_server.crashes.report import CrashReport
 from update_server.crashes.signature import Signature
 from update_server.crashes.signature import signature_of as _signature_of
+from update_server.service.crash_ports import Alias
 from update_server.service.ports import Event, Stores
 
 PREDECESSORS: Final = 3
@@ -45,13 +46,24 @@ def known_signatures(
 ) -> frozenset[str]:
     """Return the comparable keys that were known when *version* was published.
 
-    It is the same at any later time, so it may be asked for once.
+    With them those that an operator had called the same by then. It is the same at any later
+    time, so it may be asked for once.
     """
     released = {each.version for each in stores.releases.all(app) if each.channel == channel}
     versions = predecessors(released, version)
-    return stores.signatures.known(
+    known = stores.signatures.known(
         app, channel, versions=[render_version(v) for v in versions], published_at=published_at
     )
+    aliases = [one for one in stores.crashes.aliases(app) if one.at < published_at]
+    return known | _same(aliases, known)
+
+
+def _same(aliases: Sequence[Alias], known: Collection[str]) -> frozenset[str]:
+    """Return the signatures that are the same as one that is *known*."""
+    bugs: dict[str, set[str]] = {}
+    for one in aliases:
+        bugs.setdefault(one.same_as, {one.same_as}).add(one.signature)
+    return frozenset(name for bug in bugs.values() if bug & set(known) for name in bug)
 
 
 def predecessors(released: Iterable[Version], version: Version) -> Sequence[Version]:

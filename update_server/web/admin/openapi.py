@@ -11,7 +11,7 @@ import msgspec
 from flask import Blueprint, Response
 
 from update_server.service.ports import Role
-from update_server.web import wire_admin, wire_telemetry
+from update_server.web import wire_admin, wire_crashes, wire_telemetry
 from update_server.web.admin.replies import JSON, Reply
 from update_server.web.errors import PROBLEM_TYPE
 
@@ -160,6 +160,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         f"{_A}/quarantine",
         "Accept or drop what is set aside",
         wire_telemetry.DecideQuarantine,
+        status=200,
+    ),
+    _get(f"{_A}/crashes", "List the crashes by signature", "version", "channel", *_PAGED),
+    _get(f"{_A}/crashes/{{signature}}", "Show a crash: where it was seen, and its stack"),
+    _post(
+        f"{_A}/crashes/{{signature}}/same-as",
+        "Say that it is the same bug as another",
+        wire_crashes.SameAs,
         status=200,
     ),
     _get(f"{_A}/groups", "List the groups", *_PAGED),

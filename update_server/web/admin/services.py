@@ -10,6 +10,7 @@ from update_server.service.access import Groups, Tokens
 from update_server.service.apps import AppRegistry
 from update_server.service.audit import AuditLog
 from update_server.service.control import Control
+from update_server.service.crash_groups import CrashGroups
 from update_server.service.decisions import DecisionLog
 from update_server.service.dump_ports import DumpFiles
 from update_server.service.explain import Explain
@@ -49,6 +50,7 @@ class AdminServices:
     second_person: SecondPerson
     holds: Holds
     waivers: Waivers
+    crashes: CrashGroups
     settings: TelemetrySettings
     quarantine: Quarantine
     telemetry: TelemetryReport
@@ -111,6 +113,7 @@ def admin_services(
         second_person=second_person,
         holds=Holds(database, clock, ids, reconciler=reconciler, second_person=second_person),
         waivers=Waivers(database, clock, ids),
+        crashes=CrashGroups(database, clock),
         settings=TelemetrySettings(database, clock, ids),
         quarantine=Quarantine(database, clock),
         telemetry=TelemetryReport(database, clock),

@@ -1,0 +1,150 @@
+"""``…/crashes``: what crashed, on how many installs, and what is the same bug."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from flask import Blueprint, Response, request
+
+from update_server.service.crash_groups import CrashView, GroupView
+from update_server.service.crash_ports import CrashCount, CrashedInstalls, Sample
+from update_server.service.ports import Role
+from update_server.web import wire, wire_admin, wire_crashes
+from update_server.web.admin.answers import JsonObject
+from update_server.web.admin.queries import cursor_asked, limit_asked
+from update_server.web.admin.replies import Reply, replayed
+from update_server.web.admin.services import AdminServices
+from update_server.web.auth import Guard
+from update_server.web.wire import render_time
+
+_PATH: Final = "/v1/admin/apps/<name:app>/crashes"
+
+
+def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
+    """Return the endpoints."""
+    bp = Blueprint("crashes", __name__)
+
+    @bp.get(_PATH)
+    def get_crashes(app: str) -> Response:
+        guard.require(Role.VIEWER, app)
+        limit, start = limit_asked(), cursor_asked() or 0
+        channel = request.args.get("channel")
+        view = services.crashes.all(
+            app,
+            version=wire_admin.optional_version(request.args.get("version"), "version"),
+            channel=None if channel is None else wire_admin.channel_name(channel),
+        )
+        end = start + limit
+        body = {
+            "items": [_summary(group) for group in view.groups[start:end]],
+            "next_cursor": str(end) if end < len(view.groups) else None,
+            "crashed_installs": [_crashed(one) for one in view.crashed],
+        }
+        return Reply(body=body).response()
+
+    @bp.get(f"{_PATH}/<name:signature>")
+    def get_crash(app: str, signature: str) -> Response:
+        guard.require(Role.VIEWER, app)
+        return Reply(body=_crash(services.crashes.get(app, signature))).response()
+
+    @bp.post(f"{_PATH}/<name:signature>/same-as")
+    def post_same_as(app: str, signature: str) -> Response:
+        caller = guard.require(Role.OPERATOR, app)
+        data = wire.read_body(request)
+        body = wire_crashes.parse_same_as(data)
+
+        def note() -> Reply:
+            services.crashes.same_as(caller, app, signature, body.signature, reason=body.reason)
+            return Reply(body=_crash(services.crashes.get(app, signature)))
+
+        return replayed(services.replays, caller, data, note)
+
+    return bp
+
+
+def _summary(value: GroupView) -> JsonObject:
+    about = value.about
+    return {
+        "signature": value.signature,
+        "title": value.title,
+        "kind": about.kind if about else None,
+        "parts": list(about.parts) if about else [],
+        "installs": value.installs,
+        "reports": sum(one.reports for one in value.counts if not one.handled),
+        "errors": sum(one.reports for one in value.counts if one.handled),
+        "first_at": _first(value.counts),
+        "last_at": _last(value.counts),
+        "counts": [_count(one) for one in value.counts],
+    }
+
+
+def _crash(value: CrashView) -> JsonObject:
+    about = value.group.about
+    counts = [{**_count(one), "platform": one.platform, "os": one.os} for one in value.group.counts]
+    return {
+        **_summary(value.group),
+        "key": about.key if about else None,
+        "family": about.family if about else None,
+        "counts": counts,
+        "same": list(value.same),
+        "stack": [dict(frame) for frame in value.frames],
+        "new_on": [
+            {"channel": channel, "version": version, "new": is_new}
+            for (channel, version), is_new in value.news.items()
+        ],
+        "waivers": [
+            {
+                "id": each.id,
+                "channel": each.channel,
+                "version": str(each.version),
+                "signature": each.signature,
+                "expires_at": render_time(each.expires_at),
+                "reason": each.reason,
+            }
+            for each in value.waivers
+        ],
+        "samples": [_sample(one) for one in value.samples],
+    }
+
+
+def _count(one: CrashCount) -> JsonObject:
+    return {
+        "version": one.version,
+        "arm": one.arm,
+        "handled": one.handled,
+        "installs": one.installs,
+        "reports": one.reports,
+        "first_at": render_time(one.first_at),
+        "last_at": render_time(one.last_at),
+    }
+
+
+def _crashed(one: CrashedInstalls) -> JsonObject:
+    return {
+        "version": one.version,
+        "arm": one.arm,
+        "installs": one.installs,
+        "with_signature": one.named,
+    }
+
+
+def _sample(one: Sample) -> JsonObject:
+    return {
+        "id": one.id,
+        "at": render_time(one.at),
+        "version": one.version,
+        "signature": one.signature,
+        "handled": one.handled,
+        "report": dict(one.body),
+    }
+
+
+def _first(counts: Iterable[CrashCount]) -> str | None:
+    at = min((one.first_at for one in counts), default=None)
+    return None if at is None else render_time(at)
+
+
+def _last(counts: Iterable[CrashCount]) -> str | None:
+    at = max((one.last_at for one in counts), default=None)
+    return None if at is None else render_time(at)
