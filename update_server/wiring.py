@@ -22,6 +22,7 @@ from update_server.config import Config
 from update_server.controller import Controller, Leadership
 from update_server.couriers import Couriers
 from update_server.minidumps import ChildReader
+from update_server.service import server_announcements
 from update_server.service.carry_out import Executor
 from update_server.service.deliver import Deliverer, Events, Subscriber
 from update_server.service.digest import Digest
@@ -29,6 +30,7 @@ from update_server.service.dumps import Dumps
 from update_server.service.errors import ServiceError
 from update_server.service.fsck import Finding, Fsck
 from update_server.service.judge import Judge
+from update_server.service.outbox_ports import UndeliveredError
 from update_server.service.ports import (
     ApiToken,
     PortError,
@@ -322,6 +324,20 @@ def couriers(config: Config) -> Couriers:
         leadership=Leadership(source, clock, name, lease="*couriers"),
         log=log("controller"),
     )
+
+
+def notify_fault(config: Config, name: str) -> str | None:
+    """Send a message to the target *name* to see whether it arrives; return why it did not."""
+    from update_server.notify import NOTIFIERS, Network  # noqa: PLC0415 - as above
+
+    settings = next(each for each in config.notify if each.name == name)
+    now = SystemClock().now()
+    message = server_announcements.trial_message(RandomIds().short_id("msg_"), name, now)
+    try:
+        NOTIFIERS[settings.kind](settings, Network()).send(message, now)
+    except UndeliveredError as error:
+        return error.why
+    return None
 
 
 def refresh_once(config: Config) -> list[str]:

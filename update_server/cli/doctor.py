@@ -23,6 +23,10 @@ from update_server.cli.signing import current_state
 from update_server.clock import SystemClock
 
 _OTHERS = 0o077
+_SERVER_ALERTS = {
+    "metadata_not_refreshed": "look at signer and controller",
+    "undelivered": "serinus notify log --failed, then serinus notify test NAME",
+}
 _SKEW = timedelta(minutes=5)
 # How long before an expiry it is time to sign again: long enough to find everybody.
 _REMINDERS = {
@@ -130,6 +134,21 @@ def _server(session: Session, now: datetime) -> Iterator[Finding]:
     if date := answer.headers.get("date"):
         yield clock_finding(date, now)
     yield from role_findings(state.metadata, now)
+    yield from _alerts(session)
+
+
+def _alerts(session: Session) -> Iterator[Finding]:
+    """Tell of the alerts about the server itself; those about rollouts are `serinus notify`'s."""
+    try:
+        alerts = list(session.api.items("/v1/admin/alerts"))
+    except CliError as error:
+        yield Finding(what="alerts", detail=error.detail, do="see the server's log")
+        return
+    for alert in alerts:
+        reason = alert["reason"].partition(":")[0]
+        if reason in _SERVER_ALERTS:
+            do = _SERVER_ALERTS[reason]
+            yield Finding(what=f"alert {alert['reason']}", detail=alert["subject"], do=do)
 
 
 def clock_finding(date: str, now: datetime) -> Finding:

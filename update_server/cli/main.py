@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hold": ("update_server.cli.access", "hold"),
     "waiver": ("update_server.cli.waiver", "waiver"),
     "token": ("update_server.cli.access", "token"),
+    "notify": ("update_server.cli.notify", "notify"),
     "doctor": ("update_server.cli.doctor", "doctor"),
     "fsck": ("update_server.cli.fsck", "fsck"),
 }

@@ -14,6 +14,7 @@ from update_server.service.message_text import (
     head,
     minute,
 )
+from update_server.service.outbox_ports import Level, Message
 from update_server.service.plain_text import cut, plain
 from update_server.service.subjects import MOST_CHARACTERS, subject
 
@@ -49,6 +50,22 @@ def undelivered(target: str, at: datetime, messages: int, since: datetime, error
         subject=subject("UNDELIVERED", plain(target, MOST_OF_NAME), since_then),
         text=compose(head("serinus", "", at, None), told, parts),
         sentence=told,
+    )
+
+
+def trial_message(message_id: str, target: str, at: datetime) -> Message:
+    """Return a message that tells of nothing, to see whether one arrives."""
+    told = f"This is a test of {plain(target, MOST_OF_NAME)}."
+    parts = [Part("Whoever reads it will read of pauses and pulls here as well.")]
+    return Message(
+        id=message_id,
+        at=at,
+        type="serinus.test",
+        level=Level.INFORMS,
+        subject=subject("TEST", "serinus", f"to {plain(target, MOST_OF_NAME)}"),
+        text=compose(head("serinus", "", at, None), told, parts),
+        sentence=told,
+        actor="serinus",
     )
 
 

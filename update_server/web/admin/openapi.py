@@ -182,6 +182,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _get(f"{_A}/policy", "Show a channel's policy", "channel"),
     _get(f"{_A}/audit", "Read the app's audit log", *_PAGED),
     _get("/v1/admin/audit", "Read the audit log", *_PAGED),
+    _get("/v1/admin/notifications", "List what people were told, and whether it arrived", *_PAGED),
+    _get("/v1/admin/alerts", "List the alerts that are open", *_PAGED),
     _get("/v1/admin/tokens", "List the API tokens", *_PAGED, role=Role.ADMIN),
     _post("/v1/admin/tokens", "Issue an API token", wire_admin.AddToken, Role.ADMIN),
     _delete("/v1/admin/tokens/{token}", "Revoke a token", role=Role.ADMIN),

@@ -18,6 +18,7 @@ from update_server.service.exports import Exports
 from update_server.service.fleet import Fleets
 from update_server.service.holds import Holds
 from update_server.service.leases import Leases
+from update_server.service.notifications import Notifications
 from update_server.service.ports import Blobs, Clock, Database, Ids, Signer, SpoolReader
 from update_server.service.publish import Publisher
 from update_server.service.quarantine import Quarantine
@@ -61,6 +62,7 @@ class AdminServices:
     fleets: Fleets
     explain: Explain
     audit: AuditLog
+    notifications: Notifications
     replays: Replays
     reconciler: Reconciler
     renewer: Renewer
@@ -124,6 +126,7 @@ def admin_services(
         fleets=Fleets(database, clock),
         explain=Explain(database, clock),
         audit=AuditLog(database),
+        notifications=Notifications(database),
         replays=Replays(database, clock),
         reconciler=reconciler,
         renewer=Renewer(database, signer, clock, leases=leases, states=states),
