@@ -59,7 +59,7 @@ from update_server.service.ports import (
 from update_server.service.pseudonyms import hash_of_secret, install_key
 from update_server.service.refresh import Refresher, ensure_secrets
 from update_server.service.table import Tables
-from update_server.web.public.services import Offload, PublicServices, public_services
+from update_server.web.public.services import Offload, PublicServices, Tee, public_services
 
 APP = "demo"
 CHANNEL = "stable"
@@ -142,7 +142,9 @@ class World:
     def advance(self, seconds: float) -> None:
         self.clock.advance(timedelta(seconds=seconds))
 
-    def make_services(self, offload: Offload | None = None) -> PublicServices:
+    def make_services(
+        self, offload: Offload | None = None, *, tee: Tee | None = None
+    ) -> PublicServices:
         return public_services(
             tables=self.tables,
             database=self.database,
@@ -153,6 +155,7 @@ class World:
             ids=self.ids,
             next_check_in_seconds=14_400,
             offload=offload,
+            tee=tee,
         )
 
     def refresh(self) -> None:

@@ -21,7 +21,7 @@ from tests.cli_reference import FILE, agent_commands, render
 from tests.command_tree import commands
 from update_server.cli.main import cli as root
 from update_server.cli.policy import STANDARD
-from update_server.config import Config
+from update_server.config import _ELSEWHERE, Config
 from update_server.service.ingest import RejectCode
 from update_server.web.errors import _HTTP_CODES, TABLE
 
@@ -166,7 +166,9 @@ def keys_of(title: str) -> set[str]:
 
 
 def test_every_setting_of_the_server_is_documented_and_no_other() -> None:
-    assert keys_of("### [server]") == {field.name for field in fields(Config)} - {"path"}
+    of_server = {field.name for field in fields(Config)} - set(_ELSEWHERE)
+    assert keys_of("### [server]") == of_server
+    assert keys_of("### [telemetry]") == {"tee"}
 
 
 def test_every_setting_of_the_publisher_is_documented_and_no_other() -> None:

@@ -10,9 +10,12 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from update_server.config_tee import Dsn, TeeError, read_tee
 
 if TYPE_CHECKING:
     from update_server.notify.settings import TargetSettings
@@ -32,7 +35,8 @@ class Config:
     spools and the signer's memory. ``lease_seconds`` bounds how long a web process may
     offer what it last confirmed. ``file_offload`` hands files to a proxy in front:
     ``x-accel-redirect`` or ``x-sendfile``. ``trusted_proxies`` are the networks whose word
-    for a client's address is believed. ``notify`` is read from the tables of that name.
+    for a client's address is believed. ``notify`` is read from the tables of that name, ``tee``
+    from [telemetry]: to whom accepted crash reports of an app are passed on.
     """
 
     path: Path
@@ -46,6 +50,7 @@ class Config:
     file_offload: str = ""
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "10.0.0.0/8")
     notify: tuple[TargetSettings, ...] = ()
+    tee: Mapping[str, Dsn] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def signer_socket(self) -> Path:
@@ -68,7 +73,7 @@ _BOUNDS = {
     "lease_seconds": (1, 60),
     "next_check_in_seconds": (1, 86_400),
 }
-_ELSEWHERE = ("path", "notify")  # not in [server]
+_ELSEWHERE = ("path", "notify", "tee")  # not in [server]
 _DATABASE = re.compile(r"sqlite:///.+|postgresql(\+psycopg)?://.+")
 # The kernel's bound for the path of a Unix socket, less its final zero.
 _SOCKET_PATH_BYTES = 107
@@ -93,7 +98,11 @@ def load(path: Path) -> Config:
     table = document.get("server", {})
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: [server] must be a table")
-    return replace(_config(path, table), notify=_targets(path, document))
+    try:
+        tee = read_tee(document)
+    except TeeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return replace(_config(path, table), notify=_targets(path, document), tee=tee)
 
 
 def _targets(path: Path, document: Mapping[str, Any]) -> tuple[TargetSettings, ...]:
@@ -109,7 +118,7 @@ def _targets(path: Path, document: Mapping[str, Any]) -> tuple[TargetSettings, .
 
 
 def _config(path: Path, table: Mapping[str, Any]) -> Config:
-    known = {field.name: field for field in fields(Config) if field.name not in _ELSEWHERE}
+    known = {each.name for each in fields(Config) if each.name not in _ELSEWHERE}
     for name, value in table.items():
         if name not in known:
             allowed = ", ".join(sorted(known))

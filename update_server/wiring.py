@@ -54,6 +54,8 @@ from update_server.web.public.services import Offload, public_services
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+    from update_server.tee import Tee
+
 FAULTS: tuple[type[Exception], ...] = (PortError, ServiceError, SigningError)
 """What any function here, and what it returns, may raise when the server's data is not in order
 or out of reach."""
@@ -212,8 +214,17 @@ def public_app(config: Config) -> WSGIApplication:
             offload=_offload(config),
             proxies=Proxies(config.trusted_proxies),
             processes=config.workers,
+            tee=_tee(config, clock),
         )
     )
+
+
+def _tee(config: Config, clock: SystemClock) -> Tee | None:
+    if not config.tee:
+        return None
+    from update_server.tee import Tee  # noqa: PLC0415 - slow, and seldom wanted
+
+    return Tee(config.tee, clock)
 
 
 def _dump_folder(config: Config) -> DumpFolder:

@@ -127,3 +127,14 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         configs.load(tmp_path / "none")
     with pytest.raises(ConfigError, match="cannot be read"):
         configs.load(Path("/dev/null/x"))
+
+
+def test_the_tee_is_read_from_a_table_of_its_own(tmp_path: Path) -> None:
+    good = settings(tmp_path, '[telemetry]\ntee = "https://abc@sentry.example.org/7"')
+    assert configs.load(good).tee["*"].url == "https://sentry.example.org/api/7/envelope/"
+
+    bad = settings(tmp_path, '[telemetry]\ntee = "https://sentry.example.org/7"')
+    with pytest.raises(ConfigError, match=r"serinus\.toml: \[telemetry\] tee must be a DSN"):
+        configs.load(bad)
+    with pytest.raises(ConfigError, match="has no setting 'tee'"):
+        configs.load(settings(tmp_path, '[server]\ntee = "x"'))

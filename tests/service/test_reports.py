@@ -310,7 +310,7 @@ class TestItems:
     def test_an_envelope_of_nothing_is_no_work_for_the_spool(self, world: World) -> None:
         world.spool.full = True
 
-        assert take(world, event_id=None) == Taken(id=None)
+        assert take(world, event_id=None) == Taken(app=APP, id=None)
 
     def test_what_is_no_envelope_is_refused(self, world: World) -> None:
         token = world.check_in().token

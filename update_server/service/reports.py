@@ -59,6 +59,7 @@ class DumpForm:
 class Taken:
     """``id`` is what the sender may know it by; ``shed`` is what it shall send less of."""
 
+    app: str
     id: str | None
     shed: frozenset[Kind] = frozenset()
 
@@ -128,7 +129,7 @@ class Reports:
             else:
                 self._take_item(arrival, item, f"{digest}:{index}")
         self._keep(arrival)
-        return Taken(id=envelope.event_id, shed=frozenset(arrival.shed))
+        return Taken(app=sender.table.name, id=envelope.event_id, shed=frozenset(arrival.shed))
 
     def take_dump(self, sender: Sender, form: DumpForm, *, address: str | None) -> Taken:
         """Make a minidump durable, then say so; what is none is counted.
@@ -142,7 +143,7 @@ class Reports:
             event = arrival.event("minidump", name, form.releases, form.reporter, None)
             self._take_data(arrival, form.data, event, form.said)
         self._keep(arrival)
-        return Taken(id=name[:_ID_CHARACTERS], shed=frozenset(arrival.shed))
+        return Taken(app=sender.table.name, id=name[:_ID_CHARACTERS], shed=frozenset(arrival.shed))
 
     def _take_item(self, arrival: Arrival, item: Item, name: str) -> None:
         """Keep what *item* says. *name* is what it is known by if it has no name itself."""

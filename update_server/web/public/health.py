@@ -52,4 +52,7 @@ def _state(services: PublicServices) -> tuple[bool, list[dict[str, Any]]]:
         degraded.append(
             {"code": "contacts_dropped", "count": dropped, "detail": "the spool had no room"}
         )
+    if services.tee is not None and services.tee.dropped:
+        detail = "the Sentry behind this server did not take them"
+        degraded.append({"code": "tee_dropped", "count": services.tee.dropped, "detail": detail})
     return True, degraded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from update_server.service.check_in import CheckIns
 from update_server.service.dump_ports import DumpFiles
@@ -29,11 +30,20 @@ class Offload:
     prefix: str
 
 
+class Tee(Protocol):
+    """Passes accepted envelopes on to the team's own Sentry."""
+
+    @property
+    def dropped(self) -> int: ...  # how many were not passed on
+    def pass_on(self, app: str, envelope: bytes) -> None: ...  # returns at once
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicServices:
     """The use-cases behind the public app. ``offload`` None: this process sends files.
 
-    ``proxies`` are those in front whose word for a client's address is believed.
+    ``proxies`` are those in front whose word for a client's address is believed. ``tee`` None:
+    nothing is passed on.
     """
 
     tables: Tables
@@ -46,6 +56,7 @@ class PublicServices:
     files: Files
     offload: Offload | None = None
     proxies: Proxies = field(default_factory=Proxies)
+    tee: Tee | None = None
 
 
 def public_services(
@@ -61,6 +72,7 @@ def public_services(
     offload: Offload | None = None,
     proxies: Proxies | None = None,
     processes: int = 1,
+    tee: Tee | None = None,
 ) -> PublicServices:
     """Return the use-cases over these adapters. A ``Refresher`` keeps *tables* fresh.
 
@@ -77,4 +89,5 @@ def public_services(
         files=Files(tables, blobs),
         offload=offload,
         proxies=proxies or Proxies(),
+        tee=tee,
     )

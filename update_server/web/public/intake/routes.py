@@ -54,6 +54,8 @@ def envelope(
     address = services.proxies.client_of(environ)
     with turns.body(environ, is_form=False) as body:
         taken = reports.take(number, key, body, address=address)
+        if services.tee is not None:
+            services.tee.pass_on(taken.app, body)
     return replies.taken(taken.id, taken.shed)
 
 
