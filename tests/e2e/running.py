@@ -57,12 +57,16 @@ class CommandFailedError(AssertionError):
 
 @dataclass
 class Server:
-    """A workspace, and the processes that serve it while it runs."""
+    """A workspace, and the processes that serve it while it runs.
+
+    ``log``: the file that gets what they write; without one it goes where the tests' output goes.
+    """
 
     folder: Path
     public: str
     admin: str
     process: subprocess.Popen[bytes] | None = None
+    log: Path | None = None
     _versions: Iterator[int] = field(default_factory=lambda: itertools.count(2))
 
     def new_version(self) -> str:
@@ -105,20 +109,24 @@ class Server:
 
     def start(self) -> None:
         """Start the server and wait until it is ready."""
-        self.process = subprocess.Popen(
-            # Gone with the tests, however they end.
-            [
-                "setpriv",
-                "--pdeathsig",
-                "TERM",
-                sys.executable,
-                "-m",
-                "update_server.cli.main",
-                "serve",
-            ],
-            cwd=self.folder,
-            env=self.environment,
-        )
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context(self.log.open("ab")) if self.log else None
+            self.process = subprocess.Popen(
+                # Gone with the tests, however they end.
+                [
+                    "setpriv",
+                    "--pdeathsig",
+                    "TERM",
+                    sys.executable,
+                    "-m",
+                    "update_server.cli.main",
+                    "serve",
+                ],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
         until = time.monotonic() + _READY_SECONDS
         while time.monotonic() < until:
             assert self.process.poll() is None, "the server stopped by itself"
@@ -205,14 +213,16 @@ def init(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def a_server(workspace: Path, folder: Path, *, workers: int = 1) -> Iterator[Server]:
+def a_server(
+    workspace: Path, folder: Path, *, workers: int = 1, log: Path | None = None
+) -> Iterator[Server]:
     """Start a server with a copy of *workspace*; stop it, and all its processes, at the end."""
     shutil.copytree(workspace, folder)
     public, admin = (f"127.0.0.1:{port}" for port in _free_ports(2))
     config = folder / "serinus.toml"
     text = config.read_text().replace("127.0.0.1:8080", public).replace("127.0.0.1:8081", admin)
     config.write_text(text.replace("[server]", f"[server]\nworkers = {workers}"))
-    server = Server(folder=folder, public=public, admin=admin)
+    server = Server(folder=folder, public=public, admin=admin, log=log)
     try:
         server.start()
         yield server

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from client_agent.config import Telemetry
 from client_agent.reports.dsn import sentry_dsn
 from client_agent.settings_file import load
 from tests.e2e.install import Install
-from tests.e2e.running import APP, LINUX, PASSPHRASE, Server, a_server, an_id
+from tests.e2e.running import APP, LINUX, PASSPHRASE, Server, a_server, an_id, offspring
 from tests.intake.node import sdk_folder
 from tests.intake.numbers import Numbers, numbers_in
 from tests.intake.record import PROGRAMS
@@ -141,6 +142,19 @@ class Program:
         command = ["node", str(PROGRAMS / "node_app.js"), situation]
         return self._run(command, {"NODE_PATH": str(sdk_folder())})
 
+    @contextlib.contextmanager
+    def launched(self, situation: str) -> Iterator[subprocess.Popen[str]]:
+        """Start the installed program as a service manager does, which sees how it ends."""
+        launcher = str(self.install.root / "launcher.py")
+        with subprocess.Popen(
+            [sys.executable, "-I", launcher, "--wait", situation],
+            env={**os.environ, "SENTRY_DSN": self.dsn},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            yield process
+
     def _run(self, command: Sequence[str], environment: dict[str, str]) -> int:
         done = subprocess.run(
             [*command, f"notes@{self.version}"],
@@ -163,6 +177,14 @@ def wait_until(holds: Callable[[], bool], told: Callable[[], object] = str) -> N
     while not holds():
         assert time.monotonic() < until, told()
         time.sleep(0.1)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Wait until a program that hangs is ready, and end it with all that sees it end."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    for pid in (*offspring(process.pid), process.pid):
+        os.kill(pid, signal.SIGKILL)
 
 
 def publish(server: Server, version: str, *more: str) -> None:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
-from tests.e2e.running import offspring
-from tests.intake.fleet import OLD, Fleet, Program
+from tests.intake.fleet import OLD, Fleet, Program, kill
 from tests.intake.numbers import Numbers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("intake"), pytest.mark.timeout(300)]
@@ -95,25 +89,11 @@ def test_programs_with_sentry_node_are_counted_by_version_arm_and_status(fleet: 
         )
 
 
-@contextmanager
-def launched(program: Program, situation: str) -> Iterator[subprocess.Popen[str]]:
-    """Start the installed program as a service manager does, which sees how it ends."""
-    launcher = str(program.install.root / "launcher.py")
-    with subprocess.Popen(
-        [sys.executable, "-I", launcher, "--wait", situation],
-        env={**os.environ, "SENTRY_DSN": program.dsn},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        yield process
-
-
 def test_a_program_that_aborts_is_a_crash_though_its_sdk_says_nothing(fleet: Fleet) -> None:
     for program, arm in list(sides(fleet)):
         before, v = fleet.numbers(), program.version
 
-        with launched(program, "abort") as process:
+        with program.launched("abort") as process:
             process.wait(60)
         program.install.update()
 
@@ -131,11 +111,8 @@ def test_a_program_that_hangs_and_is_killed_ended_abnormally(fleet: Fleet) -> No
     for program, arm in list(sides(fleet)):
         before, v = fleet.numbers(), program.version
 
-        with launched(program, "hang") as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            for pid in (*offspring(process.pid), process.pid):
-                os.kill(pid, signal.SIGKILL)
+        with program.launched("hang") as process:
+            kill(process)
         program.install.update()
 
         fleet.wait_until_counted(Numbers(sessions={(v, arm, "abnormal"): 1}), since=before)
