@@ -132,8 +132,16 @@ def threads(*listed: Thread, aligned: bool = False, count: int | None = None) ->
     return stream
 
 
-def exception(code: int = 11, flags: int = 1, thread: int = 7, registers: bytes = b"") -> Stream:
-    return lambda writer: struct.pack("<I4xII144x8s", thread, code, flags, writer.place(registers))
+def exception(
+    code: int = 11,
+    flags: int = 1,
+    thread: int = 7,
+    registers: bytes = b"",
+    told: tuple[int, int] = (0, 0),
+) -> Stream:
+    return lambda writer: struct.pack(
+        "<I4xII24xQQ104x8s", thread, code, flags, *told, writer.place(registers)
+    )
 
 
 def crashpad(told: Mapping[str | bytes, str | bytes], *, count: int | None = None) -> Stream:

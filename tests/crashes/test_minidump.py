@@ -71,7 +71,7 @@ def test_a_dump_becomes_a_report() -> None:
             crashed_thread=(
                 Frame(module="notes", offset=0x123, debug_id=BUILD_ID.hex()),
                 Frame(module="notes", offset=0x456, debug_id=BUILD_ID.hex()),
-                Frame(module="libc.so.6", offset=0x1000, debug_id="01" * 20),
+                Frame(module="libc.so.6", in_app=False, offset=0x1000, debug_id="01" * 20),
             ),
         ),
         os="linux",
@@ -84,15 +84,40 @@ def test_a_dump_becomes_a_report() -> None:
 
 
 def test_its_signature_holds_places_and_its_family_modules() -> None:
-    signature = signature_of(parse_minidump(a_crash(stack=words(0, 0x71001))).report)
+    gpu = Module(base=0x50000, size=0x1000, name="/usr/lib/libGL.so.1", code_view=elf(b"\x02" * 20))
+    stack = words(STACK + 16, 0x10457, 0, 0x71001)
+    data = a_crash(loaded=(NOTES, gpu, LIBC), registers={"pc": 0x50321}, stack=stack)
 
-    assert signature.title == "SIGSEGV in notes"
+    signature = signature_of(parse_minidump(data).report)
+
+    assert signature.title == "SIGSEGV in libgl.so.1"
     assert signature.parts == (
         "SIGSEGV",
-        f"notes+0x123@{BUILD_ID.hex()}",
-        f"libc.so.6+0x1000@{'01' * 20}",
+        f"libgl.so.1+0x321@{'02' * 20}",
+        f"notes+0x456@{BUILD_ID.hex()}",
     )
     assert signature.comparable == signature.family
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        "/usr/lib/libc.so.6",
+        "/lib/x86_64-linux-gnu/libc-2.31.so",
+        r"C:\Windows\System32\KERNELBASE.dll",
+        "/usr/lib/system/libsystem_c.dylib",
+    ],
+)
+def test_what_crashes_go_through_counts_only_alone(runtime: str) -> None:
+    loaded = (NOTES, Module(base=LIBC.base, size=LIBC.size, name=runtime))
+    here = {"pc": LIBC.base + 5}
+
+    called = parse_minidump(a_crash(loaded=loaded, registers=here, stack=words(0, 0x10457)))
+    alone = parse_minidump(a_crash(loaded=loaded, registers=here))
+
+    assert [frame.in_app for frame in called.report.frames] == [False, None]
+    assert signature_of(called.report).title == "SIGSEGV in notes"
+    assert signature_of(alone.report).parts[1].endswith("+0x5@")
 
 
 def test_an_empty_dump_says_that_there_was_no_exception() -> None:
@@ -176,9 +201,10 @@ def test_the_system_is_told_by_numbers(platform: int, arch: int, os: str, proces
         (MACOS, 10, 0x0A100000, "EXC_CRASH (SIGBUS)"),
         (MACOS, 10, 0, "EXC_CRASH"),
         (MACOS, 1, 0x06000000, "EXC_BAD_ACCESS"),
+        (MACOS, 0, 0, "EXC_0"),
         (MACOS, 99, 0, "EXC_99"),
         (WINDOWS, 0xC0000005, 0, "EXCEPTION_ACCESS_VIOLATION"),
-        (WINDOWS, 0xC0000409, 0, "STATUS_STACK_BUFFER_OVERRUN"),
+        (WINDOWS, 0xC0000409, 1, "STATUS_STACK_BUFFER_OVERRUN"),
         (WINDOWS, 0xE0001234, 0, "EXCEPTION_E0001234"),
         (0, 5, 0, "EXCEPTION_00000005"),
     ],
@@ -190,6 +216,26 @@ def test_an_exception_has_a_name_by_platform(
 
     assert report.last.type == name
     assert signature_of(report).parts[0] == name
+
+
+@pytest.mark.parametrize(
+    ("platform", "code", "told", "name"),
+    [
+        (WINDOWS, 0xC0000409, (7, 0), "FAST_FAIL_FATAL_APP_EXIT"),
+        (WINDOWS, 0xC0000409, (99, 0), "STATUS_STACK_BUFFER_OVERRUN"),
+        (WINDOWS, 0xC0000005, (7, 0), "EXCEPTION_ACCESS_VIOLATION"),
+        (MACOS, 0, (10, 0x06000000), "EXC_CRASH (SIGABRT)"),
+        (MACOS, 0, (10, (1 << 63) + 0x06000000), "EXC_CRASH (SIGABRT)"),
+        (MACOS, 0, (9, 0x06000000), "EXC_0"),
+        (MACOS, 1, (10, 0x06000000), "EXC_BAD_ACCESS"),
+    ],
+)
+def test_its_parameters_may_tell_more_of_an_exception(
+    platform: int, code: int, told: tuple[int, int], name: str
+) -> None:
+    streams = [(SYSTEM, system(platform)), (EXCEPTION, exception(code, 0, told=told))]
+
+    assert parse_minidump(dump_of(streams)).report.last.type == name
 
 
 # --- modules ---------------------------------------------------------------------------------

@@ -32,7 +32,10 @@ def test_a_dump_says_what_crashed_and_where(name: str) -> None:
 
 
 def test_a_crash_three_functions_deep_has_their_frames() -> None:
+    frames = read("read-2.4.0").report.frames
+
     assert modules("read-2.4.0") == ["notes", "notes", "notes", "notes", "libc.so.6"]
+    assert [frame.in_app for frame in frames] == [None, None, None, None, False]
     assert signed("read-2.4.0").title == "SIGSEGV in notes"
 
 

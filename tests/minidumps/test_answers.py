@@ -14,10 +14,10 @@ from update_server.minidumps.answers import BadAnswerError, parse_answer
 from update_server.minidumps.child import answerer
 from update_server.service.dump_ports import DumpFrame, DumpReport
 
-FRAME = {"module": "notes", "offset": 291, "debug_id": "ab12"}
+FRAME = {"module": "notes", "in_app": False, "offset": 291, "debug_id": "ab12"}
 ANSWER = {
     "error": "SIGSEGV",
-    "frames": [FRAME, {"module": "<unmapped>", "offset": None, "debug_id": ""}],
+    "frames": [FRAME, {"module": "<unmapped>", "in_app": None, "offset": None, "debug_id": ""}],
     "os": "linux",
     "arch": "x86_64",
     "is_crash": True,
@@ -35,8 +35,8 @@ def test_an_answer_is_a_report() -> None:
     assert parse_answer(spelled(ANSWER)) == DumpReport(
         error="SIGSEGV",
         frames=(
-            DumpFrame(module="notes", offset=291, debug_id="ab12"),
-            DumpFrame(module="<unmapped>", offset=None, debug_id=""),
+            DumpFrame(module="notes", in_app=False, offset=291, debug_id="ab12"),
+            DumpFrame(module="<unmapped>", in_app=None, offset=None, debug_id=""),
         ),
         os="linux",
         arch="x86_64",
@@ -69,6 +69,7 @@ def test_of_a_malformed_dump_there_is_no_report() -> None:
         {"frames": [{**FRAME, "offset": -1}]},
         {"frames": [{**FRAME, "offset": 1 << 32}]},
         {"frames": [{**FRAME, "offset": 1.5}]},
+        {"frames": [{**FRAME, "in_app": 0}]},
         {"frames": [{**FRAME, "debug_id": "AB"}]},
         {"frames": [{**FRAME, "path": "/home/ada"}]},
         {"os": "Linux; rm"},

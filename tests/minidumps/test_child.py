@@ -112,7 +112,12 @@ def test_it_answers_what_a_dump_says(name: str) -> None:
 
     assert answer["error"] == dump.report.last.type
     assert answer["frames"] == [
-        {"module": frame.module, "offset": frame.offset, "debug_id": frame.debug_id}
+        {
+            "module": frame.module,
+            "in_app": frame.in_app,
+            "offset": frame.offset,
+            "debug_id": frame.debug_id,
+        }
         for frame in dump.report.frames
     ]
     assert answer["main_debug_id"] == dump.main_debug_id

@@ -23,9 +23,9 @@ DATA = b"MDMP a dump"
 REPORT = DumpReport(
     error="SIGSEGV",
     frames=(
-        DumpFrame(module="notes", offset=0x123, debug_id="ab" * 20),
-        DumpFrame(module="<unmapped>", offset=None, debug_id=""),
-        DumpFrame(module="libc.so.6", offset=0, debug_id="cd" * 20),
+        DumpFrame(module="notes", in_app=None, offset=0x123, debug_id="ab" * 20),
+        DumpFrame(module="<unmapped>", in_app=None, offset=None, debug_id=""),
+        DumpFrame(module="libc.so.6", in_app=False, offset=0, debug_id="cd" * 20),
     ),
     os="linux",
     arch="x86_64",
@@ -93,7 +93,7 @@ def test_a_dump_becomes_a_crash_of_the_same_install_time_and_version(
         "crashed_thread": [
             {"module": "notes", "offset": 0x123, "debug_id": "ab" * 20},
             {"module": "<unmapped>"},
-            {"module": "libc.so.6", "offset": 0, "debug_id": "cd" * 20},
+            {"module": "libc.so.6", "in_app": False, "offset": 0, "debug_id": "cd" * 20},
         ],
         "os": {"name": "Linux"},
         "arch": "x86_64",
@@ -113,7 +113,7 @@ def test_its_body_is_a_report_with_a_signature(dumps: Dumps, files: FakeDumpFile
     assert report.frames == (
         Frame(module="notes", offset=0x123, debug_id="ab" * 20),
         Frame(module="<unmapped>"),
-        Frame(module="libc.so.6", offset=0, debug_id="cd" * 20),
+        Frame(module="libc.so.6", in_app=False, offset=0, debug_id="cd" * 20),
     )
     assert signature_of(report).title == "SIGSEGV in notes"
 

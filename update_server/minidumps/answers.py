@@ -23,6 +23,7 @@ class BadAnswerError(Exception):
 
 class _Frame(msgspec.Struct, forbid_unknown_fields=True):
     module: _Name
+    in_app: bool | None
     offset: _Offset | None
     debug_id: _DebugId
 
@@ -66,7 +67,12 @@ def parse_answer(text: bytes) -> DumpReport | None:
     return DumpReport(
         error=dump.error,
         frames=tuple(
-            DumpFrame(module=frame.module, offset=frame.offset, debug_id=frame.debug_id)
+            DumpFrame(
+                module=frame.module,
+                in_app=frame.in_app,
+                offset=frame.offset,
+                debug_id=frame.debug_id,
+            )
             for frame in dump.frames
         ),
         os=dump.os,

@@ -53,7 +53,12 @@ def answerer() -> Callable[[bytes], Answer]:
         return {
             "error": dump.report.last.type,
             "frames": [
-                {"module": frame.module, "offset": frame.offset, "debug_id": frame.debug_id}
+                {
+                    "module": frame.module,
+                    "in_app": frame.in_app,
+                    "offset": frame.offset,
+                    "debug_id": frame.debug_id,
+                }
                 for frame in dump.report.frames
             ],
             "os": dump.os,

@@ -10,9 +10,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DumpFrame:
-    """One frame of the thread that crashed. ``offset`` counts bytes from the module's start."""
+    """One frame of the thread that crashed, as ``crashes.report.Frame`` has it."""
 
     module: str
+    in_app: bool | None
     offset: int | None
     debug_id: str
 

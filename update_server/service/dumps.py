@@ -195,8 +195,13 @@ def _body(read: _Read) -> dict[str, Any]:
 
 
 def _frame(frame: DumpFrame) -> dict[str, Any]:
-    told = {"module": frame.module, "offset": frame.offset, "debug_id": frame.debug_id}
-    return {name: value for name, value in told.items() if value not in {None, ""}}
+    told = {
+        "module": frame.module,
+        "in_app": frame.in_app,
+        "offset": frame.offset,
+        "debug_id": frame.debug_id or None,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _spent(dumps: Sequence[Event], reads: Mapping[int, _Read]) -> Spent:

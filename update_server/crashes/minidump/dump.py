@@ -21,6 +21,7 @@ from update_server.crashes.minidump.exceptions import (
     exception_name,
 )
 from update_server.crashes.minidump.modules import Modules, read_modules
+from update_server.crashes.minidump.runtime import is_runtime
 from update_server.crashes.minidump.threads import (
     ARM64,
     X86,
@@ -46,7 +47,8 @@ _VERSION: Final = 0xA793
 _HEADER: Final = Struct("<4sHHII")  # magic, version, the writer's own, streams, their directory
 _ENTRY: Final = Struct("<III")  # MINIDUMP_DIRECTORY: type, then the place
 _SYSTEM: Final = Struct("<H18xI")  # MINIDUMP_SYSTEM_INFO: ProcessorArchitecture, PlatformId
-_EXCEPTION: Final = Struct("<I4xII144xII")  # ThreadId, ExceptionCode, ExceptionFlags, context
+# MINIDUMP_EXCEPTION_STREAM: ThreadId, ExceptionCode, ExceptionFlags, two of 15 parameters, context
+_EXCEPTION: Final = Struct("<I4xII24xQQ104xII")
 
 _THREADS: Final = 3
 _MODULES: Final = 4
@@ -152,7 +154,7 @@ def _crash(
     place = streams.get(_EXCEPTIONS)
     if place is None:
         return NO_EXCEPTION, ()
-    thread_id, code, flags, context_size, context = data.unpack(
+    thread_id, code, flags, *told, context_size, context = data.unpack(
         _EXCEPTION, place.offset_bytes, "exception"
     )
     registers, stack = _thread(data, streams, Place(context_size, context), thread_id, arch)
@@ -161,7 +163,7 @@ def _crash(
         if registers
         else ()
     )
-    return exception_name(os, code, flags), frames
+    return exception_name(os, code, flags, told), frames
 
 
 def _thread(
@@ -186,8 +188,10 @@ def _frame(modules: Modules, address: int) -> Frame:
     module = modules.at(address)
     if module is None:
         return Frame(module=UNMAPPED)
+    name = modules.name(module)
     return Frame(
-        module=modules.name(module),
+        module=name,
+        in_app=False if is_runtime(name) else None,
         offset=address - module.base,
         debug_id=modules.debug_id(module),
     )

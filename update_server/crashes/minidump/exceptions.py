@@ -6,7 +6,7 @@ systems, ``winnt.h`` and ``ntstatus.h`` for Windows; what Crashpad and Breakpad 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -77,6 +77,7 @@ _WINDOWS: Final[Mapping[int, str]] = MappingProxyType(
         0xC0000005: "EXCEPTION_ACCESS_VIOLATION",
         0xC0000006: "EXCEPTION_IN_PAGE_ERROR",
         0xC0000008: "EXCEPTION_INVALID_HANDLE",
+        0xC000000D: "STATUS_INVALID_PARAMETER",
         0xC0000017: "STATUS_NO_MEMORY",
         0xC000001D: "EXCEPTION_ILLEGAL_INSTRUCTION",
         0xC0000025: "EXCEPTION_NONCONTINUABLE_EXCEPTION",
@@ -102,6 +103,7 @@ _WINDOWS: Final[Mapping[int, str]] = MappingProxyType(
         0xC0000417: "STATUS_INVALID_CRUNTIME_PARAMETER",
         0xC000041D: "STATUS_FATAL_USER_CALLBACK_EXCEPTION",
         0xC0000420: "STATUS_ASSERTION_FAILURE",
+        0xC0000602: "STATUS_FAIL_FAST_EXCEPTION",
         0xE0000008: "EXCEPTION_OUT_OF_MEMORY",  # Chromium
         0xE0434352: "EXCEPTION_CLR",  # .NET: "CCR"
         0xE06D7363: "EXCEPTION_CPP",  # Visual C++: "msc"
@@ -109,8 +111,21 @@ _WINDOWS: Final[Mapping[int, str]] = MappingProxyType(
 )
 
 
-def exception_name(os: str, code: int, flags: int) -> str:
-    """Return the name of an exception. *flags* hold what Mach says beside its type.
+_FAST_FAIL: Final = 0xC0000409
+# abort() and others end a process by one code of Windows, and say beside it which they are.
+_FAST_FAILS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        2: "FAST_FAIL_STACK_COOKIE_CHECK_FAILURE",
+        3: "FAST_FAIL_CORRUPT_LIST_ENTRY",
+        5: "FAST_FAIL_INVALID_ARG",
+        7: "FAST_FAIL_FATAL_APP_EXIT",
+        10: "FAST_FAIL_GUARD_ICALL_CHECK_FAILURE",
+    }
+)
+
+
+def exception_name(os: str, code: int, flags: int, told: Sequence[int]) -> str:
+    """Return the name of an exception. *told* are the first two of its parameters.
 
     An unknown code stands in the name as a word: as a number it would be the same as any other
     (``placeholders``).
@@ -120,8 +135,20 @@ def exception_name(os: str, code: int, flags: int) -> str:
     if os in {LINUX, ANDROID}:
         return _SIGNALS.get(code, f"SIGNAL_{code}")
     if os in {MACOS, IOS}:
-        name = _MACH.get(code, f"EXC_{code}")
-        # A signal that ended it without an exception, such as abort's, lies in bits 24 to 31.
-        signal = _DARWIN_SIGNALS.get(flags >> 24) if code == _EXC_CRASH else None
-        return f"{name} ({signal})" if signal else name
+        return _mach(code, flags, told)
+    if code == _FAST_FAIL and told[0] in _FAST_FAILS:
+        return _FAST_FAILS[told[0]]
     return _WINDOWS.get(code, f"EXCEPTION_{code:08X}")
+
+
+def _mach(code: int, flags: int, told: Sequence[int]) -> str:
+    """Return Mach's name, and with it that of a signal that came without an exception: abort's.
+
+    XNU puts it into bits 24 to 31 of what it says of EXC_CRASH. Breakpad keeps that as the flags;
+    Crashpad has 0 for both, and Mach's own numbers as parameters.
+    """
+    if code == 0 and told[0] == _EXC_CRASH:
+        code, flags = told
+    name = _MACH.get(code, f"EXC_{code}")
+    signal = _DARWIN_SIGNALS.get(flags >> 24 & 0xFF) if code == _EXC_CRASH else None
+    return f"{name} ({signal})" if signal else name
