@@ -8,7 +8,10 @@ from packaging.version import Version
 
 from rollout.model import Arm, RolloutId, RolloutState
 from tests.admin_world import APP, STABLE, World, a_registered_world, a_world
+from tests.store.crash_values import a_report
+from update_server.service.crash_ports import Cell, SessionCount, Tally
 from update_server.service.errors import NotRegisteredError, UnknownChannelError
+from update_server.service.outcomes import crash_free
 from update_server.service.ports import Contact, Event, NotFoundError, Phase, Role
 
 
@@ -23,6 +26,41 @@ def test_a_rollout_is_shown_as_far_as_it_reaches(released: World) -> None:
     assert view.shape.exposure_bp == 1_000
     assert [ring.name for ring in view.shape.rings] == ["internal", "10%"]
     assert view.legal == ("promote", "pause", "pull")
+
+
+def test_a_single_rollout_tells_what_its_installs_and_sessions_came_to(released: World) -> None:
+    rollout = released.start("2.1.0")
+    control = Cell(rollout=rollout.id, ring="1%", arm="control")
+    candidate = replace(control, arm="candidate")
+    now = released.clock.now().replace(minute=0, second=0, microsecond=0)
+    counts = [
+        SessionCount(app=APP, version="2.1.0", cell=cell, status=status, hour=now, sessions=number)
+        for cell, status, number in (
+            (candidate, "exited", 3),
+            (candidate, "crashed", 1),
+            (control, "ok", 2),
+        )
+    ]
+    with released.database.transaction() as stores:
+        stores.sessions.add([*counts, replace(counts[0], cell=Cell())])
+        stores.crashes.note([a_report(cell=candidate), a_report("2", cell=candidate)])
+        stores.crashes.note([a_report("3", version="2.0.0", cell=control)])
+
+    outcomes = released.services().report.outcomes(APP, rollout.id)
+
+    told = Tally(version="2.0.0", ring="1%", arm="control", crashed_installs=1)
+    assert outcomes == [
+        told,
+        replace(
+            told,
+            version="2.1.0",
+            arm="candidate",
+            crashed_installs=2,
+            sessions={"exited": 3, "crashed": 1},
+        ),
+        replace(told, version="2.1.0", crashed_installs=0, sessions={"ok": 2}),
+    ]
+    assert [crash_free(one) for one in outcomes] == [None, 0.75, 1]
 
 
 def test_a_wish_that_is_not_in_force_is_not_published(released: World) -> None:

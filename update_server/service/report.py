@@ -14,12 +14,14 @@ from rollout.documents import parse_policy, parse_release
 from rollout.model import Policy, Release, Rollout, RolloutId, RolloutState
 from update_server.service.contents import POLICY
 from update_server.service.control import legal_verbs
+from update_server.service.crash_ports import Tally
 from update_server.service.desired import desired_for
 from update_server.service.errors import (
     InexpressibleError,
     NotRegisteredError,
     UnknownChannelError,
 )
+from update_server.service.outcomes import outcomes_of
 from update_server.service.ports import (
     Clock,
     Database,
@@ -119,6 +121,11 @@ class Report:
             if rollout.state is RolloutState.PULLED:
                 return rollout.replacement
             return default_replacement_of(stores, rollout)
+
+    def outcomes(self, app: str, rollout_id: RolloutId) -> Sequence[Tally]:
+        """Return what the installs and sessions of a rollout came to. Raises NotFoundError."""
+        with self._database.reading() as stores:
+            return outcomes_of(stores, stores.rollouts.get(app, rollout_id).id)
 
     def pull_plan(self, app: str, rollout_id: RolloutId) -> PullPlan | None:
         """Return what becomes of a pulled release's installs; None if it was not pulled.

@@ -11,9 +11,12 @@ from werkzeug.test import TestResponse
 from rollout.documents.policies import MAX_STEPS
 from rollout.model import Step
 from tests.admin_world import World, a_registered_world
+from tests.store.crash_values import a_report
+from tests.store.values import NOW
 from tests.web.admin.conftest import Ask
 from update_server.evidence.ladder import settings_to_json
 from update_server.evidence.settings import STANDARD
+from update_server.service.crash_ports import Cell, SessionCount
 from update_server.service.ports import Contact, Role, UnavailableError
 from update_server.web.admin.app import create_app
 
@@ -76,9 +79,39 @@ def test_a_single_one_tells_what_lists_tell_and_where_a_pull_would_send_installs
     one = body_of(ask("GET", started, role=Role.VIEWER))
 
     listed = body_of(ask("GET", ROLLOUTS, role=Role.VIEWER))["items"][0]
-    told = {"way_back": "2.0.0", "no_replacement": None, "pull_plan": None}
+    told: dict[str, Any] = {
+        "way_back": "2.0.0",
+        "no_replacement": None,
+        "outcomes": [],
+        "pull_plan": None,
+    }
     assert one == listed | told
     assert body_of(ask("GET", "/v1/admin/rollouts", role=Role.VIEWER))["items"] == [listed]
+
+
+def test_a_single_one_tells_of_crashes_and_sessions(ask: Ask, started: str, world: World) -> None:
+    cell = Cell(rollout=started.rpartition("/")[2], ring="internal", arm="internal")
+    with world.database.transaction() as stores:
+        stores.crashes.note([a_report(cell=cell)])
+        stores.sessions.add(
+            [
+                SessionCount(
+                    app="demo", version="2.1.0", cell=cell, status=status, hour=NOW, sessions=2
+                )
+                for status in ("exited", "crashed")
+            ]
+        )
+
+    assert body_of(ask("GET", started, role=Role.VIEWER))["outcomes"] == [
+        {
+            "version": "2.1.0",
+            "ring": "internal",
+            "arm": "internal",
+            "crashed_installs": 1,
+            "sessions": {"ok": 0, "exited": 2, "errored": 0, "abnormal": 0, "crashed": 2},
+            "crash_free_sessions": 0.5,
+        }
+    ]
 
 
 def test_live_rollouts_of_other_apps_are_not_told(ask: Ask, started: str, world: World) -> None:

@@ -14,8 +14,10 @@ from rollout.documents import render_audience, render_ladder, render_policy
 from rollout.model import Arm, Assignment
 from update_server.evidence.state import Label
 from update_server.service.apps import KnownApp
+from update_server.service.crash_ports import STATUSES, Tally
 from update_server.service.decisions import Entry, EvidenceView
 from update_server.service.explain import Explanation
+from update_server.service.outcomes import crash_free
 from update_server.service.ports import (
     ApiToken,
     App,
@@ -134,6 +136,18 @@ def rollout(value: RolloutView) -> JsonObject:
             for cell in value.cells
         ],
         **verdict(value.decision),
+    }
+
+
+def outcome(value: Tally) -> JsonObject:
+    """Return what the installs and sessions of one version, ring and arm came to."""
+    return {
+        "version": value.version,
+        "ring": value.ring,
+        "arm": value.arm,
+        "crashed_installs": value.crashed_installs,
+        "sessions": {status: value.sessions.get(status, 0) for status in STATUSES},
+        "crash_free_sessions": crash_free(value),
     }
 
 

@@ -41,6 +41,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         told = {
             "way_back": None if back is None else str(back),
             "no_replacement": _NO_REPLACEMENT if back is None else None,
+            "outcomes": [answers.outcome(one) for one in services.report.outcomes(it.app, it.id)],
             "pull_plan": answers.pull_plan(services.report.pull_plan(it.app, it.id)),
         }
         return Reply(body={**answers.rollout(view), **told}, etag=it.revision)
