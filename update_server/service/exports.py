@@ -22,8 +22,15 @@ from update_server.service.counter_ports import Counted
 from update_server.service.counting import PAUSED_SECONDS, seconds_paused, without_signature
 from update_server.service.crash_ports import Tally
 from update_server.service.dump_ports import DumpFiles
-from update_server.service.ports import Clock, Database, NotFoundError, SpoolReader, Stores
-from update_server.service.report import Report, RolloutView
+from update_server.service.ports import (
+    Clock,
+    Database,
+    FunnelCell,
+    NotFoundError,
+    SpoolReader,
+    Stores,
+)
+from update_server.service.report import shape_of, silent_before
 from update_server.service.stretch import Stretch
 from update_server.service.study_codec import decode_settings, decode_state
 
@@ -47,12 +54,17 @@ class Evidence:
 class LiveRollout:
     """A rollout that is active or paused. ``judged_at`` is when the judge last looked at it.
 
+    ``verdict`` is the newest one on it, empty where there is none.
+
     All signatures together are one metric here: the one that is nearest to its limit.
     ``crashed`` counts installs that crashed, ``sessions`` what became of sessions, both by the
     version that ran.
     """
 
-    view: RolloutView
+    rollout: Rollout
+    exposure_bp: int
+    cells: tuple[FunnelCell, ...]
+    verdict: str
     crashed: tuple[Tally, ...]
     sessions: tuple[Tally, ...]
     evidence: tuple[Evidence, ...] = ()
@@ -96,28 +108,40 @@ class Exports:
         database: Database,
         clock: Clock,
         *,
-        report: Report,
         spools: SpoolReader,
         dumps: DumpFiles,
+        next_check_in_seconds: int,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._report = report
         self._spools = spools
         self._dumps = dumps
+        self._next_check_in_seconds = next_check_in_seconds
 
     def read(self, app: str | None) -> Exported:
         """Return what there is to tell of *app*, or of everything."""
-        views = self._report.live(app)
         with self._database.reading() as stores:
             now = self._clock.now()
             counters = stores.counters.all(app)
             names = [each.name for each in stores.apps.all() if app in {None, each.name}]
-            rollouts = [_live(stores, view) for view in views]
-            live = [view.rollout for view in views]
+            live = [each for each in stores.rollouts.live() if app in {None, each.app}]
+            rollouts = [self._live(stores, each, now) for each in live]
             apps = [_app(stores, name, counters, live, now) for name in names]
             server = self._server(stores, now) if app is None else None
         return Exported(rollouts=rollouts, apps=apps, counters=counters, server=server)
+
+    def _live(self, stores: Stores, rollout: Rollout, now: datetime) -> LiveRollout:
+        silent = silent_before(now, self._next_check_in_seconds)
+        newest = stores.decisions.page(rollout.app, rollout=rollout.id, limit=1)
+        told = LiveRollout(
+            rollout=rollout,
+            exposure_bp=shape_of(rollout).exposure_bp,
+            cells=tuple(stores.telemetry.funnel(rollout, silent_before=silent)),
+            verdict=newest[0].verdict if newest else "",
+            crashed=tuple(stores.crashes.crashed_of(rollout.id)),
+            sessions=tuple(stores.sessions.of_rollout(rollout.id)),
+        )
+        return _with_evidence(stores, told)
 
     def _server(self, stores: Stores, now: datetime) -> ServerState:
         return ServerState(
@@ -129,15 +153,9 @@ class Exports:
         )
 
 
-def _live(stores: Stores, view: RolloutView) -> LiveRollout:
-    rollout = view.rollout.id
-    told = LiveRollout(
-        view=view,
-        crashed=tuple(stores.crashes.crashed_of(rollout)),
-        sessions=tuple(stores.sessions.of_rollout(rollout)),
-    )
+def _with_evidence(stores: Stores, told: LiveRollout) -> LiveRollout:
     try:
-        study = stores.studies.get(rollout)
+        study = stores.studies.get(told.rollout.id)
     except NotFoundError:
         return told
     state, settings = decode_state(study.state), decode_settings(study.settings)

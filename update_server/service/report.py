@@ -209,15 +209,13 @@ class Report:
         key = (rollout.app, rollout.channel)
         if key not in known:
             known[key] = self._is_published(stores, rollout, now)
-        silent_seconds = max(_SILENT_AFTER_SECONDS, _MISSED_CHECK_INS * self._next_check_in_seconds)
         cells = stores.telemetry.funnel(
-            rollout, silent_before=now - timedelta(seconds=silent_seconds)
+            rollout, silent_before=silent_before(now, self._next_check_in_seconds)
         )
         decisions = stores.decisions.page(rollout.app, rollout=rollout.id, limit=1)
-        # Only whether a ring is general matters here, so any group stands for the internal ones.
         return RolloutView(
             rollout=rollout,
-            shape=shape_at(rollout.ladder, rollout.position, ("internal",)),
+            shape=shape_of(rollout),
             published=known[key],
             cells=tuple(cells),
             legal=tuple(legal_verbs(rollout)),
@@ -234,6 +232,18 @@ class Report:
         except (NotRegisteredError, InexpressibleError):
             return False
         return wanted.in_force
+
+
+def silent_before(now: datetime, next_check_in_seconds: int) -> datetime:
+    """Return since when an install must not have checked in, to be called silent."""
+    seconds = max(_SILENT_AFTER_SECONDS, _MISSED_CHECK_INS * next_check_in_seconds)
+    return now - timedelta(seconds=seconds)
+
+
+def shape_of(rollout: Rollout) -> Shape:
+    """Return how far *rollout* reaches."""
+    # Only whether a ring is general matters here, so any group stands for the internal ones.
+    return shape_at(rollout.ladder, rollout.position, ("internal",))
 
 
 def _by_release(targets: Iterable[StoredTarget]) -> _FilesByRelease:

@@ -97,7 +97,6 @@ def admin_services(
         next_check_in_seconds=next_check_in_seconds,
     )
     second_person = SecondPerson(database, clock, ids, signer=signer)
-    report = Report(database, clock, next_check_in_seconds=next_check_in_seconds)
     return AdminServices(
         apps=AppRegistry(database, signer, clock),
         tokens=Tokens(database, clock, ids),
@@ -119,8 +118,14 @@ def admin_services(
         settings=TelemetrySettings(database, clock, ids),
         quarantine=Quarantine(database, clock),
         telemetry=TelemetryReport(database, clock),
-        report=report,
-        exports=Exports(database, clock, report=report, spools=spools, dumps=dumps),
+        report=Report(database, clock, next_check_in_seconds=next_check_in_seconds),
+        exports=Exports(
+            database,
+            clock,
+            spools=spools,
+            dumps=dumps,
+            next_check_in_seconds=next_check_in_seconds,
+        ),
         decisions=DecisionLog(database),
         strikes=Strikes(database, clock),
         fleets=Fleets(database, clock),

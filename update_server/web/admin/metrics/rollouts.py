@@ -46,7 +46,7 @@ def _states(live: Sequence[LiveRollout]) -> Metric:
     )
     for each in live:
         for state in _LIVE_STATES:
-            is_in_it = each.view.rollout.state is state
+            is_in_it = each.rollout.state is state
             family.add_metric([*_labels(each), state.value], float(is_in_it))
     return family
 
@@ -58,9 +58,9 @@ def _verdicts(live: Sequence[LiveRollout]) -> Metric:
         labels=[*_ROLLOUT, "verdict"],
     )
     for each in live:
-        newest = each.view.decision.verdict if each.view.decision else ""
         for verdict in VERDICTS:
-            family.add_metric([*_labels(each), verdict], float(verdict == (newest or "none")))
+            is_it = verdict == (each.verdict or "none")
+            family.add_metric([*_labels(each), verdict], float(is_it))
     return family
 
 
@@ -69,7 +69,7 @@ def _exposures(live: Sequence[LiveRollout]) -> Metric:
         "serinus_rollout_exposure_bp", "Exposure in basis points.", labels=_ROLLOUT
     )
     for each in live:
-        family.add_metric(_labels(each), each.view.shape.exposure_bp)
+        family.add_metric(_labels(each), each.exposure_bp)
     return family
 
 
@@ -82,7 +82,7 @@ def _judged(live: Sequence[LiveRollout]) -> Metric:
     newest: dict[tuple[str, str], float] = {}
     for each in live:
         if each.judged_at is not None:
-            place = each.view.rollout.app, each.view.rollout.channel
+            place = each.rollout.app, each.rollout.channel
             newest[place] = max(newest.get(place, 0.0), each.judged_at.timestamp())
     for place, at in newest.items():
         family.add_metric(place, at)
@@ -92,7 +92,7 @@ def _judged(live: Sequence[LiveRollout]) -> Metric:
 def _cells(live: Sequence[LiveRollout], step: str, name: str, help_text: str) -> Metric:
     family = GaugeMetricFamily(name, help_text, labels=_CELL)
     for each in live:
-        for cell in each.view.cells:
+        for cell in each.cells:
             if cell.step == step:
                 family.add_metric([*_labels(each), cell.ring, cell.arm.value], cell.installs)
     return family
@@ -132,7 +132,7 @@ def _sessions(live: Sequence[LiveRollout]) -> Metric:
 
 def _place(each: LiveRollout, tally: Tally) -> tuple[str, str, str]:
     # Any number of versions may have run: only whether it was this one is told.
-    is_on_release = tally.version == render_version(each.view.rollout.version)
+    is_on_release = tally.version == render_version(each.rollout.version)
     return tally.ring, tally.arm, "release" if is_on_release else "other"
 
 
@@ -144,7 +144,7 @@ def _steps(live: Sequence[LiveRollout]) -> Metric:
     )
     for each in live:
         reached: dict[str, int] = {phase.value: 0 for phase in Phase}
-        for cell in each.view.cells:
+        for cell in each.cells:
             if cell.step in reached:
                 reached[cell.step] += cell.installs
         for phase, installs in reached.items():
@@ -172,5 +172,5 @@ def _evidence(live: Sequence[LiveRollout]) -> Iterator[Metric]:
 
 
 def _labels(each: LiveRollout) -> list[str]:
-    rollout = each.view.rollout
+    rollout = each.rollout
     return [rollout.app, render_version(rollout.version), rollout.channel]

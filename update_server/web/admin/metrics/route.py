@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flask import Blueprint, Flask, Response, request
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
@@ -35,6 +40,8 @@ class _Families(Collector):
 def blueprint(services: AdminServices, guard: Guard, app: Flask) -> Blueprint:
     """Return the endpoint, and count the requests of *app*."""
     bp = Blueprint("metrics", __name__)
+    # Else there is one more series for each, and nobody asks for them.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     own = CollectorRegistry()
     requests = Counter(
         "serinus_admin_requests_total",
