@@ -196,11 +196,6 @@ class Report:
                     )
         raise NotRegisteredError(app, f"policy for channel {channel!r}")
 
-    def unpublished(self) -> int:
-        """Return how many signed states wait to be published."""
-        with self._database.reading() as stores:
-            return len(stores.journal.unpublished())
-
     def _view(
         self, stores: Stores, rollout: Rollout, known: dict[tuple[str, str], bool]
     ) -> RolloutView:
