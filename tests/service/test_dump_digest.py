@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.service.test_digest import KEY, a_contact
 from tests.service.test_dumps import DATA, REPORT
 from update_server.service.counting import REJECTED
 from update_server.service.digest import Digest
+from update_server.service.dump_ports import DumpReport
 from update_server.service.dumps import Dumps
 from update_server.service.ports import Database, Event, Stores, UnavailableError
 
@@ -161,3 +163,22 @@ def test_without_a_reader_of_dumps_other_events_are_digested(scene: Scene) -> No
 
     assert done.events == 1
     assert len(scene.files.kept) == 1
+
+
+def test_a_digest_that_takes_long_lets_others_have_their_turn(scene: Scene) -> None:
+    clock = FakeClock()
+
+    class SlowReader(FakeDumpReader):
+        def read(self, data: bytes) -> DumpReport | None:
+            clock.advance(timedelta(seconds=0.9))
+            return super().read(data)
+
+    for n in range(6):
+        scene.take_in(b"MDMP broken %d" % n, f"d{n}")
+    dumps = Dumps(scene.files, SlowReader(), clock)
+    digest = Digest(scene.world.database, scene.spools, 1, clock=clock, dumps=dumps)
+
+    first, second = digest.run(), digest.run()
+
+    assert (first.events, first.more) == (4, True)
+    assert (second.events, second.more) == (2, False)

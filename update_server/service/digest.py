@@ -29,6 +29,10 @@ from update_server.service.watched import WatchedStudies
 # Bounds the memory of a round, and how long one transaction keeps others waiting.
 RECORDS_PER_SPOOL = 2_000
 
+# With a round that reads minidumps still less than the controller's lease, which nobody extends
+# meanwhile; and what was digested is to be judged.
+RUN_SECONDS = 3.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digested:
@@ -67,7 +71,11 @@ class Digest:
         self._book = CrashBook()
 
     def run(self, rounds: int = 100) -> Digested:
-        """Digest until nothing is left, or for *rounds* rounds, and say how much it was."""
+        """Digest until nothing is left, or for *rounds* rounds, and say how much it was.
+
+        By its clock, if it has one, it begins no round after ``RUN_SECONDS``.
+        """
+        began_at = self._monotonic()
         total = Digested()
         for _ in range(rounds):
             one = self.round()
@@ -78,7 +86,7 @@ class Digest:
                 forgotten=total.forgotten + one.forgotten,
                 more=one.more,
             )
-            if not one.more:
+            if not one.more or self._monotonic() - began_at >= RUN_SECONDS:
                 break
         return total
 
@@ -140,6 +148,9 @@ class Digest:
             forgotten=batch.forgotten,
             more=True,
         )
+
+    def _monotonic(self) -> float:
+        return self._clock.monotonic() if self._clock else 0.0
 
     def _late_seconds(self, records: Sequence[Contact | Event]) -> float:
         if self._clock is None or not records:

@@ -25,7 +25,7 @@ _REPORTS: Final = frozenset({"crash", "error"})
 UNPARSED: Final = "unparsed minidump"
 """The type of a crash whose dump is malformed, or ended the process that read it."""
 
-MOST_SECONDS: Final = 2.0
+MOST_SECONDS: Final = 1.0
 """How long one round reads dumps; of those after that it is only told that there was a crash."""
 
 ORPHAN_AGE: Final = timedelta(days=1)
