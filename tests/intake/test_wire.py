@@ -153,12 +153,19 @@ class TestAttacks:
         body = gzip.compress(an_envelope(an_event(), a_dump(b"MDMP" + large)), 1)
         assert len(large) > 30 << 20
 
-        with ThreadPoolExecutor(12) as pool:
-            replies = list(
-                pool.map(lambda _: web.post(PATH, body, "Content-Encoding: gzip"), range(12))
+        form = gzip.compress(a_form(b"MDMP" + large), 1)
+        cut_off = gzip.compress(a_form(b"MDMP" + large)[:-9], 1)
+        too_large = gzip.compress(an_envelope(a_dump(b"MDMP" + large + large[: 3 << 20])), 1)
+        forms = f"/api/1/minidump/{TOKEN}"
+        requests = [(PATH, body, 200), (forms, form, 200)] * 8
+        requests += [(forms, cut_off, 400), (PATH, too_large, 413)] * 8
+
+        with ThreadPoolExecutor(16) as pool:
+            replies = pool.map(
+                lambda each: web.post(each[0], each[1], "Content-Encoding: gzip"), requests
             )
 
-        assert {reply.status for reply in replies} == {200}
+            assert [reply.status for reply in replies] == [status for *_, status in requests]
         assert web.peak_bytes() <= MOST_BYTES
 
     def test_json_that_is_as_costly_as_can_be(self, web: Web) -> None:
@@ -172,8 +179,12 @@ class TestAttacks:
             an_envelope(*[an_item("event", b'{"a":"' + b"\\ud800" * 100_000 + b'"}')] * 10),
         ]
 
-        with ThreadPoolExecutor(16) as pool:
-            replies = list(pool.map(lambda body: web.post(PATH, body), bodies * 8))
+        small = b'{"exception":{"values":[' + b'{"a":[[],{},{}]},' * 7_000 + b"{}]}}"
+        bodies += [an_envelope(an_item("event", small))] * 8
+        assert len(bodies[-1]) < 128 * 1024  # such do not take turns
+
+        with ThreadPoolExecutor(64) as pool:
+            replies = list(pool.map(lambda body: web.post(PATH, body), bodies * 20))
 
         assert {reply.status for reply in replies} <= {200, 400, 413}
 

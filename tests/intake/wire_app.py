@@ -1,4 +1,4 @@
-"""The public app as a web server's worker gets it, over fakes but for the spool."""
+"""The public app as a web server's worker gets it, over fakes but for spool and dumps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.public_world import APP, World, a_world
 from update_server.service.settings_ports import AppSettings
-from update_server.spool import FileSpool
+from update_server.spool import DumpFolder, FileSpool
 from update_server.web.public.app import create_app
 
 if TYPE_CHECKING:
@@ -33,4 +33,5 @@ def make() -> WSGIApplication:
     world = a_wire_world()
     folder = Path(os.environ[FOLDER])
     world.spool = FileSpool(folder, f"web-{os.getpid()}")  # type: ignore[assignment]
+    world.dumps = DumpFolder(folder / "dumps")  # type: ignore[assignment]
     return create_app(world.make_services())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
@@ -79,19 +79,16 @@ class _Parts:
         self._fields: dict[str, str] = {}
         self._files: dict[str, bytes] = {}
         self._part = BytesIO()
+        self._name = ""
+        self._is_file = False
         self._limit: int | None = None  # None: the part is not kept
-        self._done: Callable[[bytes], object] = bytes
 
     def begin(self, name: str | None, *, is_file: bool) -> None:
         """Begin a part. Only what is kept is put together."""
-        key = name or ""
         self._part = BytesIO()
-        if is_file:
-            self._limit = self._wanted.get(key)
-            self._done = lambda data: self._files.setdefault(key, data)
-        else:
-            self._limit = MAX_FIELD_BYTES
-            self._done = lambda data: self._fields.setdefault(key, data.decode(errors="replace"))
+        self._name = name or ""
+        self._is_file = is_file
+        self._limit = self._wanted.get(self._name) if is_file else MAX_FIELD_BYTES
 
     def add(self, data: bytes, *, is_last: bool) -> None:
         """Go on with the part."""
@@ -101,8 +98,12 @@ class _Parts:
             raise TooLargeError(self._limit, "bytes in one part")
         self._part.write(data)
         if is_last:
-            self._done(self._part.getvalue())
+            whole = self._part.getvalue()
             self._part = BytesIO()
+            if self._is_file:
+                self._files.setdefault(self._name, whole)
+            else:
+                self._fields.setdefault(self._name, whole.decode(errors="replace"))
 
     def form(self) -> Form:
         """Return what was read."""
