@@ -14,6 +14,7 @@ from update_server.cli.command import Group, Session, option, remote
 from update_server.cli.errors import CliError
 from update_server.cli.policy import policy_document, read_overrides
 from update_server.cli.registration import layout_of, register, this_platform
+from update_server.cli.settings import settings
 from update_server.cli.signing import submit
 from update_server.clock import SystemClock
 
@@ -24,6 +25,9 @@ def app() -> None:
 
     Example: serinus app list
     """
+
+
+app.add_command(settings)
 
 
 @app.command("add")

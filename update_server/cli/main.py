@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "enrolment": ("update_server.cli.access", "enrolment"),
     "hold": ("update_server.cli.access", "hold"),
     "waiver": ("update_server.cli.waiver", "waiver"),
+    "quarantine": ("update_server.cli.quarantine", "quarantine"),
     "token": ("update_server.cli.access", "token"),
     "notify": ("update_server.cli.notify", "notify"),
     "doctor": ("update_server.cli.doctor", "doctor"),
