@@ -267,6 +267,14 @@ def test_without_configured_tags_there_are_none(told: Any) -> None:
     assert "tags" not in body(an_event(tags=told), tags=("gpu",))
 
 
+def test_a_tag_that_is_named_like_a_secret_does_not_tell_it() -> None:
+    kept = body(
+        an_event(tags={"user_token": "hunter2", "gpu": "hunter2"}), tags=("user_token", "gpu")
+    )
+
+    assert kept["tags"] == {"user_token": "<secret>", "gpu": "hunter2"}
+
+
 def test_fifty_tags_are_kept() -> None:
     names = [f"t{number}" for number in range(60)]
 

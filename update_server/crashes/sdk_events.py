@@ -17,7 +17,7 @@ from update_server.crashes.names import MAX_TEXT
 from update_server.crashes.own_events import KINDS_BY_PLATFORM, report_of
 from update_server.crashes.releases import version_told
 from update_server.crashes.report import CrashReport, Kind
-from update_server.crashes.scrub import plain_name, scrubbed
+from update_server.crashes.scrub import MAX_MESSAGE, plain_name, scrubbed
 from update_server.crashes.sdk_frames import frames_of, images_of
 from update_server.crashes.sdk_sessions import id_of, user_of
 from update_server.crashes.signature import is_default, message_key
@@ -174,7 +174,13 @@ def _tags(told: object, names: Sequence[str]) -> Mapping[str, str]:
                 case [str(name), value] | {"key": str(name), "value": value}:
                     pairs[name] = value
     texts = {name: word_of(pairs.get(name), _MAX_READ) for name in names[:MAX_TAGS]}
-    return {name: scrubbed(text) for name, text in texts.items() if text}
+    return {name: _tag(name, text) for name, text in texts.items() if text}
+
+
+def _tag(name: str, text: str) -> str:
+    """Return what a tag says. Its name is looked at, too: it may be that of a secret."""
+    beside = f"{name}="
+    return scrubbed(beside + text, MAX_MESSAGE + len(beside)).removeprefix(beside)
 
 
 def _system(told: object) -> Mapping[str, str]:
