@@ -39,6 +39,19 @@ def test_a_crash_three_functions_deep_has_their_frames() -> None:
     assert signed("read-2.4.0").title == "SIGSEGV in notes"
 
 
+@pytest.mark.parametrize(
+    ("name", "comparable"),
+    [
+        ("read-2.3.9", "1c6efcc90af0d242"),
+        ("read-2.4.0", "1c6efcc90af0d242"),
+        ("call-2.4.0", "d08ed5984c46f5f2"),
+        ("abort-2.4.0", "c13dd2f33ab23d81"),
+    ],
+)
+def test_a_crash_is_grouped_as_it_was_from_the_beginning(name: str, comparable: str) -> None:
+    assert signed(name).comparable == comparable
+
+
 def test_two_builds_of_one_crash_share_the_family_and_not_the_places() -> None:
     old, new = signed("read-2.3.9"), signed("read-2.4.0")
 
