@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+from rollout.model import Actor, RolloutState
+from tests.public_world import a_rollout
 from tests.store.values import a_contact, an_event
 from update_server.service.counter_ports import Counted
-from update_server.service.counting import counts_of
+from update_server.service.counting import counts_of, counts_of_pause, seconds_paused
 from update_server.service.notes import REJECTED_KIND
 from update_server.service.ports import Contact, Event
 
@@ -67,3 +71,22 @@ def test_what_sdks_dropped_is_counted_over_all_categories() -> None:
     assert found["sdk_discarded", (("reason", "ratelimit_backoff"),)] == 20
     assert found["sdk_discarded", (("reason", "sample_rate"),)] == 2
     assert found["events", (("kind", "discards"),)] == 1
+
+
+def test_only_a_rollout_that_was_paused_adds_to_the_time_paused() -> None:
+    paused = replace(a_rollout(), state=RolloutState.PAUSED, paused_by=Actor.AUTOMATIC)
+    later = paused.changed_at + timedelta(seconds=90.9)
+    resumed = replace(a_rollout(), changed_at=later)
+
+    (counted,) = counts_of_pause(paused, resumed)
+
+    assert counted.labels == (("by", "automatic"), ("channel", paused.channel))
+    assert counted.by == 90
+    assert counts_of_pause(resumed, paused) == []
+    assert seconds_paused(resumed, later + timedelta(days=1)) == 0
+
+
+def test_a_clock_that_is_set_back_takes_nothing_away() -> None:
+    paused = replace(a_rollout(), state=RolloutState.PAUSED, paused_by=Actor.PERSON)
+
+    assert seconds_paused(paused, paused.changed_at - timedelta(hours=1)) == 0
