@@ -106,10 +106,11 @@ def test_every_command_in_a_page_exists_with_its_options(page: str, command: str
         words = command.split()
     options = {word.partition("=")[0] for word in words if word.startswith("--")} - {"--"}
     known = AGENT_OPTIONS if words[0] == "serinus-agent" else OPTIONS
-    path = " ".join(words[:3]) if " ".join(words[:3]) in known else " ".join(words[:2])
+    size = next((size for size in (4, 3) if " ".join(words[:size]) in known), 2)
+    path = " ".join(words[:size])
     assert path in known, f"{page}: {command}"
-    if isinstance(KNOWN.get(path), click.Group) and len(words) > 2 and words[2].isalpha():
-        assert set(re.split(r"\W", words[2])) <= set(getattr(KNOWN[path], "commands", {}))
+    if isinstance(KNOWN.get(path), click.Group) and len(words) > size and words[size].isalpha():
+        assert set(re.split(r"\W", words[size])) <= set(getattr(KNOWN[path], "commands", {}))
     if not isinstance(KNOWN.get(path), click.Group):
         assert options <= known[path], f"{page}: {command}"
 
