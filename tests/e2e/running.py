@@ -214,14 +214,22 @@ def init(folder: Path) -> None:
 
 @contextlib.contextmanager
 def a_server(
-    workspace: Path, folder: Path, *, workers: int = 1, log: Path | None = None
+    workspace: Path,
+    folder: Path,
+    *,
+    workers: int = 1,
+    log: Path | None = None,
+    settings: str = "",
 ) -> Iterator[Server]:
-    """Start a server with a copy of *workspace*; stop it, and all its processes, at the end."""
+    """Start a server with a copy of *workspace*; stop it, and all its processes, at the end.
+
+    *settings* are further tables of its ``serinus.toml``.
+    """
     shutil.copytree(workspace, folder)
     public, admin = (f"127.0.0.1:{port}" for port in _free_ports(2))
     config = folder / "serinus.toml"
     text = config.read_text().replace("127.0.0.1:8080", public).replace("127.0.0.1:8081", admin)
-    config.write_text(text.replace("[server]", f"[server]\nworkers = {workers}"))
+    config.write_text(text.replace("[server]", f"[server]\nworkers = {workers}") + settings)
     server = Server(folder=folder, public=public, admin=admin, log=log)
     try:
         server.start()

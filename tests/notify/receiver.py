@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.server
 import json
 import queue
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ class Received:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    at: float = field(default_factory=time.time)
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -31,9 +34,13 @@ class Received:
 
 @dataclass
 class Receiver:
-    """What came in, and what is answered: (status, headers) in turn, the last one for good."""
+    """What came in, and what is answered: (status, headers) in turn, the last one for good.
+
+    No request is answered while ``gate`` is closed.
+    """
 
     port: int
+    gate: threading.Event = field(default_factory=threading.Event)
     came: queue.Queue[Received] = field(default_factory=queue.Queue)
     answers: list[tuple[int, Mapping[str, str]]] = field(default_factory=lambda: [(204, {})])
 
@@ -55,6 +62,7 @@ def a_receiver(port: int = 0) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             headers = {name.lower(): text for name, text in self.headers.items()}
             receiver.came.put(Received(path=self.path, headers=headers, body=body))
+            receiver.gate.wait(60)
             status, told = receiver.answers[0]
             if len(receiver.answers) > 1:
                 receiver.answers.pop(0)
@@ -64,16 +72,22 @@ def a_receiver(port: int = 0) -> Iterator[Receiver]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
+        def handle_one_request(self) -> None:
+            with contextlib.suppress(OSError):  # whoever asked was killed meanwhile
+                super().handle_one_request()
+
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as above
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
     receiver = Receiver(port=server.server_address[1])
+    receiver.gate.set()
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield receiver
     finally:
+        receiver.gate.set()
         server.shutdown()
         server.server_close()
         thread.join(10)

@@ -139,8 +139,7 @@ class Network:
             place.port,
             timeout=timeout,
             ssl_context=self.trust(),
-            server_hostname=place.host,
-            assert_hostname=place.host,
+            server_hostname=place.host,  # asked for, and what the certificate must be for
         )
 
 
@@ -166,7 +165,7 @@ def why_failed(place: Place, error: Exception) -> str:
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) and cause not in causes:
         causes.append(cause)
-    for each in causes:
+    for each in reversed(causes):  # the first cause says most
         if isinstance(each, ssl.SSLCertVerificationError):
             return f"{place.host} cannot prove who it is: {each.verify_message}"
         if isinstance(each, ssl.SSLError):
