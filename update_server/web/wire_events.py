@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from rollout.versions import render_version
+from update_server.crashes.scrub import plain_name
 from update_server.service.ingest import Batch, Receipt, RejectCode, Rejected, Report
 from update_server.service.ports import Phase
 from update_server.web import wire
@@ -37,7 +38,8 @@ MAX_FRAME_TEXT: Final = 256
 
 Source = Literal["agent", "launch", "feed", "sdk"]
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+# What agents say; any other word could say anything.
+_CAUSES: Final = frozenset({"reboot"})
 # How a path begins that depends on the machine: with a scheme, a drive, or at the root.
 _ELSEWHERE: Final = re.compile(r"[A-Za-z][0-9A-Za-z+.-]*:[\\/]|[\\/~]")
 
@@ -236,7 +238,7 @@ def _body(event: EventIn) -> dict[str, Any]:
                 "status": event.status,
                 "started": _instant("started", event.started),
                 "duration_seconds": event.duration_seconds,
-                "cause": event.cause,
+                "cause": event.cause if event.cause in _CAUSES else None,
             }
         case CrashIn():
             body = {
@@ -279,8 +281,9 @@ def _last_part(path: str) -> str:
     return path.replace("\\", "/").rpartition("/")[2]
 
 
-def _cut(text: str) -> str:
-    return _CONTROL.sub("", text)[:MAX_FRAME_TEXT]
+def _cut(name: str) -> str:
+    """Return a name without what it may hold of people and secrets, as far as that is known."""
+    return plain_name(name, MAX_FRAME_TEXT)
 
 
 _KINDS: Final[dict[type, str]] = {

@@ -210,6 +210,23 @@ def test_the_source_of_an_event_beats_that_of_its_request(
     assert world.taken[0].body["cause"] == "reboot"
 
 
+def test_a_cause_that_no_agent_tells_is_not_kept(client: FlaskClient, world: World) -> None:
+    client.post(ROUTE, json=a_body(world, a_session(cause="password=hunter2")))
+
+    assert "cause" not in world.taken[0].body
+
+
+def test_a_name_does_not_hold_what_names_a_person(client: FlaskClient, world: World) -> None:
+    frame = {"module": "notes", "function": "open_of_bob@example.org"}
+    crash = a_crash(exception={"type": "Error: password=hunter2"}, frames=[frame])
+
+    client.post(ROUTE, json=a_body(world, crash))
+
+    body = world.taken[0].body
+    assert body["exception"]["type"] == "Error: password=<secret>"
+    assert body["frames"][0]["function"] == "<email>"
+
+
 def test_a_wrong_clock_is_corrected(client: FlaskClient, world: World) -> None:
     event = a_session(at="2001-01-01T00:00:00Z")
 
