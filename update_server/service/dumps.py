@@ -38,7 +38,7 @@ _TOO_MANY: Final = "too_many_minidumps"
 _LOST: Final = "lost_minidump"
 
 # What intake said of the process that stays said; the rest the dump says better.
-_KEPT: Final = ("reporter", "ptype", "process_type", "prod", "productName")
+_KEPT: Final = ("reporter", "ptype", "process_type")
 _SYSTEMS: Final[Mapping[str, str]] = {  # as SDKs call them
     "android": "Android",
     "ios": "iOS",

@@ -157,16 +157,16 @@ class TestDumps:
 
     def test_only_what_is_named_goes_on_and_only_as_a_word(self) -> None:
         body = a_form(
-            a_part("process_type", "renderer"),
+            a_part("process_type", "gpu-process"),
+            a_part("ptype", "of Anna"),
             a_part("_productName", "Acme Desk"),
-            a_part("platform", "/home/anna"),
             a_part("comments", "secret"),
             FILE_PART,
         )
 
         form = parse_dump(body, TYPE, {})
 
-        assert form.said == {"process_type": "renderer", "productName": "Acme Desk"}
+        assert form.said == {"process_type": "gpu-process"}
 
     def test_a_minidump_may_come_alone(self) -> None:
         form = parse_dump(DUMP, "application/octet-stream", {"guid": "g", "version": "2.0.0"})

@@ -22,8 +22,8 @@ _MAX_EVENT_BYTES: Final = 1 << 20
 _WANTED: Final = {FILE: DUMP.unpacked_bytes, EVENT_FILE: _MAX_EVENT_BYTES}
 
 # What goes on, and nothing else: other fields may hold anything.
-_KEPT: Final = ("prod", "_productName", "platform", "process_type", "ptype")
-_WORD: Final = re.compile(r"[\w .()+-]{1,64}", re.ASCII)
+_KEPT: Final = ("process_type", "ptype")
+_WORD: Final = re.compile(r"[A-Za-z_-]{1,32}")
 _MAX_TEXT: Final = 200
 ELECTRON: Final = "Electron"
 
@@ -61,7 +61,7 @@ def parse_dump(data: bytes, content_type: str, query: Mapping[str, str]) -> Dump
 
 def _dump_form(data: bytes, told: Mapping[str, str], event: _SentryEvent) -> DumpForm:
     user = "" if event.user is None or event.user.id is None else str(event.user.id)
-    kept = {name.strip("_"): told[name] for name in _KEPT if _WORD.fullmatch(told.get(name, ""))}
+    kept = {name: told[name] for name in _KEPT if _WORD.fullmatch(told.get(name, ""))}
     return DumpForm(
         data=data,
         releases=[text[:_MAX_TEXT] for text in _releases(told, event) if text],
