@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
+from sqlalchemy import event as listeners
 from sqlalchemy import select
 
 from rollout.model import Arm
@@ -239,6 +241,28 @@ def test_a_kill_loses_nothing_and_doubles_nothing(
         Digest(database, reader).run()
 
     assert rows(copy) == expected
+
+
+def statements(sql: SqlDatabase, *records: Contact | Event) -> str:
+    """Return what the database is asked while these are digested."""
+    asked: list[str] = []
+    engine = sql._engine
+    listeners.listen(engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    tell(sql, records)
+    return "\n".join(asked)
+
+
+def test_a_batch_without_reports_costs_nothing_more(sql: SqlDatabase) -> None:
+    prepare(sql)
+    step = an_event(install_key=ONE, event_id="step")
+    metric = replace(step, id="metric", kind="metric", phase=None, body={"name": "x", "value": 1})
+
+    ordinary = statements(sql, a_contact(install_key=ONE), step, metric)
+    with_report = statements(sql, a_report("e1"), a_session("s1", "ok"))
+
+    more = re.compile(r"crash_|sessions|session_hours|releases|secrets")
+    assert not more.search(ordinary)
+    assert more.search(with_report)
 
 
 class TestForgetting:

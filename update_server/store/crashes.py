@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from packaging.version import Version
-from sqlalchemy import Connection, and_, case, delete, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select
 
 from rollout.model import Arm, RolloutId, RolloutState
 from update_server.service.crash_ports import (
@@ -122,18 +122,28 @@ class SqlCrashes(SqlCrashCounts):
         for one in samples:
             by_place.setdefault(_place(one), []).append(one)
         known = self._samples_at(by_place)
+        gone: list[Sample] = []
+        kept: list[Sample] = []
         for place, new in by_place.items():
             old = known.get(place, [])
-            kept = kept_samples([*old, *new])
-            names = {_name(one) for one in kept}
-            for one in old:
-                if _name(one) not in names:
-                    self._connection.execute(delete(crash_samples).where(_is(one)))
-            here = {_name(one) for one in old}
-            rows = [_sample_row(one) for one in kept if _name(one) not in here]
-            if rows:
-                statement = upsert(self._connection, crash_samples).on_conflict_do_nothing()
-                self._connection.execute(statement, rows)
+            stays = kept_samples([*old, *new])
+            names, here = {_name(one) for one in stays}, {_name(one) for one in old}
+            gone += [one for one in old if _name(one) not in names]
+            kept += [one for one in stays if _name(one) not in here]
+        self._drop_samples(gone)
+        if kept:
+            statement = upsert(self._connection, crash_samples).on_conflict_do_nothing()
+            self._connection.execute(statement, [_sample_row(one) for one in kept])
+
+    def _drop_samples(self, samples: Sequence[Sample]) -> None:
+        if samples:
+            key = list(crash_samples.primary_key)
+            mine = [column == bindparam(f"its_{column.name}") for column in key]
+            rows = [_sample_row(one) for one in samples]
+            self._connection.execute(
+                delete(crash_samples).where(*mine),
+                [{f"its_{column.name}": row[column.name] for column in key} for row in rows],
+            )
 
     def _samples_at(self, places: Collection[_Place]) -> dict[_Place, list[Sample]]:
         found: dict[_Place, list[Sample]] = {}
@@ -263,8 +273,3 @@ def _place(one: Sample) -> _Place:
 
 def _name(one: Sample) -> tuple[bytes, str]:
     return one.report_key, one.id
-
-
-def _is(one: Sample) -> Any:
-    values = _sample_row(one)
-    return and_(*(column == values[column.name] for column in crash_samples.primary_key))
