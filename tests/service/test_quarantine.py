@@ -281,6 +281,20 @@ def test_what_was_accepted_counts_once_even_if_it_is_sent_again(clinic: Clinic) 
     assert len(facts(clinic)) == told
 
 
+def test_what_was_accepted_is_one_event_to_the_counters(clinic: Clinic) -> None:
+    crashes(clinic, [1, 2])
+    digest(clinic)
+
+    decide(clinic, Action.ACCEPT)
+    clinic.check_in([3])
+    digest(clinic)
+
+    with clinic.world.database.reading() as stores:
+        found = {(one.name, one.labels): one.by for one in stores.counters.all(APP)}
+    assert found["events", (("kind", "crash"),)] == 2
+    assert found["telemetry_quarantined", (("reason", "implausible"),)] == 2
+
+
 def test_what_was_dropped_never_counts(clinic: Clinic) -> None:
     crashes(clinic, [1])
     digest(clinic)

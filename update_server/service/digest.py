@@ -136,7 +136,9 @@ class Digest:
             batch.absorb(sorted([*accepted, *records], key=_received_at))
             told = [record for record in batch.news if _is_evidence(record)]
             studies.tell(stores, told, late_seconds=self._late_seconds(records))
-            stores.counters.add([*counts_of(batch.news), *counted])
+            known = {_identity(event) for event in accepted}  # counted when they were set aside
+            new = [each for each in batch.news if _identity(each) not in known]
+            stores.counters.add([*counts_of(new), *counted])
             stores.arrivals.add(arrivals_of(records, self._clock.now() if self._clock else None))
             for name, end in ends.items():
                 stores.telemetry.put_checkpoint(Checkpoint(spool=name, offset_bytes=end))
@@ -181,6 +183,11 @@ class Digest:
 
 def _received_at(record: Contact | Event) -> datetime:
     return record.at if isinstance(record, Contact) else record.received_at
+
+
+def _identity(record: Contact | Event) -> tuple[str, bytes, str]:
+    event_id = "" if isinstance(record, Contact) else record.id
+    return record.app, record.install_key, event_id
 
 
 def _is_evidence(record: Contact | Event) -> bool:
