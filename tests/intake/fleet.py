@@ -103,14 +103,28 @@ class Fleet:
         """Return what the admin app answers below the app's own part."""
         return json.loads(self.get(f"/v1/admin/apps/{APP}{path}"))
 
+    def let_keep_messages(self) -> None:
+        """Set the app to keep what its exceptions say, scrubbed, and some tags."""
+        change = {"crash_messages": True, "tags": ["password"], "reason": "a test"}
+        self._ask("PATCH", f"/v1/admin/apps/{APP}/settings", json.dumps(change).encode())
+        time.sleep(_TWO_DIGESTS_SECONDS)  # intake reads what changed twice a second
+
     def get(self, path: str) -> bytes:
+        return self._ask("GET", path)
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(
             f"http://{self.server.admin}{path}",
-            headers={"Authorization": f"Bearer {self.server.token}"},
+            method=method,
+            data=body,
+            headers={
+                "Authorization": f"Bearer {self.server.token}",
+                "Content-Type": "application/json",
+            },
         )
         with urllib.request.urlopen(request, timeout=20) as response:
-            body: bytes = response.read()
-        return body
+            answer: bytes = response.read()
+        return answer
 
 
 @dataclass(frozen=True)
@@ -198,8 +212,11 @@ def publish(server: Server, version: str, *more: str) -> None:
 
 
 @contextlib.contextmanager
-def a_fleet(folder: Path, *, workers: int = 1) -> Iterator[Fleet]:
-    """Start a server with both releases, and one install that has 1.0.0."""
+def a_fleet(folder: Path, *, workers: int = 1, settings: str = "") -> Iterator[Fleet]:
+    """Start a server with both releases, and one install that has 1.0.0.
+
+    *settings* are added to its ``serinus.toml``; what it writes is in ``server.log``.
+    """
     workspace = folder / "workspace"
     workspace.mkdir()
     (workspace / "passphrase").write_text(PASSPHRASE)
@@ -207,7 +224,10 @@ def a_fleet(folder: Path, *, workers: int = 1) -> Iterator[Fleet]:
     Server(folder=workspace, public="", admin="").serinus(
         "init", ".", "--app", APP, "--platform", LINUX, "--policy", "policy.toml"
     )
-    with a_server(workspace, folder / "updates", workers=workers) as server:
+    with (workspace / "serinus.toml").open("a") as config:
+        config.write(settings)
+    log = folder / "log"
+    with a_server(workspace, folder / "updates", workers=workers, log=log) as server:
         publish(server, OLD)
         everybody = ("--ring", "all", "--reason", "a test", "--yes")
         server.serinus("rollout", "start", OLD, *everybody)

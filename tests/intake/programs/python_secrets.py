@@ -14,8 +14,9 @@ class CanaryError(Exception):
 
 
 def fail(password: str) -> None:
-    held: dict[str, Any] = {"password": password, "list": [password]}
-    raise CanaryError(f"cannot log in with password={password} from /home/{password}/notes: {held}")
+    held: dict[str, Any] = {"login": {"password": password}, "list": [password]}
+    # Messages are kept where the app wants that: of a secret in them, a word must tell.
+    raise CanaryError(f"cannot log in with {held['login']} from /home/{password}/notes")
 
 
 def main() -> None:
