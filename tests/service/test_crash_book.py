@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from rollout.model import Arm
 from tests.public_world import APP, CHANNEL, NOW, PLATFORM, ROLLOUT, World, a_rollout, a_world
+from update_server.evidence.facts import Crash
 from update_server.service.crash_book import expire
 from update_server.service.crash_facts import signature_of
 from update_server.service.crash_ports import (
@@ -23,9 +24,11 @@ from update_server.service.crash_ports import (
 )
 from update_server.service.digest import Digest
 from update_server.service.forget import FORGET_KIND
+from update_server.service.memory import begin
 from update_server.service.ports import Contact, Event
 from update_server.service.session_book import CONFLICTS
 from update_server.service.signature_ports import MAX_NEW_A_DAY, OTHER
+from update_server.service.study_codec import decode_fact
 
 DAY = timedelta(days=1)
 ONE, TWO = b"install1" + b"k" * 24, b"install2" + b"k" * 24
@@ -278,6 +281,20 @@ class TestWhoSent:
 
         told.tell(a_crash("e3"))
         assert told.known() == {SAVE}
+
+    def test_studies_are_not_told_of_it(self, told: Told) -> None:
+        with told.world.database.transaction() as stores:
+            begin(stores, a_rollout())
+        told.tell(a_crash("e1", b"", source="sdk"), a_session("crashed", b"", source="sdk"))
+        assert self.facts(told) == []
+
+        told.tell(a_crash("e2", ONE[:8], source="sdk"))
+        assert [(fact.install, fact.signature) for fact in self.facts(told)] == [(ONE, SAVE)]
+
+    def facts(self, told: Told) -> list[Crash]:
+        with told.world.database.reading() as stores:
+            facts = [decode_fact(body) for _, body in stores.studies.facts(ROLLOUT, 100)]
+        return [fact for fact in facts if isinstance(fact, Crash)]
 
     def test_what_was_set_aside_adds_nothing_and_is_remembered(self, told: Told) -> None:
         told.tell(a_crash(quarantine="unknown_version"), a_session(quarantine="implausible"))
