@@ -45,6 +45,12 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "br": brotli.compress,
 }
 
+UNPACK: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "deflate": zlib.decompress,
+    "br": brotli.decompress,
+}
+
 
 class OneByOne(BytesIO):
     """A stream that gives less than it is asked for, as a network does."""
@@ -157,6 +163,17 @@ class TestBombs:
             tracemalloc.stop()
 
         assert peak < 4 << 20
+
+    def test_unpacked_at_once_it_would_cost_everything(self, encoding: str) -> None:
+        bomb = PACK[encoding](bytes(64 << 20))
+        tracemalloc.start()
+        try:
+            UNPACK[encoding](bomb)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+        assert peak > 60 << 20
 
     def test_no_step_gives_out_more_than_it_may(self, encoding: str) -> None:
         bomb = PACK[encoding](bytes(4 << 20))
