@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from tests.e2e.running import APP, LINUX, PASSPHRASE, Server, a_server, an_id, o
 from tests.intake.node import sdk_folder
 from tests.intake.numbers import Numbers, numbers_in
 from tests.intake.record import PROGRAMS
+from update_server.service.crash_ports import UNTOLD
 from update_server.store import SqlDatabase
 
 OLD, NEW = "1.0.0", "1.1.0"
@@ -88,6 +90,29 @@ class Fleet:
         """Return what is counted by now."""
         with self.database.reading() as stores:
             return numbers_in(stores, APP)
+
+    def shown(self) -> Numbers:
+        """Return what people are shown: crashes on their page, sessions with the rollout."""
+        crashes = self.admin("/crashes?limit=200")
+        reports: dict[bool, Counter[tuple[str, str, str]]] = {True: Counter(), False: Counter()}
+        for group in crashes["items"]:
+            kind = group["title"].partition(" in ")[0]
+            kind = "none" if group["signature"] == UNTOLD else kind
+            for one in group["counts"]:
+                place = (one["version"], one["arm"], kind)
+                reports[one["handled"]][place] += one["reports"]
+        sessions: Counter[tuple[str, str, str]] = Counter()
+        for one in self.admin(f"/rollouts/{self.rollout}")["outcomes"]:
+            for status, count in one["sessions"].items():
+                sessions[one["version"], one["arm"], status] += count
+        return Numbers(
+            sessions=dict(+sessions),
+            crashes=dict(reports[False]),
+            errors=dict(reports[True]),
+            crashed={
+                (one["version"], one["arm"]): one["installs"] for one in crashes["crashed_installs"]
+            },
+        )
 
     def wait_until_counted(self, expected: Numbers, *, since: Numbers) -> None:
         """Return when what was added *since* is as *expected*, and stays so for two digests."""
