@@ -76,13 +76,13 @@ class Fleet:
         for _ in range(_MOST_DRAWS):
             self._made += 1
             install = self._first.again(self.folder / f"install-{self._made}")
-            pending = install.update()["pending"]
-            if (pending is not None) == offered:
+            install.agent("check")
+            if (install.installation.state.read().pending is not None) == offered:
                 if not offered:
                     return Program.of(install, OLD)
                 first = Program.of(install, NEW).dsn
                 install.confirm()
-                install.update()
+                install.agent("check")
                 return Program.of(install, NEW, first)
         raise AssertionError("no install was on that side")
 

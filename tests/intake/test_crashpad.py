@@ -70,7 +70,7 @@ def test_a_dump_that_the_agent_found_counts_for_the_start_that_left_it(
     with program.launched("hang") as process:
         crash(notes, "read", handler=a_handler(), database=tmp_path, annotations={})
         kill(process)
-    program.install.update()
+    program.install.agent("check")
 
     fleet.wait_until_counted(
         Numbers(

@@ -95,7 +95,7 @@ def test_a_program_that_aborts_is_a_crash_though_its_sdk_says_nothing(fleet: Fle
 
         with program.launched("abort") as process:
             process.wait(60)
-        program.install.update()
+        program.install.agent("check")
 
         fleet.wait_until_counted(
             Numbers(
@@ -113,7 +113,7 @@ def test_a_program_that_hangs_and_is_killed_ended_abnormally(fleet: Fleet) -> No
 
         with program.launched("hang") as process:
             kill(process)
-        program.install.update()
+        program.install.agent("check")
 
         fleet.wait_until_counted(Numbers(sessions={(v, arm, "abnormal"): 1}), since=before)
 
