@@ -83,9 +83,23 @@ def test_every_encoding_is_undone(encoding: str, data: bytes) -> None:
     assert body_of(trickle) == data
 
 
-@pytest.mark.parametrize("length", ["0", "3", "99999999", "-1", "x"])
-def test_the_length_that_is_told_does_not_matter(length: str) -> None:
+@pytest.mark.parametrize("length", ["0", "3", "-1", "x", ""])
+def test_the_length_that_is_told_ends_nothing(length: str) -> None:
     assert body_of(a_request(TEXT, CONTENT_LENGTH=length)) == TEXT
+
+
+def test_what_its_sender_gave_up_sending_is_refused() -> None:
+    whole = {"CONTENT_LENGTH": str(len(TEXT))}
+
+    assert body_of(a_request(TEXT, **whole)) == TEXT
+    with pytest.raises(MalformedError):
+        body_of(a_request(TEXT[:-1], **whole))
+
+
+def test_in_chunks_no_length_counts() -> None:
+    chunked = {"CONTENT_LENGTH": "99999999", "HTTP_TRANSFER_ENCODING": "chunked"}
+
+    assert body_of(a_request(TEXT, **chunked)) == TEXT
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "Deflate ", "br"])

@@ -1,4 +1,4 @@
-"""Bodies of reports: read to their end whatever they claim, unpacked within bounds.
+"""Bodies of reports: read to their end, unpacked within bounds.
 
 1. What comes over the wire goes to a file without a name once it is large, so that a slow sender
    holds no memory.
@@ -21,7 +21,7 @@ from wsgiref.types import WSGIEnvironment
 from werkzeug.wsgi import get_input_stream
 
 from update_server.service.ports import UnavailableError
-from update_server.web.errors import TooLargeError
+from update_server.web.errors import MalformedError, TooLargeError
 from update_server.web.public.intake.encodings import STEP_BYTES, decoder_for
 
 _READ_BYTES: Final = 16 * 1024
@@ -151,4 +151,17 @@ def _received(environ: WSGIEnvironment) -> Iterator[IO[bytes]]:
                 file.write(data)
         except OSError as error:
             raise UnavailableError("a report cannot be kept") from error
+        if size < _told_bytes(environ):
+            raise MalformedError("the body ends too early")
         yield file
+
+
+def _told_bytes(environ: WSGIEnvironment) -> int:
+    """Return how many bytes were to come; 0 where only their end says so.
+
+    The web server takes no more than were told. Fewer come from a sender who went away, and a
+    report cut short would be another one than the whole, which is sent again.
+    """
+    told: str = environ.get("CONTENT_LENGTH", "")
+    is_told = told.isascii() and told.isdecimal() and "HTTP_TRANSFER_ENCODING" not in environ
+    return int(told) if is_told else 0
