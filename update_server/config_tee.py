@@ -29,6 +29,16 @@ class Dsn:
     url: str
     key: str = field(repr=False)
 
+    @property
+    def host(self) -> str:
+        """Whose server it is."""
+        return urlsplit(self.url).netloc
+
+
+def dsn_of(dsns: Mapping[str, Dsn], app: str) -> Dsn | None:
+    """Return the DSN of *app* among *dsns*."""
+    return dsns.get(app) or dsns.get(EVERY_APP)
+
 
 def read_tee(document: Mapping[str, Any]) -> Mapping[str, Dsn]:
     """Return the DSN of each app that has one, by its name or ``EVERY_APP``.

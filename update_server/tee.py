@@ -16,7 +16,7 @@ from typing import Final
 
 import urllib3
 
-from update_server.config_tee import EVERY_APP, Dsn
+from update_server.config_tee import Dsn, dsn_of
 from update_server.service.ports import Clock
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Tee:
 
     def pass_on(self, app: str, envelope: bytes) -> None:
         """Have *envelope* passed on if *app* has a DSN for that. Returns at once."""
-        dsn = self._dsns.get(app) or self._dsns.get(EVERY_APP)
+        dsn = dsn_of(self._dsns, app)
         if dsn is None:
             return
         with self._changed:

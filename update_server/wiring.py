@@ -19,6 +19,7 @@ from signing.errors import SigningError
 from update_server.blobs import LocalBlobs
 from update_server.clock import SystemClock
 from update_server.config import Config
+from update_server.config_tee import dsn_of
 from update_server.controller import Controller, Leadership
 from update_server.couriers import Couriers
 from update_server.minidumps import ChildReader
@@ -248,6 +249,10 @@ def _admin_app(services: AdminServices) -> WSGIApplication:
 
 
 def _admin_services(config: Config, signing: SignerPort) -> AdminServices:
+    def passed_on_to(app: str) -> str | None:
+        dsn = dsn_of(config.tee, app)
+        return None if dsn is None else dsn.host
+
     clock = SystemClock()
     return admin_services(
         database=database(config),
@@ -260,6 +265,7 @@ def _admin_services(config: Config, signing: SignerPort) -> AdminServices:
         wait=clock.sleep,
         lease_seconds=config.lease_seconds,
         next_check_in_seconds=config.next_check_in_seconds,
+        passed_on_to=passed_on_to,
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.web.admin.conftest import Ask
 from update_server.service.digest import Digest
 from update_server.service.notes import CLOCK_KIND, REJECTED_KIND, note_of
 from update_server.service.ports import Event, Role
+from update_server.web.admin.app import create_app
 from update_server.web.wire import render_time
 
 TELEMETRY = "/v1/admin/apps/demo/telemetry"
@@ -62,6 +64,7 @@ def test_without_telemetry_there_is_nothing_to_show(ask: Ask) -> None:
         "clocks": {"median_drift_seconds": None, "requests_by_drift_seconds": {}},
         "quarantine": [],
         "rollouts": [],
+        "passed_on_to": None,
     }
 
 
@@ -159,3 +162,12 @@ def test_a_time_that_is_not_kept_is_refused(ask: Ask, hours: str) -> None:
 
 def test_an_app_that_is_not_there_has_no_telemetry(ask: Ask) -> None:
     assert ask("GET", "/v1/admin/apps/nope/telemetry", app=None).status_code == 404
+
+
+def test_people_see_to_whom_reports_are_passed_on(world: World) -> None:
+    services = replace(world.services(), passed_on_to=lambda app: f"sentry.example.org/{app}")
+    headers = {"Authorization": f"Bearer {world.caller(Role.VIEWER, 'demo').secret}"}
+
+    told = create_app(services).test_client().get(TELEMETRY, headers=headers)
+
+    assert body_of(told)["passed_on_to"] == "sentry.example.org/demo"

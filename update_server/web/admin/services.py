@@ -38,9 +38,16 @@ from update_server.service.waivers import Waivers
 _MARGIN_SECONDS: Final = 0.25
 
 
+def nobody(_app: str) -> None:
+    """Return that reports are passed on to nobody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminServices:
-    """What publishers and operators can ask for. The controller uses the last two."""
+    """What publishers and operators can ask for. The controller uses ``reconciler``, ``renewer``.
+
+    ``passed_on_to`` tells by app to whose Sentry accepted reports go as well, if to any.
+    """
 
     apps: AppRegistry
     tokens: Tokens
@@ -66,6 +73,7 @@ class AdminServices:
     replays: Replays
     reconciler: Reconciler
     renewer: Renewer
+    passed_on_to: Callable[[str], str | None] = nobody
 
 
 def admin_services(
@@ -80,6 +88,7 @@ def admin_services(
     wait: Callable[[float], None],
     lease_seconds: float,
     next_check_in_seconds: int,
+    passed_on_to: Callable[[str], str | None] = nobody,
 ) -> AdminServices:
     """Return the use-cases over these ports.
 
@@ -135,4 +144,5 @@ def admin_services(
         replays=Replays(database, clock),
         reconciler=reconciler,
         renewer=Renewer(database, signer, clock, leases=leases, states=states),
+        passed_on_to=passed_on_to,
     )

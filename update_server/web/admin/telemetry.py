@@ -30,7 +30,9 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     def get_telemetry(app: str) -> Response:
         guard.require(Role.VIEWER, app)
         hours = number_asked("hours", default=MOST_HOURS, most=MOST_HOURS)
-        return Reply(body=_view(services.telemetry.look(app, hours))).response()
+        body = _view(services.telemetry.look(app, hours))
+        body["passed_on_to"] = services.passed_on_to(app)
+        return Reply(body=body).response()
 
     return bp
 
