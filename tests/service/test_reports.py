@@ -360,12 +360,23 @@ class TestMinidumps:
         assert rejected(world) == {"not_a_minidump": 2}
         assert world.dumps.kept == {}
 
-    def test_without_room_for_it_nothing_is_acknowledged(self, world: World) -> None:
+    def test_without_room_for_it_the_crash_counts_and_the_session_too(self, world: World) -> None:
         world.dumps.full = True
 
-        with pytest.raises(UnavailableError):
-            take(world, an_event(), a_dump(DUMP))
-        assert world.taken == []
+        taken = take(world, an_event(), a_session(), a_dump(DUMP))
+
+        assert [event.kind for event in world.taken] == ["crash", "session"]
+        assert taken.shed == {Kind.ATTACHMENT}
+
+    def test_without_room_for_one_that_comes_alone_its_mark_is_left(self, world: World) -> None:
+        world.dumps.full = True
+        sender = world.services.reports.sender(1, world.check_in().token)
+        form = DumpForm(data=DUMP, releases=["2.0.0"])
+
+        taken = world.services.reports.take_dump(sender, form, address=None)
+
+        assert (only(world).kind, only(world).body) == ("crash", {})
+        assert taken.shed == {Kind.ATTACHMENT}
 
     def test_an_old_one_is_not_even_kept(self, world: World) -> None:
         take(world, an_event(timestamp="2026-10-01T00:00:00Z"), a_dump(DUMP))

@@ -30,7 +30,7 @@ from update_server.service.errors import BadKeyError, BadTokenError
 from update_server.service.ingest import FUTURE
 from update_server.service.notes import CLOCK_KIND, REJECTED_KIND, note_of
 from update_server.service.plausible import Launches
-from update_server.service.ports import Clock, Event, Spool
+from update_server.service.ports import Clock, Event, Spool, UnavailableError
 from update_server.service.pseudonyms import network_hash
 from update_server.service.report_arrival import SOURCE, Arrival, Received, Sender
 from update_server.service.report_limits import Kind, ReportLimits
@@ -221,11 +221,19 @@ class Reports:
         """
         if event is None:
             return
-        if arrival.admits(Kind.ATTACHMENT, event):
-            body = {**said, **event.body, "file": self._dumps.keep(data)}
+        if arrival.admits(Kind.ATTACHMENT, event) and (file := self._file_of(arrival, data)):
+            body = {**said, **event.body, "file": file}
             arrival.events.append(replace(event, body=body))
         elif not is_told_otherwise:
             arrival.leave_mark(replace(event, kind="crash"))
+
+    def _file_of(self, arrival: Arrival, data: bytes) -> str | None:
+        """Keep *data* and return its name; None where there is no room, and the count goes on."""
+        try:
+            return self._dumps.keep(data)
+        except UnavailableError:
+            arrival.shed.add(Kind.ATTACHMENT)
+            return None
 
     def _arrival(self, sender: Sender, address: str | None, sent_at: datetime | None) -> Arrival:
         pepper = self._tables.secrets.pepper
