@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -34,17 +35,24 @@ class Scene:
         self.reader.reports[DATA] = REPORT
         self.spool.contact(a_contact())  # only who was seen sends reports of its own
 
-    def take_in(self, data: bytes = DATA, event_id: str = "d1") -> None:
+    def take_in(self, data: bytes = DATA, event_id: str = "d1", of_report: str = "") -> None:
+        body = {"file": self.files.keep(data)}
+        self._spool(event_id, "minidump", {**body, "event_id": of_report} if of_report else body)
+
+    def take_in_report(self, event_id: str) -> None:
+        self._spool(event_id, "crash", {"exception": {"type": "SIGSEGV"}})
+
+    def _spool(self, event_id: str, kind: str, body: Mapping[str, Any]) -> None:
         event = Event(
             app=APP,
             install_key=KEY,
             id=event_id,
             at=NOW,
             received_at=NOW,
-            kind="minidump",
+            kind=kind,
             version="2.1.0",
             source="sdk",
-            body={"file": self.files.keep(data)},
+            body=body,
         )
         self.spool.events([event])
 
@@ -119,6 +127,24 @@ def test_a_dump_that_was_sent_twice_is_one_crash(scene: Scene) -> None:
 
     assert scene.event_ids() == ["d1"]
     assert scene.count("events", kind="crash") == 1
+
+
+@pytest.mark.parametrize("first", ["report", "dump"])
+def test_a_dump_and_its_report_are_one_crash_however_far_apart_they_are_read(
+    scene: Scene, first: str
+) -> None:
+    parts = {
+        "report": lambda: scene.take_in_report("sdk1"),
+        "dump": lambda: scene.take_in(of_report="sdk1"),
+    }
+    parts.pop(first)()
+    (other,) = parts.values()
+    other()
+
+    dumps = Dumps(scene.files, scene.reader, FakeClock())
+    Digest(scene.world.database, scene.spools, 1, dumps=dumps).run()
+
+    assert scene.event_ids() == ["sdk1"]
 
 
 def test_what_is_no_dump_is_counted_and_is_no_crash(scene: Scene) -> None:

@@ -148,9 +148,18 @@ class Dumps:
         return _Read(report=report, why_not="" if report else _UNPARSED)
 
     def _crash(self, dump: Event, read: _Read) -> Event:
-        """Return the event that a minidump stands for."""
+        """Return the event that a minidump stands for.
+
+        It has the ID of the report that came with it: that is in the next batch, or in an earlier
+        one, if the two were read apart, and the crash is still one.
+        """
         kept = {name: dump.body[name] for name in _KEPT if name in dump.body}
-        crash = replace(dump, kind=_kind(read), body={**_body(read), **kept})
+        crash = replace(
+            dump,
+            id=_text(dump, "event_id") or dump.id,
+            kind=_kind(read),
+            body={**_body(read), **kept},
+        )
         # What came with a token is about one of its releases, and here it is not known which.
         if dump.version or len(dump.install_key) == _TAG_BYTES or read.report is None:
             return crash
