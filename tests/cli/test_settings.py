@@ -13,9 +13,14 @@ def test_what_is_named_is_set_and_the_rest_stays(released: Cli) -> None:
 
     shown = released.json(*SHOW)
 
-    assert shown == {"crash_messages": True, "tags": ["gpu", "driver"], "app_keys": []}
+    assert shown == {
+        "crash_messages": True,
+        "tags": ["gpu", "driver"],
+        "app_keys": [],
+        "atom": False,
+    }
     assert released.run(*SHOW).out == (
-        "messages  kept, scrubbed\ntags      gpu driver\napp keys  -\n"
+        "messages  kept, scrubbed\ntags      gpu driver\napp keys  -\nfeed      off\n"
     )
     assert released.json(*SET, "--no-crash-messages", "--no-tags")["tags"] == []
 
@@ -25,6 +30,12 @@ def test_keys_are_made_and_taken_back(released: Cli) -> None:
 
     assert released.json(*SET, "--remove-app-key", key)["app_keys"] == []
     assert released.refused(*SET, "--remove-app-key", key) == "unknown_app_key"
+
+
+def test_a_feed_is_for_everybody_once_somebody_says_so(released: Cli) -> None:
+    assert released.json(*SET, "--atom")["atom"] is True
+    assert released.run(*SHOW).out.endswith("feed      for everybody\n")
+    assert released.json(*SET, "--no-atom")["atom"] is False
 
 
 def test_something_has_to_be_set(released: Cli) -> None:

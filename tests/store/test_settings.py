@@ -8,7 +8,9 @@ from tests.store.values import an_app
 from update_server.service.ports import Database, NotFoundError, ReadOnlyError
 from update_server.service.settings_ports import AppSettings
 
-SET = AppSettings(crash_messages=True, tags=("gpu", "window manager"), app_keys=("0" * 32,))
+SET = AppSettings(
+    crash_messages=True, tags=("gpu", "window manager"), app_keys=("0" * 32,), atom=True
+)
 
 
 def test_what_nobody_set_is_as_by_default(database: Database) -> None:

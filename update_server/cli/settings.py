@@ -1,4 +1,4 @@
-"""``serinus app settings``: what is kept of an app's crash reports."""
+"""``serinus app settings``: what is kept of an app's crash reports, and who may read of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def settings() -> None:
 @settings.command("show")
 @remote
 def show(session: Session) -> int:
-    """Show whether messages are kept, which tags, and the keys for SDKs with a fixed DSN.
+    """Show whether messages are kept, which tags, the keys for SDKs, and whether there is a feed.
 
     Example: serinus app settings show
     """
@@ -38,6 +38,7 @@ def show(session: Session) -> int:
 @option("--no-tags", is_flag=True, help="Keep no tag.")
 @option("--new-app-key", is_flag=True, help="Have the server make another key.")
 @option("--remove-app-key", metavar="KEY", help="Refuse reports with this key from now on.")
+@option("--atom/--no-atom", default=None, help="Let everybody read of its rollouts, as a feed.")
 @option("--reason", default="", help="Why; goes to the audit log.")
 @remote
 def set_settings(
@@ -48,6 +49,7 @@ def set_settings(
     no_tags: bool,
     new_app_key: bool,
     remove_app_key: str | None,
+    atom: bool | None,
     reason: str,
 ) -> int:
     """Change what is named; all else stays as it is.
@@ -57,6 +59,8 @@ def set_settings(
     change: dict[str, Any] = {"new_app_key": new_app_key, "reason": reason}
     if crash_messages is not None:
         change["crash_messages"] = crash_messages
+    if atom is not None:
+        change["atom"] = atom
     if tags or no_tags:
         change["tags"] = list(tags)
     if remove_app_key is not None:
@@ -75,3 +79,4 @@ def _tell(session: Session, found: Mapping[str, Any]) -> None:
     session.console.print(f"messages  {'kept, scrubbed' if found['crash_messages'] else 'dropped'}")
     session.console.print(f"tags      {' '.join(found['tags']) or '-'}")
     session.console.print(f"app keys  {' '.join(found['app_keys']) or '-'}")
+    session.console.print(f"feed      {'for everybody' if found['atom'] else 'off'}")

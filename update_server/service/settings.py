@@ -29,6 +29,7 @@ class Change:
     tags: Sequence[str] | None = None
     new_app_key: bool = False
     remove_app_key: str | None = None
+    atom: bool | None = None
     reason: str = ""
 
 
@@ -84,7 +85,8 @@ class TelemetrySettings:
             keys.append(_app_key(self._ids))
         tags = before.tags if change.tags is None else tuple(dict.fromkeys(change.tags))
         messages = before.crash_messages if change.crash_messages is None else change.crash_messages
-        return replace(before, crash_messages=messages, tags=tags, app_keys=tuple(keys))
+        atom = before.atom if change.atom is None else change.atom
+        return replace(before, crash_messages=messages, tags=tags, app_keys=tuple(keys), atom=atom)
 
 
 def _app_key(ids: Ids) -> str:
@@ -96,4 +98,5 @@ def _shape(settings: AppSettings) -> Mapping[str, Any]:
         "crash_messages": settings.crash_messages,
         "tags": list(settings.tags),
         "app_keys": list(settings.app_keys),
+        "atom": settings.atom,
     }

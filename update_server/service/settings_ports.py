@@ -11,11 +11,13 @@ class AppSettings:
     """Settings of one app. ``app_keys`` (32 hex digits each) open crash intake without a token.
 
     ``crash_messages``: keep what exceptions say, scrubbed. ``tags``: names of tags to keep.
+    ``atom``: let everybody read what becomes of the app's rollouts, as a feed.
     """
 
     crash_messages: bool = False
     tags: tuple[str, ...] = ()
     app_keys: tuple[str, ...] = ()
+    atom: bool = False
 
 
 class SettingsStore(Protocol):

@@ -28,6 +28,7 @@ class SqlSettings:
             crash_messages=row.crash_messages,
             tags=tuple(row.tags),
             app_keys=tuple(row.app_keys),
+            atom=row.atom,
         )
 
     def put(self, app: str, settings: AppSettings) -> None:

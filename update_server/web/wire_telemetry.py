@@ -27,6 +27,7 @@ class ChangeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tags: Tags | None = None
     new_app_key: bool = False
     remove_app_key: AppKey | None = None
+    atom: bool | None = None
     reason: Reason = ""
 
 

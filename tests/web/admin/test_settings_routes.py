@@ -12,7 +12,7 @@ from update_server.service.ports import Role
 from update_server.service.settings import MOST_APP_KEYS
 
 SETTINGS = "/v1/admin/apps/demo/settings"
-DEFAULTS = {"crash_messages": False, "tags": [], "app_keys": []}
+DEFAULTS = {"crash_messages": False, "tags": [], "app_keys": [], "atom": False}
 
 
 def body_of(response: TestResponse) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Table, Text, false
 
 from update_server.store.columns import Json
 from update_server.store.tables.metadata import metadata
@@ -14,4 +14,5 @@ app_settings = Table(
     Column("crash_messages", Boolean, nullable=False),
     Column("tags", Json, nullable=False),
     Column("app_keys", Json, nullable=False),
+    Column("atom", Boolean, nullable=False, server_default=false()),
 )

@@ -33,6 +33,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
             tags=body.tags,
             new_app_key=body.new_app_key,
             remove_app_key=body.remove_app_key,
+            atom=body.atom,
             reason=body.reason,
         )
 
@@ -49,4 +50,5 @@ def _settings(value: AppSettings) -> JsonObject:
         "crash_messages": value.crash_messages,
         "tags": list(value.tags),
         "app_keys": list(value.app_keys),
+        "atom": value.atom,
     }

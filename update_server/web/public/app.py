@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from update_server.web.errors import register_error_handlers
-from update_server.web.public import check_in, enrol, events, files, health, openapi
+from update_server.web.public import check_in, enrol, events, feed, files, health, openapi
 from update_server.web.public.fast_path import FastPath
 from update_server.web.public.intake import routes as intake
 from update_server.web.public.intake.prefix import Prefixed
@@ -19,7 +19,7 @@ def create_app(services: PublicServices, *, fast_path: bool = True) -> Flask:
     """
     app = Flask("update_server.web.public", static_folder=None)
     register_error_handlers(app)
-    for module in (check_in, events, intake, enrol, files, health):
+    for module in (check_in, events, intake, enrol, files, feed, health):
         app.register_blueprint(module.blueprint(services))
     app.register_blueprint(openapi.blueprint())
     app.wsgi_app = Prefixed(app.wsgi_app)  # type: ignore[method-assign]

@@ -107,6 +107,12 @@ def document() -> dict[str, Any]:
                     "Fetch a file of a release", "application/octet-stream", {"200", "206", "304"}
                 ),
             },
+            "/v1/apps/{app}/rollouts.atom": {
+                "parameters": [app],
+                "get": _file(
+                    "Read what becomes of the rollouts", "application/atom+xml", {"200", "304"}
+                ),
+            },
             "/healthz": {"get": _state("Whether the process lives", {"200"})},
             "/readyz": {"get": _state("Whether check-ins are answered", {"200", "503"})},
             "/v1/openapi.json": {"get": _state("This document", {"200"})},

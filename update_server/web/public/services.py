@@ -8,6 +8,7 @@ from typing import Protocol
 from update_server.service.check_in import CheckIns
 from update_server.service.dump_ports import DumpFiles
 from update_server.service.enrol import Enrol
+from update_server.service.feed import Feed
 from update_server.service.files import Files
 from update_server.service.forget import Forget
 from update_server.service.ingest import Ingest
@@ -54,6 +55,7 @@ class PublicServices:
     enrol: Enrol
     forget: Forget
     files: Files
+    feed: Feed
     offload: Offload | None = None
     proxies: Proxies = field(default_factory=Proxies)
     tee: Tee | None = None
@@ -87,6 +89,7 @@ def public_services(
         enrol=Enrol(database, tables, clock, ids),
         forget=Forget(tables, spool, clock),
         files=Files(tables, blobs),
+        feed=Feed(tables, database),
         offload=offload,
         proxies=proxies or Proxies(),
         tee=tee,

@@ -18,6 +18,10 @@ def upgrade() -> None:
     _messages()
     _deliveries()
     _alerts()
+    # Whether everybody may read of an app's rollouts, as a feed.
+    op.add_column(
+        "app_settings", sa.Column("atom", sa.Boolean, nullable=False, server_default=sa.false())
+    )
 
 
 def _messages() -> None:
