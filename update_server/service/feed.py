@@ -16,11 +16,12 @@ from update_server.service.caller import AUTOMATIC
 from update_server.service.errors import NoFileError
 from update_server.service.outbox_ports import Message
 from update_server.service.plain_text import plain
-from update_server.service.ports import Database
+from update_server.service.ports import Clock, Database
 from update_server.service.table import Tables
 
 MOST_ENTRIES: Final = 50
-_LOOKED_AT: Final = 500
+KEPT_SECONDS: Final = 10.0
+_LOOKED_AT: Final = 100
 _LONGEST: Final = 800
 _CHANGE: Final = "serinus.rollout."
 
@@ -40,11 +41,16 @@ class Entry:
 
 
 class Feed:
-    """Answers from the database, and not from tables: nobody's update waits for it."""
+    """Answers from the database, and not from tables: nobody's update waits for it.
 
-    def __init__(self, tables: Tables, database: Database) -> None:
+    It is asked at most once in ``KEPT_SECONDS`` for each app, however often others ask.
+    """
+
+    def __init__(self, tables: Tables, database: Database, clock: Clock) -> None:
         self._tables = tables
         self._database = database
+        self._clock = clock
+        self._kept: dict[str, tuple[float, Sequence[Entry]]] = {}
 
     def entries(self, app: str) -> Sequence[Entry]:
         """Return what became of the rollouts of *app*, newest first.
@@ -55,9 +61,15 @@ class Feed:
         """
         if not self._tables.of(app).table.settings.atom:
             raise NoFileError
+        now = self._clock.monotonic()
+        kept = self._kept.get(app)
+        if kept is not None and now - kept[0] < KEPT_SECONDS:
+            return kept[1]
         with self._database.reading() as stores:
             messages = stores.outbox.about(app, _LOOKED_AT)
-        return [_entry(each) for each in messages if each.type.startswith(_CHANGE)][:MOST_ENTRIES]
+        changes = [_entry(each) for each in messages if each.type.startswith(_CHANGE)]
+        self._kept[app] = (now, changes[:MOST_ENTRIES])
+        return changes[:MOST_ENTRIES]
 
 
 def _entry(message: Message) -> Entry:

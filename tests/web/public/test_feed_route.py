@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.notify.messages import a_message
 from tests.public_world import World
-from update_server.service.feed import MOST_ENTRIES
+from update_server.service.feed import KEPT_SECONDS, MOST_ENTRIES
 from update_server.service.settings_ports import AppSettings
 
 PATH = "/v1/apps/demo/rollouts.atom"
@@ -145,14 +145,28 @@ def test_an_empty_feed_is_one(world: World, client: FlaskClient) -> None:
     assert texts(feed_of(client), "a:updated") == ["1970-01-01T00:00:00.000Z"]
 
 
+def test_the_database_is_asked_now_and_then_however_often_others_ask(
+    world: World, client: FlaskClient
+) -> None:
+    open_to_all(world, a_message())
+    first = client.get(PATH).data
+    open_to_all(world, a_message(id="msg_2"))
+
+    assert client.get(PATH).data == first
+    world.clock.sleep(KEPT_SECONDS)
+    assert client.get(PATH).data != first
+
+
 def test_whoever_has_it_already_is_told_so(world: World, client: FlaskClient) -> None:
     open_to_all(world, a_message())
     first = client.get(PATH)
 
     again = client.get(PATH, headers={"If-None-Match": first.headers["ETag"]})
     open_to_all(world, a_message(id="msg_2"))
+    world.clock.sleep(KEPT_SECONDS)
     changed = client.get(PATH, headers={"If-None-Match": first.headers["ETag"]})
 
     assert (again.status_code, again.data) == (304, b"")
     assert changed.status_code == 200
+    assert first.headers["ETag"] != changed.headers["ETag"]
     assert first.headers["Cache-Control"] == "public, max-age=60"

@@ -89,7 +89,7 @@ def public_services(
         enrol=Enrol(database, tables, clock, ids),
         forget=Forget(tables, spool, clock),
         files=Files(tables, blobs),
-        feed=Feed(tables, database),
+        feed=Feed(tables, database, clock),
         offload=offload,
         proxies=proxies or Proxies(),
         tee=tee,
