@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -35,20 +35,30 @@ class Scene:
         self.reader.reports[DATA] = REPORT
         self.spool.contact(a_contact())  # only who was seen sends reports of its own
 
-    def take_in(self, data: bytes = DATA, event_id: str = "d1", of_report: str = "") -> None:
-        body = {"file": self.files.keep(data)}
-        self._spool(event_id, "minidump", {**body, "event_id": of_report} if of_report else body)
+    def take_in(
+        self,
+        data: bytes = DATA,
+        event_id: str = "d1",
+        *,
+        of_report: str = "",
+        received_at: datetime = NOW,
+    ) -> None:
+        told = {"event_id": of_report} if of_report else {}
+        body = {"file": self.files.keep(data), **told}
+        self._spool(event_id, "minidump", body, received_at)
 
     def take_in_report(self, event_id: str) -> None:
         self._spool(event_id, "crash", {"exception": {"type": "SIGSEGV"}})
 
-    def _spool(self, event_id: str, kind: str, body: Mapping[str, Any]) -> None:
+    def _spool(
+        self, event_id: str, kind: str, body: Mapping[str, Any], received_at: datetime = NOW
+    ) -> None:
         event = Event(
             app=APP,
             install_key=KEY,
             id=event_id,
             at=NOW,
-            received_at=NOW,
+            received_at=received_at,
             kind=kind,
             version="2.1.0",
             source="sdk",
@@ -133,13 +143,11 @@ def test_a_dump_that_was_sent_twice_is_one_crash(scene: Scene) -> None:
 def test_a_dump_and_its_report_are_one_crash_however_far_apart_they_are_read(
     scene: Scene, first: str
 ) -> None:
-    parts = {
-        "report": lambda: scene.take_in_report("sdk1"),
-        "dump": lambda: scene.take_in(of_report="sdk1"),
-    }
-    parts.pop(first)()
-    (other,) = parts.values()
-    other()
+    if first == "report":
+        scene.take_in_report("sdk1")
+    scene.take_in(of_report="sdk1")
+    if first == "dump":
+        scene.take_in_report("sdk1")
 
     dumps = Dumps(scene.files, scene.reader, FakeClock())
     Digest(scene.world.database, scene.spools, 1, dumps=dumps).run()
@@ -167,19 +175,32 @@ def test_a_dump_that_nobody_can_read_stops_nothing(scene: Scene) -> None:
     assert scene.count(REJECTED, reason="unparsed_minidump") == 1
 
 
-def test_orphans_are_swept_once_and_only_when_nothing_waits(scene: Scene) -> None:
+def test_orphans_are_swept_each_hour_whatever_there_is_to_digest(scene: Scene) -> None:
+    clock = FakeClock(NOW)
+    dumps = Dumps(scene.files, scene.reader, clock)
+    digest = Digest(scene.world.database, scene.spools, clock=clock, dumps=dumps)
+    left: list[int] = []
+    for minutes in (0, 0, 59, 1):
+        clock.advance(timedelta(minutes=minutes))
+        scene.files.old = {scene.files.keep(b"MDMP orphan")}
+        scene.take_in(event_id=f"d{len(left)}", received_at=clock.now())
+        digest.round()
+        left.append(len(scene.files.kept))
+
+    assert left == [0, 1, 1, 0]
+
+
+def test_nothing_is_swept_while_old_events_wait(scene: Scene) -> None:
+    clock = FakeClock(NOW + timedelta(days=2))
+    dumps = Dumps(scene.files, scene.reader, clock)
     scene.take_in()
-    scene.files.old = {*scene.files.kept, scene.files.keep(b"MDMP orphan")}
-    digest = scene.digest()
+    scene.take_in(b"MDMP later", "d2")
+    scene.files.old = {*scene.files.kept}
+    digest = Digest(scene.world.database, scene.spools, 2, clock=clock, dumps=dumps)
 
     digest.round()
-    assert list(scene.files.kept.values()) == [b"MDMP orphan"]
-    digest.round()
-    assert scene.files.kept == {}
 
-    scene.files.old = {scene.files.keep(b"MDMP another")}
-    digest.round()
-    assert len(scene.files.kept) == 1
+    assert list(scene.files.kept.values()) == [b"MDMP later"]
 
 
 def test_without_a_reader_of_dumps_other_events_are_digested(scene: Scene) -> None:

@@ -33,6 +33,9 @@ RECORDS_PER_SPOOL = 2_000
 # meanwhile; and what was digested is to be judged.
 RUN_SECONDS = 3.0
 
+SWEEP_SECONDS = 3_600.0
+"""How long after one sweep of orphaned dumps comes the next; they are older than that."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digested:
@@ -66,7 +69,7 @@ class Digest:
         self._limit = records_per_spool
         self._clock = clock
         self._dumps = dumps
-        self._swept = dumps is None
+        self._swept_at: float | None = None
         self._studies = WatchedStudies()
         self._book = CrashBook()
 
@@ -102,11 +105,10 @@ class Digest:
         records, ends = self._read(offsets)
         moved = {name: end for name, end in ends.items() if end != offsets[name]}
         done = Digested()
+        late_seconds = self._late_seconds(records)
         if moved or has_accepted:
             done = self._take_with_dumps(records, moved)
-        elif self._dumps is not None and not self._swept:
-            self._dumps.sweep()  # no event waits for what is old now
-            self._swept = True
+        self._sweep(late_seconds)
         self._retire([name for name in names if name not in moved])
         return done
 
@@ -120,6 +122,17 @@ class Digest:
         done = self._take(told, ends, spent.counted)
         self._dumps.drop(spent)
         return done
+
+    def _sweep(self, late_seconds: float) -> None:
+        """Remove dumps that no event is left to name: a process that was killed left them.
+
+        *late_seconds* after it came the oldest event was digested: what is older is needed no more.
+        """
+        now = self._monotonic()
+        is_due = self._swept_at is None or now - self._swept_at >= SWEEP_SECONDS
+        if self._dumps is not None and is_due and late_seconds < SWEEP_SECONDS:
+            self._dumps.sweep()
+            self._swept_at = now
 
     def _take(
         self,

@@ -125,9 +125,9 @@ class Dumps:
         self._files.drop(spent.files)
 
     def sweep(self) -> int:
-        """Remove orphans, and return how many. Only for when nothing is left to digest.
+        """Remove orphans, and return how many. Only while no event waits for as long as a day.
 
-        Before that, the file of an event that waits would be taken for one, if it is old.
+        The file of such an event would be taken for one.
         """
         return self._files.sweep(self._clock.now(), ORPHAN_AGE)
 
