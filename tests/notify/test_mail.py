@@ -7,6 +7,7 @@ import email.policy
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ import pytest
 
 from tests.notify.certificates import Certificates
 from tests.notify.messages import AT, a_message
+from update_server.notify import deadline
 from update_server.notify.mail import Mail, render
 from update_server.notify.network import Network
 from update_server.notify.settings import TargetSettings
@@ -37,6 +39,7 @@ class PostOffice:
     commands: list[str] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)
     refuses: dict[str, str] = field(default_factory=dict)
+    trickles_at: str = ""  # a command whose answer never ends
 
 
 @contextmanager
@@ -73,6 +76,10 @@ def talk(office: PostOffice, connection: socket.socket, stack: ExitStack) -> Non
         command = line.decode().strip()
         office.commands.append(command)
         verb = command.upper().split(" ")[0].split(":")[0]
+        if verb == office.trickles_at:
+            while True:  # until the other end has had enough
+                connection.sendall(b"250-and\r\n")
+                time.sleep(0.02)
         if verb in office.refuses:
             connection.sendall(f"{office.refuses[verb]}\r\n".encode())
         elif verb == "EHLO":
@@ -273,6 +280,34 @@ def test_a_server_that_does_not_answer(certificates: Certificates) -> None:
         a_mail(office, certificates).send(a_message(), AT)
 
     assert raised.value.why == f"{HOST} cannot be reached: Connection refused"
+
+
+@pytest.mark.parametrize("encrypts", [False, True])
+def test_a_server_whose_answer_never_ends_is_left_in_time(
+    certificates: Certificates,
+    server_context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+    encrypts: bool,
+) -> None:
+    """Each line of it is in time."""
+    monkeypatch.setattr(deadline, "WHOLE_SECONDS", 0.5)
+    with a_post_office(starttls=server_context if encrypts else None) as office:
+        office.trickles_at = "MAIL"
+        with pytest.raises(UndeliveredError) as raised:
+            a_mail(office, certificates).send(a_message(), AT)
+
+    assert raised.value.why == f"{HOST} did not answer in time"
+
+
+def test_a_mail_that_was_taken_is_not_sent_again_for_an_odd_goodbye(
+    certificates: Certificates,
+) -> None:
+    with a_post_office() as office:
+        office.refuses = {"QUIT": "421 too busy to say goodbye"}
+
+        assert a_mail(office, certificates).send(a_message(), AT) == 250
+
+    assert len(office.mails) == 1
 
 
 def test_a_server_without_login(

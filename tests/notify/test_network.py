@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.notify.certificates import Certificates
 from tests.notify.receiver import Receiver, a_receiver
+from update_server.notify import deadline
 from update_server.notify import network as networks
 from update_server.notify.network import Network, Place, is_public, why_failed
 from update_server.service.outbox_ports import UndeliveredError
@@ -254,6 +256,63 @@ def test_a_receiver_that_never_answers_is_left(
     receiver.gate.clear()
 
     assert refusal(lambda: post(receiver)).why == "hooks.internal did not answer in time"
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_a_receiver_that_trickles_its_answer_is_left_in_time(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch, is_encrypted: bool
+) -> None:
+    """Each byte is in time, and all of them would take hours."""
+    monkeypatch.setattr(deadline, "WHOLE_SECONDS", 0.5)
+    with a_trickle(b"HTTP/1.1 2", certificates, is_encrypted) as port:
+        error = refusal(lambda: post_to(port, certificates, is_encrypted))
+
+    assert error.why == "hooks.example.com did not answer in time"
+
+
+@pytest.mark.parametrize("rest", [b"X: ", b"Content-Length: 4000\r\n\r\n"])
+def test_a_receiver_that_took_it_may_trickle_what_nobody_reads(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch, rest: bytes
+) -> None:
+    monkeypatch.setattr(deadline, "WHOLE_SECONDS", 0.5)
+    answer = b"HTTP/1.1 200 OK\r\n" + rest
+    with a_trickle(answer, certificates, is_encrypted=False) as port:
+        assert post_to(port, certificates, is_encrypted=False) == 200
+
+
+def post_to(port: int, certificates: Certificates, is_encrypted: bool) -> int:
+    network = Network(resolve=Names([["127.0.0.1"]]), trust=certificates.trust)
+    scheme = "https" if is_encrypted else "http"
+    url = f"{scheme}://hooks.example.com:{port}/"
+    return network.post(network.find(url, HTTP, ("hooks.example.com",)), b"{}", {})
+
+
+@contextmanager
+def a_trickle(answer: bytes, certificates: Certificates, is_encrypted: bool) -> Iterator[int]:
+    """Begin to answer one request, and go on byte by byte until the other end has had enough."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.certificate, certificates.key)
+    listener = socket.create_server(("127.0.0.1", 0))
+    enough = threading.Event()
+
+    def trickle() -> None:
+        with suppress(OSError), ExitStack() as stack:
+            connection = stack.enter_context(listener.accept()[0])
+            if is_encrypted:
+                connection = stack.enter_context(context.wrap_socket(connection, server_side=True))
+            connection.recv(65_536)
+            connection.sendall(answer)
+            while not enough.wait(0.05):
+                connection.sendall(b".")
+
+    thread = threading.Thread(target=trickle, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        enough.set()
+        listener.close()
+        thread.join(10)
 
 
 def test_nobody_listens() -> None:

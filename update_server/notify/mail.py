@@ -5,13 +5,16 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
+from contextlib import suppress
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any, Final
 
+from update_server.notify import deadline
 from update_server.notify.chat import address_of
-from update_server.notify.network import ANSWER_SECONDS, Network, Place, why_failed
+from update_server.notify.deadline import Deadline
+from update_server.notify.network import ANSWER_SECONDS, Network, Place, too_late, why_failed
 from update_server.notify.secret_files import read_secret
 from update_server.notify.settings import TargetSettings
 from update_server.service.outbox_ports import Message, UndeliveredError
@@ -33,21 +36,18 @@ class Mail:
         password = read_secret(settings.password_file) if settings.password_file else ""
         place = self._network.find(address_of(settings), _SCHEMES, settings.allow_private)
         mail = render(message, settings.sender, settings.recipients, now)
-        try:
-            with _connect(place, self._network.trust()) as server:
-                if password:
-                    server.login(settings.user, password)
-                refused = server.send_message(mail)
-        except smtplib.SMTPResponseException as error:
-            # What the server says may repeat what it was told; its code says enough.
-            why = f"{place.host} answered {error.smtp_code}"
-            raise UndeliveredError(why, status=error.smtp_code) from error
-        except smtplib.SMTPRecipientsRefused as error:
-            raise UndeliveredError(f"{place.host} takes mail for none of the recipients") from error
-        except smtplib.SMTPNotSupportedError as error:
-            raise UndeliveredError(f"{place.host} offers no {_lacking(error)}") from error
-        except (OSError, smtplib.SMTPException) as error:
-            raise UndeliveredError(why_failed(place, error)) from error
+        with Deadline(deadline.WHOLE_SECONDS) as end:
+            try:
+                server = _connect(place, self._network.trust(), end)
+                try:
+                    if password:
+                        server.login(settings.user, password)
+                    refused = server.send_message(mail)
+                    _part(server)
+                finally:
+                    server.close()
+            except (OSError, smtplib.SMTPException) as error:
+                raise _told(place, error, is_late=end.is_over) from error
         if refused:
             raise UndeliveredError(f"{place.host} refused {len(refused)} of the recipients")
         return _OK
@@ -72,17 +72,39 @@ def render(
     return mail
 
 
-def _connect(place: Place, trust: ssl.SSLContext) -> smtplib.SMTP:
+def _told(place: Place, error: Exception, *, is_late: bool) -> UndeliveredError:
+    if is_late:
+        return UndeliveredError(too_late(place))
+    if isinstance(error, smtplib.SMTPResponseException):
+        # What the server says may repeat what it was told; its code says enough.
+        why = f"{place.host} answered {error.smtp_code}"
+        return UndeliveredError(why, status=error.smtp_code)
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return UndeliveredError(f"{place.host} takes mail for none of the recipients")
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return UndeliveredError(f"{place.host} offers no {_lacking(error)}")
+    return UndeliveredError(why_failed(place, error))
+
+
+def _part(server: smtplib.SMTP) -> None:
+    """Say goodbye. The mail is taken, whatever the server says to that."""
+    with suppress(OSError, smtplib.SMTPException):
+        server.quit()
+
+
+def _connect(place: Place, trust: ssl.SSLContext, end: Deadline) -> smtplib.SMTP:
     """Return a session with the server; an unencrypted one only where the settings allow it."""
     if place.scheme == "smtps":
-        return _EncryptedSmtp(place, trust)
-    server = _Smtp(place)
+        return _EncryptedSmtp(place, trust, end)
+    server = _Smtp(place, end)
     try:
         server.ehlo()
         # Asked for where it is not offered, it fails as it should: somebody may have taken the
         # offer out.
         if server.has_extn("starttls") or not place.is_allowed:
             server.starttls(context=trust)
+            if server.sock is not None:
+                end.watch(server.sock)
             server.ehlo()
     except BaseException:
         server.close()
@@ -93,20 +115,24 @@ def _connect(place: Place, trust: ssl.SSLContext) -> smtplib.SMTP:
 class _Smtp(smtplib.SMTP):
     """A session with the address that was looked up, by the name that it was looked up for."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, end: Deadline) -> None:
         self._place = place
+        self._end = end
         super().__init__(place.host, place.port, timeout=ANSWER_SECONDS)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         del host
-        return socket.create_connection((self._place.address, port), timeout)
+        connected = socket.create_connection((self._place.address, port), timeout)
+        self._end.watch(connected)
+        return connected
 
 
 class _EncryptedSmtp(smtplib.SMTP_SSL):
     """The same, encrypted from the start."""
 
-    def __init__(self, place: Place, trust: ssl.SSLContext) -> None:
+    def __init__(self, place: Place, trust: ssl.SSLContext, end: Deadline) -> None:
         self._place = place
+        self._end = end
         super().__init__(place.host, place.port, timeout=ANSWER_SECONDS, context=trust)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
@@ -114,6 +140,7 @@ class _EncryptedSmtp(smtplib.SMTP_SSL):
         plain = socket.create_connection((self._place.address, port), timeout)
         context: Any = self.context
         wrapped: socket.socket = context.wrap_socket(plain, server_hostname=self._place.host)
+        self._end.watch(wrapped)
         return wrapped
 
 

@@ -12,12 +12,17 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from update_server.notify import deadline
+from update_server.notify.deadline import Deadline
 from update_server.service.outbox_ports import UndeliveredError
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -104,23 +109,22 @@ class Network:
             UndeliveredError: It was not.
         """
         told = {**headers, "Host": place.host_header}
-        try:
-            with self._pool(place) as pool:
-                response = pool.urlopen(
-                    "POST",
-                    place.target,
-                    body=body,
-                    headers=told,
-                    redirect=False,
-                    retries=False,
-                    preload_content=False,
-                )
-                try:
-                    response.read(_MOST_OF_ANSWER)
-                finally:
-                    response.close()
-        except urllib3.exceptions.HTTPError as error:
-            raise UndeliveredError(why_failed(place, error)) from error
+        with Deadline(deadline.WHOLE_SECONDS) as end:
+            try:
+                with self._pool(place, end) as pool:
+                    response = pool.urlopen(
+                        "POST",
+                        place.target,
+                        body=body,
+                        headers=told,
+                        redirect=False,
+                        retries=False,
+                        preload_content=False,
+                    )
+                    _read_out(response)
+            except urllib3.exceptions.HTTPError as error:
+                why = too_late(place) if end.is_over else why_failed(place, error)
+                raise UndeliveredError(why) from error
         if response.status in _REDIRECTS:
             why = f"{place.host} answered {response.status}: redirects are not followed"
             raise UndeliveredError(why, status=response.status)
@@ -130,17 +134,54 @@ class Network:
             raise UndeliveredError(why, status=response.status, retry_seconds=wish)
         return response.status
 
-    def _pool(self, place: Place) -> urllib3.HTTPConnectionPool:
+    def _pool(self, place: Place, end: Deadline) -> urllib3.HTTPConnectionPool:
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=ANSWER_SECONDS)
         if place.scheme == "http":
-            return urllib3.HTTPConnectionPool(place.address, place.port, timeout=timeout)
-        return urllib3.HTTPSConnectionPool(
+            pool = urllib3.HTTPConnectionPool(place.address, place.port, timeout=timeout)
+            pool.ConnectionCls = partial(_Connection, end)  # type: ignore[assignment]
+            return pool
+        pool = urllib3.HTTPSConnectionPool(
             place.address,
             place.port,
             timeout=timeout,
             ssl_context=self.trust(),
             server_hostname=place.host,  # asked for, and what the certificate must be for
         )
+        pool.ConnectionCls = partial(_EncryptedConnection, end)  # type: ignore[assignment]
+        return pool
+
+
+class _Connection(HTTPConnection):
+    """A connection that ends in time."""
+
+    def __init__(self, end: Deadline, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._end = end
+
+    def connect(self) -> None:
+        super().connect()
+        self._end.watch(self.sock)
+
+
+class _EncryptedConnection(HTTPSConnection):
+    """The same with TLS."""
+
+    def __init__(self, end: Deadline, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._end = end
+
+    def connect(self) -> None:
+        super().connect()
+        self._end.watch(self.sock)
+
+
+def _read_out(response: urllib3.BaseHTTPResponse) -> None:
+    """Read the answer's body and forget it: the status has said whether it was taken."""
+    try:
+        with suppress(urllib3.exceptions.HTTPError):
+            response.read(_MOST_OF_ANSWER)
+    finally:
+        response.close()
 
 
 def is_public(address: str) -> bool:
@@ -171,10 +212,15 @@ def why_failed(place: Place, error: Exception) -> str:
         if isinstance(each, ssl.SSLError):
             return f"{place.host} does not speak TLS as it should"
         if isinstance(each, (TimeoutError, urllib3.exceptions.TimeoutError)):
-            return f"{place.host} did not answer in time"
+            return too_late(place)
         if isinstance(each, OSError) and each.strerror:
             return f"{place.host} cannot be reached: {each.strerror}"
     return f"{place.host} broke the connection off"
+
+
+def too_late(place: Place) -> str:
+    """Return that *place* took too long."""
+    return f"{place.host} did not answer in time"
 
 
 def _host_of(parts: SplitResult, schemes: frozenset[str]) -> tuple[str, int]:
