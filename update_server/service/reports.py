@@ -100,6 +100,14 @@ class Reports:
             raise BadKeyError from error
         return Sender(table=table, bearer=bearer)
 
+    def network(self, address: str | None) -> bytes:
+        """Return a name for the network around *address*; empty where it tells nobody apart.
+
+        Raises:
+            NotReadyError: This process has read nothing yet.
+        """
+        return network_hash(self._tables.secrets.pepper, "", address) if address else b""
+
     def take(self, project: int, key: str | None, data: bytes, *, address: str | None) -> Taken:
         """Make what the envelope in *data* tells durable, then say so.
 

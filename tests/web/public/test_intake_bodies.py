@@ -237,6 +237,30 @@ class TestTurns:
         with turns.body(a_request(large), is_form=False) as body:
             assert body == large
 
+    def test_one_network_takes_no_other_ones_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bodies, "_MAX_WAITING_OF_NETWORK", 1)
+        monkeypatch.setattr(bodies, "_WAIT_SECONDS", 30)
+        turns, large = Turns(), NOISE * 4
+        entered = threading.Event()
+
+        def another() -> None:
+            with turns.body(a_request(large), is_form=False, network=b"b"):
+                entered.set()
+
+        with turns.body(a_request(large), is_form=False, network=b"a"):
+            with (
+                pytest.raises(UnavailableError),
+                turns.body(a_request(large), is_form=False, network=b"a"),
+            ):
+                pass
+            thread = threading.Thread(target=another)
+            thread.start()
+        thread.join(10)
+        assert entered.is_set()
+
+        with turns.body(a_request(large), is_form=False, network=b"a") as body:
+            assert body == large
+
     def test_nobody_waits_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bodies, "_WAIT_SECONDS", 0.01)
         turns, large = Turns(), NOISE * 4

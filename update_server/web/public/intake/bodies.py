@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _FEED_BYTES: Final = 1024  # so little that a bomb shows at once: 1 KiB may beco
 _IN_MEMORY_BYTES: Final = 64 * 1024
 _SMALL_BYTES: Final = 128 * 1024
 _MAX_WAITING: Final = 32  # of 64 threads: check-ins need some, too
+_MAX_WAITING_OF_NETWORK: Final = 8  # or one network would turn away all others
 _WAIT_SECONDS: Final = 20.0
 
 MAX_RATIO: Final = 100
@@ -55,15 +57,19 @@ class Turns:
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
-        self._places = threading.BoundedSemaphore(_MAX_WAITING)
+        self._waiting: Counter[bytes] = Counter()  # by network
+        self._places = threading.Lock()
         # A brotli decoder takes 16 MiB for the first byte, if its sender wants that.
         self._trying = threading.Lock()
 
     @contextmanager
-    def body(self, environ: WSGIEnvironment, *, is_form: bool) -> Iterator[bytes]:
+    def body(
+        self, environ: WSGIEnvironment, *, is_form: bool, network: bytes = b""
+    ) -> Iterator[bytes]:
         """Give the unpacked body of a request; a large one's turn lasts as long as the block.
 
         *is_form*: it is a form with a minidump; otherwise an envelope, which may hold one.
+        *network*: where it came from, under any name; empty where that is not known.
 
         Raises:
             TooLargeError, MalformedError: As named.
@@ -76,22 +82,32 @@ class Turns:
             if is_whole:
                 yield data
                 return
-            with self._my_turn():
+            with self._my_turn(network):
                 yield _large(packed, encoding, is_form=is_form)
 
     @contextmanager
-    def _my_turn(self) -> Iterator[None]:
-        if not self._places.acquire(blocking=False):
-            raise UnavailableError("too many large reports at once")
-        try:
+    def _my_turn(self, network: bytes) -> Iterator[None]:
+        with self._place(network):
             if not self._turn.acquire(timeout=_WAIT_SECONDS):
                 raise UnavailableError("too many large reports at once")
             try:
                 yield
             finally:
                 self._turn.release()
+
+    @contextmanager
+    def _place(self, network: bytes) -> Iterator[None]:
+        with self._places:
+            is_full = self._waiting.total() >= _MAX_WAITING
+            if is_full or (network and self._waiting[network] >= _MAX_WAITING_OF_NETWORK):
+                raise UnavailableError("too many large reports at once")
+            self._waiting[network] += 1
+        try:
+            yield
         finally:
-            self._places.release()
+            with self._places:
+                self._waiting[network] -= 1
+                self._waiting = +self._waiting  # names nobody who does not wait
 
 
 def _large(packed: IO[bytes], encoding: str, *, is_form: bool) -> bytes:

@@ -52,7 +52,7 @@ def envelope(
     if key is not None:
         reports.sender(number, key)  # with a wrong one, nothing is worth reading
     address = services.proxies.client_of(environ)
-    with turns.body(environ, is_form=False) as body:
+    with turns.body(environ, is_form=False, network=reports.network(address)) as body:
         taken = reports.take(number, key, body, address=address)
         if services.tee is not None:
             services.tee.pass_on(taken.app, body)
@@ -67,12 +67,13 @@ def minidump(
     environ: WSGIEnvironment,
 ) -> Bytes:
     """Take in a form of a crash handler."""
-    sender = services.reports.sender(_number(project), token or key_of(environ))
-    with turns.body(environ, is_form=True) as body:
+    reports = services.reports
+    sender = reports.sender(_number(project), token or key_of(environ))
+    address = services.proxies.client_of(environ)
+    with turns.body(environ, is_form=True, network=reports.network(address)) as body:
         query = {name: texts[0] for name, texts in query_of(environ).items()}
         form = parse_dump(body, environ.get("CONTENT_TYPE", ""), query)
-        address = services.proxies.client_of(environ)
-        taken = services.reports.take_dump(sender, form, address=address)
+        taken = reports.take_dump(sender, form, address=address)
     return replies.dump_taken(taken.id or "", taken.shed)
 
 
