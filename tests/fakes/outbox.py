@@ -89,9 +89,10 @@ class FakeOutbox:
         self._state.write()
         targets = set(known)
         for number, each in self._state.deliveries.items():
-            if each.state is DeliveryState.PENDING and each.target not in targets:
+            is_missed = each.state in {DeliveryState.PENDING, DeliveryState.DEAD}
+            if is_missed and each.target not in targets:
                 self._state.deliveries[number] = replace(
-                    each, state=DeliveryState.DROPPED, done_at=now
+                    each, state=DeliveryState.DROPPED, done_at=each.done_at or now
                 )
 
     def page(self, app: str | None, before: int | None, limit: int) -> Sequence[Delivery]:

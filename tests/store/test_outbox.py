@@ -277,6 +277,21 @@ def test_what_is_addressed_to_a_target_that_is_gone_is_dropped(database: Databas
 # --- undelivered --------------------------------------------------------------------------
 
 
+def test_what_was_given_up_at_a_target_that_is_gone_worries_nobody(database: Database) -> None:
+    """Else it would for months: nothing is ever delivered there again."""
+    failing(database, 1, DeliveryState.DEAD, error="it timed out")
+    assert undelivered(database) == [("ops", 1, "it timed out")]
+
+    with database.transaction() as stores:
+        stores.outbox.drop(["boss"], NOW + DAY)
+
+    assert undelivered(database) == []
+    with database.reading() as stores:
+        [delivery] = stores.outbox.page(None, None, 10)
+    assert delivery.state is DeliveryState.DROPPED
+    assert delivery.done_at == NOW + SECOND
+
+
 def failing(database: Database, number: int, state: DeliveryState, **tried: Any) -> None:
     add(database, a_message(number))
     route(database, f"msg_{number}")

@@ -143,7 +143,8 @@ class Outbox(Protocol):
     def note(
         self, delivery: Delivery, tried: Attempt, state: DeliveryState, due_at: datetime
     ) -> None: ...
-    def drop(self, known: Iterable[str], now: datetime) -> None: ...  # pending to any other target
+    # what is pending at any other target, or was given up there: nobody is missing it any more
+    def drop(self, known: Iterable[str], now: datetime) -> None: ...
 
     # newest first; *app* None: of all apps, and of none
     def page(self, app: str | None, before: int | None, limit: int) -> Sequence[Delivery]: ...

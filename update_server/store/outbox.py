@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, delete, func, insert, literal, or_, select, update
 from sqlalchemy.engine import Row
 
 from update_server.service.outbox_ports import (
@@ -121,12 +121,13 @@ class SqlOutbox:
         )
 
     def drop(self, known: Iterable[str], now: datetime) -> None:
-        """Try no more what is addressed to any target that is not *known*."""
-        waits = deliveries.c.state == DeliveryState.PENDING
+        """Try no more, nor miss, what is addressed to any target that is not *known*."""
+        is_missed = deliveries.c.state.in_([DeliveryState.PENDING, DeliveryState.DEAD])
+        done_at = func.coalesce(deliveries.c.done_at, literal(now, deliveries.c.done_at.type))
         self._connection.execute(
             update(deliveries)
-            .where(waits, deliveries.c.target.not_in(sorted(known)))
-            .values(state=DeliveryState.DROPPED.value, done_at=now)
+            .where(is_missed, deliveries.c.target.not_in(sorted(known)))
+            .values(state=DeliveryState.DROPPED.value, done_at=done_at)
         )
 
     def page(self, app: str | None, before: int | None, limit: int) -> Sequence[Delivery]:
