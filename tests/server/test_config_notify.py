@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from update_server import config as configs
+from update_server import config_notify
 from update_server.config import ConfigError
 
 GOOD = """[server]
@@ -123,3 +125,14 @@ def test_there_are_not_too_many(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="there are 21"):
         load(tmp_path, many)
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+    section = page.split("### [[notify]]")[1].split("\n### ")[0]
+
+    named = set(
+        re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)))
+    )
+
+    assert named == config_notify._TEXTS | config_notify._LISTS
