@@ -24,7 +24,7 @@ def settings() -> None:
 @settings.command("show")
 @remote
 def show(session: Session) -> int:
-    """Show whether messages are kept, which tags, the keys for SDKs, and whether there is a feed.
+    """Show which messages and tags are kept, the keys of SDKs, and whether there is a feed.
 
     Example: serinus app settings show
     """
