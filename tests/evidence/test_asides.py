@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -56,6 +57,47 @@ def test_they_are_held_against_the_design_share() -> None:
     world.tick(aside(0), aside(1), aside(1_001))
 
     assert world.state.asides[Rule.IMPLAUSIBLE].vector == pytest.approx(expected)
+
+
+def in_one_room(number: int, *, network_cap: int = 3) -> World:
+    world = World()
+    world.settings = replace(world.settings, network_cap=network_cap)
+    world.tick(*(seen(key, network=b"room") for key in range(number)))
+    return world
+
+
+def test_of_one_network_only_the_first_few_count_in_either_arm() -> None:
+    """Else one room could suspend a rollout that it cannot pause."""
+    world = in_one_room(20)
+    world.tick(seen(100, candidate=False, network=b"room"), seen(200, network=b"another"))
+
+    world.tick(*(aside(key) for key in range(20)))
+    world.tick(aside(100, 11), aside(200, 11))
+
+    assert world.state.asides[Rule.IMPLAUSIBLE].installs == Arms(candidate=4)
+    assert unequal_rule(world.state) is None
+    assert world.state.stage.capped_networks == 0  # its crashes are believed as before
+
+
+def test_a_cap_is_of_one_stage_and_rule() -> None:
+    world = in_one_room(4)
+
+    world.tick(*(aside(key) for key in range(4)))
+    world.tick(*(aside(key, 11, Rule.UNKNOWN_VERSION) for key in range(4)))
+    world.tick(stage_opened(at=20))
+    world.tick(*(seen(key, 21, network=b"room") for key in range(10, 14)))
+    world.tick(*(aside(key, 22) for key in range(10, 14)))
+
+    assert world.state.asides[Rule.IMPLAUSIBLE].installs == Arms(candidate=6)
+    assert world.state.asides[Rule.UNKNOWN_VERSION].installs == Arms(candidate=3)
+
+
+def test_control_without_a_cap_the_room_suspends() -> None:
+    world = in_one_room(40, network_cap=0)
+
+    world.tick(*(aside(key) for key in range(40)))
+
+    assert unequal_rule(world.state) is Rule.IMPLAUSIBLE
 
 
 def test_an_install_counts_once_however_much_of_it_is_set_aside() -> None:

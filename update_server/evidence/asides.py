@@ -4,7 +4,7 @@ A rule sets a report aside without looking at the arm, so an install that it hit
 with the design share's probability, as an entrant is. Where that fails one arm's reports are
 missing, and what is left is no fair comparison. One process for each rule, over the installs that
 it hits for the first time, each at the share of the stage in which that was; over all stages, until
-a person ends the suspension.
+a person ends the suspension. Of one network only the first few of a stage count, in either arm.
 
 It takes few: 10 to 12 candidates and next to no control, in steps up to 10 %.
 """
@@ -31,13 +31,28 @@ def count_aside(tick: Tick, fact: SetAside) -> None:
     mark = f"{_MARK}{fact.rule}"
     if member is None or member.internal or fact.at <= member.since or mark in member.had:
         return
+    member.had.add(mark)
+    tick.changed[fact.install] = member
+    if not _is_believed(tick, mark, member.network):
+        return
     share = share_of(tick.stage)
     found = tick.state.asides.setdefault(fact.rule, Aside(vector=empty_srm()))
     add_entrant(found.vector, candidate=member.candidate, share=share)
     found.installs.add(candidate=member.candidate)
     found.due += share
-    member.had.add(mark)
-    tick.changed[fact.install] = member
+
+
+def _is_believed(tick: Tick, mark: str, network: bytes) -> bool:
+    """Whether one more install of *network* counts: as many do in a stage as of its crashes.
+
+    Else whoever owns a dozen candidates in one room could suspend, without a pause being in reach.
+    """
+    cap = tick.settings.network_cap
+    if not cap or not network:
+        return True
+    events, name = tick.stage.network_events, f"{mark}:{network.hex()}"
+    events[name] = events.get(name, 0) + 1
+    return events[name] <= cap
 
 
 def unequal_rule(state: State) -> Rule | None:

@@ -138,8 +138,9 @@ class Stage:
     verdict is neither null nor suspend. ``guards`` is by the names of ``Ceilings``, with
     ``CONTROL_PREFIX`` for controls; the steps of the update are there for internal installs only,
     candidates' are in ``State.funnel``.
-    ``network_events`` is by hex network, and with ``step:`` before it for failed steps of an
-    update. ``outages`` are (began, ended), in order. Cohorts are numbered over all stages.
+    ``network_events`` is by hex network, with ``step:`` before it for failed steps of an update,
+    and ``aside:RULE:`` for installs with reports set aside. ``outages`` are (began, ended), in
+    order. Cohorts are numbered over all stages.
     ``fresh`` is the share of those that checked in during the last tick that entered by it, 0 to 1.
     """
 
