@@ -267,6 +267,7 @@ def spoiled(number: int) -> tuple[str, bytes, list[str]]:
     return path, data, [f"Content-Encoding: {encoding}"] if encoding else []
 
 
+@pytest.mark.timeout(900)
 def test_no_spoiled_report_costs_a_worker_or_is_answered_429(web: Web) -> None:
     def send(number: int) -> int:
         path, data, headers = spoiled(number)
