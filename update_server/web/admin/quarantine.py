@@ -34,6 +34,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.post("/v1/admin/apps/<name:app>/quarantine")
     def post_quarantine(app: str) -> Response:
         caller = guard.require(Role.OPERATOR, app)
+        services.apps.named(app)  # what is not there is told before what is wrong with the body
         data = wire.read_body(request)
         body = wire_telemetry.parse_decision(data)
 

@@ -26,6 +26,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.patch("/v1/admin/apps/<name:app>/settings")
     def patch_settings(app: str) -> Response:
         caller = guard.require(Role.OPERATOR, app)
+        services.apps.named(app)  # what is not there is told before what is wrong with the body
         data = wire.read_body(request)
         body = wire_telemetry.parse_settings(data)
         change = Change(
