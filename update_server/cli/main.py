@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "group": ("update_server.cli.access", "group"),
     "enrolment": ("update_server.cli.access", "enrolment"),
     "hold": ("update_server.cli.access", "hold"),
+    "crash": ("update_server.cli.crash", "crash"),
     "waiver": ("update_server.cli.waiver", "waiver"),
     "quarantine": ("update_server.cli.quarantine", "quarantine"),
     "token": ("update_server.cli.access", "token"),

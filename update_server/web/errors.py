@@ -269,6 +269,7 @@ _LISTED_BY: Final = {
     "waiver": "serinus waiver list",
     "pending verb": "serinus rollout pending",
     "release": "serinus release list",
+    "signature": "serinus crash list",
     "rollout": "serinus rollout list",
 }
 
