@@ -17,8 +17,8 @@ from client_agent.machine.states import Armed, Idle, Staged, Trial
 from client_agent.running.loop import Loop
 from tests.agent.agent_fakes import Machine
 from tests.agent.agent_world import AgentWorld, a_world
+from tests.agent.running.test_agent_loop import HOUR, begun, launch, stands, wait
 from tests.agent.signed_world import an_entry
-from tests.agent.test_agent_loop import HOUR, begun, launch, stands, wait
 
 
 class Faulty(Machine):

@@ -61,7 +61,7 @@ outermost()
 
 def test_an_interpreter_that_dies_leaves_its_stack_behind(tmp_path: Path) -> None:
     fault = tmp_path / "launch.fault"
-    command = [sys.executable, "-c", DIES, str(fault), str(Path(__file__).parents[2])]
+    command = [sys.executable, "-c", DIES, str(fault), str(Path(__file__).parents[3])]
 
     ended = subprocess.run(command, capture_output=True, check=False)
 

@@ -14,8 +14,8 @@ import pytest
 from client_agent.errors import Code, TrustError
 from client_agent.machine.values import TargetInfo
 from rollout.pieces import PIECE_BYTES, render_pieces
+from tests.agent.network.test_download import Bench, ranges
 from tests.agent.signed_world import ranged
-from tests.agent.test_download import Bench, ranges
 from tests.agent.web_server import Asked, Reply, WebServer
 
 DATA = random.Random(6).randbytes(2 * PIECE_BYTES + 1000)

@@ -17,8 +17,8 @@ from client_agent.running.loop import Loop
 from client_agent.running.status import describe, tell
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.delta_world import DeltaWorld, a_delta_world
+from tests.agent.running.test_agent_loop import HOUR, begun, stands, wait
 from tests.agent.signed_world import an_entry, zulu
-from tests.agent.test_agent_loop import HOUR, begun, stands, wait
 
 
 @pytest.fixture

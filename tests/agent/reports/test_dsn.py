@@ -15,8 +15,8 @@ from client_agent.config import AppSettings, Telemetry
 from client_agent.reports.dsn import minidump_url, sentry_dsn
 from client_agent.values import State
 from tests.agent.agent_world import TOKEN, AgentWorld, a_world
-from tests.agent.test_agent import an_agent
-from tests.agent.test_agent_loop import begun, wait
+from tests.agent.running.test_agent import an_agent
+from tests.agent.running.test_agent_loop import begun, wait
 
 V = Version("2.0.0")
 KNOWN = State(tokens=MappingProxyType({"2.0.0": "KEY"}), project=7)

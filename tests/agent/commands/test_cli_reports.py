@@ -17,7 +17,7 @@ from client_agent.reports.faults import MAX_FRAMES, parse_crash
 from client_agent.reports.minidumps import Minidumps
 from rollout.errors import DocumentError
 from tests.agent.agent_world import AgentWorld, a_world
-from tests.agent.test_cli import Command, publish, version_of
+from tests.agent.commands.test_cli import Command, publish, version_of
 
 NAME = "0b0e4d3c-7b0e-4d3c-9a61-0c5f6f2b8e11"
 CRASH = {

@@ -28,9 +28,9 @@ from client_agent.running import loop as loop_module
 from client_agent.running.parts import Hooks
 from client_agent.values import MarkerStatus
 from tests.agent.agent_world import TOKEN, AgentWorld, a_world
+from tests.agent.running.test_agent import NOW, a_start, an_agent, events_of, prepared, until
+from tests.agent.running.test_agent_loop import begun, stands, wait
 from tests.agent.signed_world import BASE, PLATFORM
-from tests.agent.test_agent import NOW, a_start, an_agent, events_of, prepared, until
-from tests.agent.test_agent_loop import begun, stands, wait
 from tests.agent.web_server import Asked, Reply
 
 

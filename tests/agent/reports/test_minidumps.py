@@ -25,9 +25,9 @@ from client_agent.reports.minidumps import MAX_DUMP_BYTES, Minidumps
 from client_agent.values import Marker, MarkerStatus, State
 from tests.agent.agent_fakes import START, FakeClock, Machine
 from tests.agent.agent_world import TOKEN, AgentWorld, a_world
+from tests.agent.reports.test_report import a_marker
+from tests.agent.running.test_agent_loop import begun, wait
 from tests.agent.signed_world import zulu
-from tests.agent.test_agent_loop import begun, wait
-from tests.agent.test_report import a_marker
 from tests.agent.web_server import Asked, Reply, WebServer
 
 DUMP = b"MDMP" + bytes(60)

@@ -82,7 +82,7 @@ def test_events_of_a_killed_process_are_found(tmp_path: Path) -> None:
     script = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from tests.agent.test_spool import a_spool, an_event, put\n"
+        "from tests.agent.reports.test_spool import a_spool, an_event, put\n"
         "spool = a_spool(Path(sys.argv[1]))\n"
         "put(spool, an_event('crash'), an_event('metric'))\n"
         "os.kill(os.getpid(), 9)\n"

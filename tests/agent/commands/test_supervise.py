@@ -17,8 +17,8 @@ from client_agent.running.parts import Hooks, assemble
 from client_agent.values import Outcome
 from tests.agent.agent_world import AgentWorld, a_world
 from tests.agent.launching import an_app, versions
+from tests.agent.running.test_agent_faults import Faulty
 from tests.agent.signed_world import an_entry
-from tests.agent.test_agent_faults import Faulty
 from tests.agent.trees import arm, install
 
 NOW = datetime.now(UTC).replace(microsecond=0)

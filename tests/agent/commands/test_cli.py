@@ -683,7 +683,7 @@ def test_a_program_in_any_language_confirms_its_own_trial(
     agent("check")
     command = [sys.executable, "-m", "client_agent.cli", "launch", "--config", str(agent.config)]
 
-    done = subprocess.run(command, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, check=False, cwd=Path(__file__).parents[3])
 
     assert done.returncode == 0
     assert json.loads((world.root / "said").read_text()) == {"confirmed": True}
