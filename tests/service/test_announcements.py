@@ -17,9 +17,9 @@ from update_server.evidence.records import describe
 from update_server.evidence.settings import DAY, HOUR, Metric
 from update_server.evidence.verdicts import NoVerdict
 from update_server.service import announcements, server_announcements
-from update_server.service.announcements import Reach, Scene
 from update_server.service.message_text import Part, Said, compose, head
 from update_server.service.plain_text import plain
+from update_server.service.scene import NewSignature, Reach, Scene
 from update_server.service.subjects import subject
 
 AT = datetime(2026, 12, 1, 3, 7, tzinfo=UTC)
@@ -291,6 +291,24 @@ def test_nothing_is_received() -> None:
     )
 
 
+NEW = NewSignature(
+    id="1f2e", candidate=3, candidates=390, control=1, controls=3_510, log_e=2.5, needed=7.6
+)
+
+
+def test_a_crash_that_no_version_before_had() -> None:
+    said = announcements.new_signature(replace(AUTOMATIC, title="SIGSEGV gpu::Flush"), NEW)
+
+    assert said.subject == "NEW CRASH Acme Desk 4.2.0 ring 10%: 3/390 vs 1/3,510"
+    assert said.text == (
+        'Acme Desk, stable, 03:07 UTC, automatic. New crash "SIGSEGV gpu::Flush" in 4.2.0 at ring '
+        "10 %: 3 of 390 installs offered it had it, against 1 of 3,510 held back. That does not "
+        "pause it (e-value 12; crashes of this kind pause at 1,998): serinus rollout decisions "
+        "4.2.0"
+    )
+    assert 'New crash "1f2e" in' in announcements.new_signature(AUTOMATIC, NEW).text
+
+
 # --- going on -----------------------------------------------------------------------------
 
 NEXT = "3,900 of 39,000 installs may now get it; next ring all, not before 2026-12-04 03:07 UTC."
@@ -546,6 +564,7 @@ def every_case(scene: Scene, sentence: str) -> list[Said]:
         announcements.suspended(scene, record),
         announcements.no_verdict(scene, record, 2 * HOUR),
         announcements.silent(scene, record),
+        announcements.new_signature(scene, NEW),
         announcements.started(scene),
         announcements.promoted(scene, sentence),
         announcements.resumed(scene),
@@ -562,7 +581,7 @@ RECORD = a_record()
 
 
 def test_every_message_has_its_head_its_sentence_and_a_tail() -> None:
-    for said in every_case(AUTOMATIC, RECORD["sentence"])[:15]:
+    for said in every_case(AUTOMATIC, RECORD["sentence"])[:16]:
         beginning = head("Acme Desk", "stable", AT, None)
         assert said.text.startswith(f"{beginning} {said.sentence} ")
         assert len(said.text) > len(beginning) + len(said.sentence) + 10

@@ -10,6 +10,8 @@ import pytest
 
 from rollout.model import Actor, Approvals, Arm, Audience, Automatic, Rollout, RolloutState
 from tests.admin_world import APP, STABLE, World
+from tests.judge_world import JudgeWorld
+from tests.judge_world import a_world as a_crashless_world
 from tests.kill_switch import KilledError, KillSwitch
 from tests.service.clinic import (
     DAY,
@@ -31,6 +33,7 @@ from update_server.service.outbox_ports import Alert, Level, Message
 from update_server.service.ports import Enrolment, Group, SignerRefusedError
 from update_server.service.signature_ports import Sighting
 from update_server.service.study_ports import StoredDecision
+from update_server.service.verdict_news import new_signatures, tell_new_signatures
 
 
 def told(world: World) -> Sequence[Message]:
@@ -481,6 +484,57 @@ def test_a_ring_of_groups_reaches_its_members(released: World) -> None:
 
     assert scene.reach is not None
     assert (scene.reach.installs, scene.reach.of, scene.reach.after_ring) == (3, 30, "half")
+
+
+# --- new crashes --------------------------------------------------------------------------
+
+
+def a_crash_world(*, candidates: int = 3, controls: int = 1) -> JudgeWorld:
+    world = a_crashless_world()
+    world.state.signatures = ["1f2e"]
+    world.events_of(candidates, controls, metric="signature:1f2e")
+    return world
+
+
+def test_a_crash_is_news_once_enough_installs_had_it() -> None:
+    world = a_crash_world()
+    world.state.epoch.most.candidate, world.state.epoch.most.control = 3_900, 35_100
+
+    [found] = new_signatures(world.state, world.settings, ())
+
+    assert (found.id, found.candidate, found.control) == ("1f2e", 3, 1)
+    assert (found.candidates, found.controls) == (3_900, 35_100)
+    assert 0 < found.log_e < found.needed
+
+
+@pytest.mark.parametrize(("candidates", "controls"), [(2, 0), (0, 5)])
+def test_few_installs_or_others_alone_are_no_news(candidates: int, controls: int) -> None:
+    world = a_crash_world(candidates=candidates, controls=controls)
+
+    assert new_signatures(world.state, world.settings, ()) == []
+
+
+def test_what_was_told_or_is_accepted_is_no_news() -> None:
+    world = a_crash_world()
+    assert new_signatures(world.state, world.settings, ("1f2e",)) == []
+    world.state.epoch.waived["1f2e"] = 1e12
+
+    assert new_signatures(world.state, world.settings, ()) == []
+
+
+def test_a_new_crash_is_told_once_for_a_rollout(released: World) -> None:
+    clinic = a_clinic(released)
+    clinic.check_in(FLEET)
+    clinic.round()
+    found = new_signatures(a_crash_world().state, OPEN, ())
+    for _ in range(2):
+        with released.database.transaction() as stores:
+            study = stores.studies.get(clinic.rollout.id)
+            tell_new_signatures(stores, study, found, released.clock.now())
+
+    [message] = [each for each in told(released) if each.type == "serinus.alert.new_signature"]
+    assert (message.level, message.alert) == (Level.INFORMS, "")
+    assert 'automatic. New crash "1f2e" in 2.1.0 at ring half: 3 of ' in message.text
 
 
 # --- suspension ---------------------------------------------------------------------------

@@ -9,8 +9,6 @@ Not here: when people are told (``service.news``), and to whom (``service.delive
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from update_server.evidence.settings import Metric
@@ -25,59 +23,12 @@ from update_server.service.message_text import (
     minute,
 )
 from update_server.service.plain_text import plain
+from update_server.service.scene import NewSignature, Scene
 from update_server.service.subjects import counted, subject
 
 _TITLE = 80
 _MOST_OF_PART: Final = 2  # a signature is named where it makes up at least a half
 _SILENT: Final = frozenset({Metric.SILENCE, Metric.LATER_SILENCE})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """How many installs may get a release now, of how many, and when more may.
-
-    ``after_ring`` is None at the last step of the ladder; ``not_before`` is when that is open.
-    """
-
-    installs: int
-    of: int
-    after_ring: str | None = None
-    not_before: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """What a message is about. ``by`` is a person's name; None: the server did it by itself.
-
-    ``running`` installs were last seen on the version, ``of`` on the channel; ``unheard`` of the
-    former were not heard of for a day. So many ``people`` resume it; ``back_to`` is where a pull
-    sends installs. ``title`` is that of the crash most seen.
-    """
-
-    app: str
-    channel: str
-    version: str
-    ring: str
-    at: datetime
-    by: str | None = None
-    reason: str = ""
-    running: int = 0
-    of: int = 0
-    unheard: int = 0
-    people: int = 1
-    back_to: str | None = None
-    title: str = ""
-    reach: Reach | None = None
-
-    @property
-    def more(self) -> str:
-        """How to see more."""
-        return f"serinus rollout show {self.version}"
-
-    @property
-    def where(self) -> str:
-        """Version and ring, as subjects have them."""
-        return f"{self.version} ring {self.ring}"
 
 
 # --- stopped ------------------------------------------------------------------------------
@@ -173,6 +124,25 @@ def silent(scene: Scene, record: Mapping[str, Any]) -> Said:
         Part("Look at the server first: serinus doctor"),
     ]
     return _said("TELEMETRY SILENT", scene, str(record["sentence"]), parts)
+
+
+def new_signature(scene: Scene, found: NewSignature) -> Said:
+    """Return what is said of a crash that no version before had, and that does not pause it yet."""
+    title = plain(scene.title or found.id, _TITLE)
+    told = (
+        f'New crash "{title}" in {scene.version} at ring {ring(scene.ring)}: '
+        f"{count(found.candidate)} of {_installs(found.candidates)} offered it had it, against "
+        f"{count(found.control)} of {count(found.controls)} held back."
+    )
+    below = (
+        f"That does not pause it (e-value {e_value(found.log_e)}; crashes of this kind pause at "
+        f"{e_value(found.needed)}): serinus rollout decisions {scene.version}"
+    )
+    counts = (
+        f"{count(found.candidate)}/{count(found.candidates)} "
+        f"vs {count(found.control)}/{count(found.controls)}"
+    )
+    return _said("NEW CRASH", scene, told, [Part(below)], counts)
 
 
 # --- going on -----------------------------------------------------------------------------

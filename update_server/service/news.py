@@ -23,13 +23,13 @@ from update_server.service.alerting import (
     open_about,
     page,
 )
-from update_server.service.announcements import Reach, Scene
 from update_server.service.caller import AUTOMATIC
 from update_server.service.desired import documents_of
 from update_server.service.errors import NotRegisteredError
 from update_server.service.message_text import Said
 from update_server.service.outbox_ports import Level, Message
 from update_server.service.ports import NotFoundError, StoredHold, Stores
+from update_server.service.scene import Reach, Scene
 from update_server.service.study_ports import StoredDecision
 
 _LIVE: Final = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
@@ -45,6 +45,7 @@ _TYPES: Final = {
     "supersede": "serinus.rollout.superseded",
     "take_back": "serinus.rollout.taken_back",
     "hold": "serinus.rollout.held",
+    "new_signature": "serinus.alert.new_signature",
 }
 # What is not looked at any more once a rollout is paused, or is at another step.
 _OF_STEP: Final = frozenset({Reason.NO_VERDICT, Reason.SILENT, Reason.ADVISED})

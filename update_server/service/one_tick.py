@@ -9,7 +9,7 @@ Not here: carrying a decision out (``service.carry_out``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -42,7 +42,9 @@ from update_server.service.study_ports import StoredDecision, StoredStudy, Study
 from update_server.service.study_register import StoredLog, StoredRegister
 from update_server.service.verdict_news import (
     is_long_unjudged,
+    new_signatures,
     tell_decision,
+    tell_new_signatures,
     tell_unjudged,
     unjudged_since,
 )
@@ -52,6 +54,7 @@ FEW_FACTS: Final = 250
 Standing = tuple[str, str | None, tuple[str, ...]]
 """What is said of a rollout: the verdict, why there is none, and what the next step waits for."""
 
+_STOPS: Final = frozenset({Verdict.PAUSE, Verdict.PULL})
 _TO_DO: Final = frozenset({Verdict.PAUSE, Verdict.PULL, Verdict.PROMOTE})
 
 
@@ -68,6 +71,7 @@ class _Held:
     bearings_of: tuple[int, datetime] | None = None  # the app's generation, and the hour
     unjudged_since: float | None = None  # None: there is a verdict, or nobody has looked yet
     told_unjudged: int = 0  # the stage of which people were told that it has none
+    told_signatures: set[str] = field(default_factory=set)
 
 
 class Ticks:
@@ -159,6 +163,10 @@ def _tick(stores: Stores, study: StoredStudy, held: _Held, caught_up_to: datetim
         since = max(held.unjudged_since or cut.now, held.state.stage.opened_at)
         tell_unjudged(stores, told, stretch.back(since))
         held.told_unjudged = held.state.stage.number
+    if cut.facts and not held.state.paused and judgement.verdict not in _STOPS:
+        found = new_signatures(held.state, held.settings, held.told_signatures)
+        tell_new_signatures(stores, study, found, stretch.back(cut.now))
+        held.told_signatures.update(each.id for each in found)
     return True
 
 

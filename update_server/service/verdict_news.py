@@ -5,19 +5,31 @@ A pause, pull or promotion that is carried out is told when the rollout changes 
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from update_server.evidence.judge import FEWEST_WITH_SIGNATURE
 from update_server.evidence.settings import Settings
 from update_server.evidence.state import State
 from update_server.evidence.verdicts import NoVerdict, Verdict
+from update_server.evidence.weighing import (
+    SIGNATURE_PREFIX,
+    counts,
+    log_e_of,
+    platforms_of,
+    total,
+    weighted_metrics,
+)
 from update_server.service import announcements
 from update_server.service.alerting import Reason, end, name_of, open_about, page
 from update_server.service.caller import AUTOMATIC
 from update_server.service.message_text import Said
-from update_server.service.news import scene_of
+from update_server.service.news import message_of, scene_of
 from update_server.service.outbox_ports import Level, Message
-from update_server.service.ports import Stores
+from update_server.service.ports import NotFoundError, Stores
+from update_server.service.scene import NewSignature
 from update_server.service.study_ports import StoredDecision, StoredStudy
 
 _ADVISORY: Final = "advisory: "
@@ -51,6 +63,50 @@ def tell_unjudged(stores: Stores, decision: StoredDecision, since: datetime) -> 
     """Tell that there has been no verdict *since* long ago."""
     seconds = (decision.at - since).total_seconds()
     _page(stores, decision, Reason.NO_VERDICT, seconds=seconds)
+
+
+def tell_new_signatures(
+    stores: Stores, study: StoredStudy, found: Sequence[NewSignature], at: datetime
+) -> None:
+    """Tell of crashes that were seen for the first time, each once for a rollout."""
+    for each in found:
+        name = name_of("msg", study.rollout, "new_signature", each.id)
+        try:
+            stores.outbox.get(name)
+        except NotFoundError:
+            rollout = stores.rollouts.get(study.app, study.rollout)
+            titles = stores.signatures.titles(study.app, study.channel, [each.id])
+            scene = scene_of(stores, rollout, at, AUTOMATIC.name)
+            scene = replace(scene, title=titles.get(each.id, ""))
+            said = announcements.new_signature(scene, each)
+            message = message_of(rollout, "new_signature", AUTOMATIC.name, said)
+            stores.outbox.add(replace(message, id=name, at=at))
+
+
+def new_signatures(state: State, settings: Settings, told: Container[str]) -> list[NewSignature]:
+    """Return the crashes, but for those that were *told*, that enough installs had to be news."""
+    epoch = state.epoch
+    found = []
+    for metric in weighted_metrics(state, settings):
+        name = metric.metric.removeprefix(SIGNATURE_PREFIX)
+        if name == metric.metric or name in told or name in epoch.waived:
+            continue
+        platforms = platforms_of(epoch, metric, state.held)
+        bad, _ = counts(epoch, metric.metric, platforms)
+        if bad.total < FEWEST_WITH_SIGNATURE or not bad.candidate:
+            continue
+        found.append(
+            NewSignature(
+                id=name,
+                candidate=bad.candidate,
+                candidates=epoch.most.candidate,
+                control=bad.control,
+                controls=epoch.most.control,
+                log_e=log_e_of(metric.kind, total(epoch, metric, platforms)),
+                needed=metric.needed(settings.alpha),
+            )
+        )
+    return found
 
 
 def unjudged_since(stores: Stores, study: StoredStudy, now: float) -> float:
