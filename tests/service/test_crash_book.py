@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -25,8 +26,10 @@ from update_server.service.crash_ports import (
 from update_server.service.digest import Digest
 from update_server.service.forget import FORGET_KIND
 from update_server.service.memory import begin
+from update_server.service.placed import placed
 from update_server.service.ports import Contact, Event
-from update_server.service.session_book import CONFLICTS
+from update_server.service.released import ReleasedVersions
+from update_server.service.session_book import CONFLICTS, note_sessions
 from update_server.service.signature_ports import MAX_NEW_A_DAY, OTHER
 from update_server.service.study_codec import decode_fact
 
@@ -185,13 +188,14 @@ class TestReports:
 
     def test_a_group_says_what_it_is_about(self, told: Told) -> None:
         told.tell(a_crash(at=NOW), a_crash("e2", at=NOW - DAY))
+        hour = NOW.replace(minute=0)
 
         with told.world.database.reading() as stores:
             group = stores.crashes.groups(APP, [SAVE])[SAVE]
 
         assert (group.title, group.kind) == ("ValueError in notes:save", "other")
         assert group.parts == ("ValueError", "notes:save")
-        assert (group.first_at, group.last_at) == (NOW - DAY, NOW)
+        assert (group.first_at, group.last_at) == (hour - DAY, hour)
 
     def test_a_crash_without_details_counts_its_install_too(self, told: Told) -> None:
         told.tell(a_crash(body={}))
@@ -243,7 +247,7 @@ class TestReports:
 
         (sample,) = told.samples(SAVE)
         assert sample.body == {**BODY, "thread": "main"}
-        assert (sample.id, sample.version) == ("e1", "2.1.0")
+        assert sample.version == "2.1.0"
 
     def test_a_flood_of_signatures_is_one_group(self, told: Told) -> None:
         flood = [an_error_of(f"Error{chr(97 + n // 26)}{chr(97 + n % 26)}") for n in range(210)]
@@ -401,6 +405,44 @@ class TestSessions:
         assert told.crashed() == {}
 
 
+class TestLinks:
+    """Nothing in a row with a report key is in a row with the install's own key as well."""
+
+    ODD = NOW + timedelta(minutes=7, seconds=9, microseconds=123_457)
+
+    def test_no_sample_has_an_id_that_is_known_of_an_install(self, told: Told) -> None:
+        told.tell(a_crash("e1"), a_crash("e1", TWO))
+
+        with told.world.database.reading() as stores:
+            seen = {*stores.telemetry.event_ids(APP, ONE), *stores.telemetry.event_ids(APP, TWO)}
+        names = {each.id for each in told.samples(SAVE)}
+        hashes = {hashlib.sha256(each.encode()).hexdigest() for each in seen}
+        assert seen == {"e1"}
+        assert len(names) == 2
+        assert not names & (seen | hashes | {each[:32] for each in hashes})
+
+    def test_a_crash_is_known_to_the_hour(self, told: Told) -> None:
+        told.tell(a_crash(at=self.ODD, received_at=self.ODD))
+
+        with told.world.database.reading() as stores:
+            [count] = stores.crashes.counts(APP)
+            group = stores.crashes.groups(APP, [SAVE])[SAVE]
+        [sample] = told.samples(SAVE)
+        hour = self.ODD.replace(minute=0, second=0, microsecond=0)
+        assert {count.first_at, count.last_at, sample.at} == {hour}
+        assert {group.first_at, group.last_at} == {hour}
+
+    def test_a_session_is_known_to_the_hour(self, told: Told) -> None:
+        event = a_session(body={"started": self.ODD.isoformat()}, received_at=self.ODD)
+        with told.world.database.transaction() as stores:
+            found = placed(stores, ReleasedVersions(), b"pepper", [event])
+            [(_, state)] = note_sessions(stores, b"pepper", found)
+
+        times = (state.started_at, state.received_at)
+        assert all((at.minute, at.second, at.microsecond) == (0, 0, 0) for at in times)
+        assert state.received_at >= self.ODD  # it is not gone before its time
+
+
 class TestLongSessions:
     """A session is known for five days after its last state; SDKs cut its start to that."""
 
@@ -487,7 +529,7 @@ class TestRetention:
     def test_identities_go_and_counts_stay(
         self, told: Told, days: int, samples: int, reports: int, known_sessions: int
     ) -> None:
-        told.tell(a_crash(), a_session("ok"))
+        told.tell(a_crash(at=NOW + timedelta(hours=1)), a_session("ok"))
         self.tidy(told, days)
 
         assert len(told.samples(SAVE)) == samples

@@ -22,9 +22,9 @@ from update_server.service.crash_ports import (
     Sample,
     SessionState,
 )
-from update_server.service.placed import Placed, placed
+from update_server.service.placed import Placed, hour_of, placed
 from update_server.service.ports import Event, Stores
-from update_server.service.pseudonyms import report_key
+from update_server.service.pseudonyms import report_key, sample_id
 from update_server.service.refresh import PEPPER
 from update_server.service.released import ReleasedVersions, spellings_of
 from update_server.service.session_book import KEEP_SESSIONS, count_sessions, note_sessions
@@ -92,7 +92,7 @@ class CrashBook:
         crashes += [_report(one.place, name) for one, name in zip(reports, names, strict=True)]
         stores.crashes.note(crashes)
         stores.crashes.note_groups(_groups(reports, names))
-        stores.crashes.add_samples(_samples(reports, names))
+        stores.crashes.add_samples(_samples(pepper, reports, names))
 
     def _names(self, stores: Stores, reports: Sequence[_Told]) -> list[str]:
         """Return under which signature each of *reports* is counted, and note it."""
@@ -158,7 +158,7 @@ def _report(place: Placed, name: str) -> Reported:
         version=place.version,
         signature=name,
         report_key=place.report_key,
-        at=event.at,
+        at=hour_of(event.at),
         cell=place.cell,
         handled=event.kind == "error",
         channel=event.channel or "",
@@ -182,8 +182,8 @@ def _groups(reports: Sequence[_Told], names: Sequence[str]) -> list[CrashGroup]:
             title=signature.title,
             parts=signature.parts,
             kind=report.kind.value,
-            first_at=event.at,
-            last_at=event.at,
+            first_at=hour_of(event.at),
+            last_at=hour_of(event.at),
         )
         known = found.get((event.app, name), group)
         first = min(known, group, key=lambda each: (each.first_at, each.key))
@@ -191,15 +191,15 @@ def _groups(reports: Sequence[_Told], names: Sequence[str]) -> list[CrashGroup]:
     return list(found.values())
 
 
-def _samples(reports: Sequence[_Told], names: Sequence[str]) -> list[Sample]:
+def _samples(pepper: bytes, reports: Sequence[_Told], names: Sequence[str]) -> list[Sample]:
     return [
         Sample(
             app=one.place.event.app,
             version=one.place.version,
             signature=name,
             report_key=one.place.report_key,
-            id=one.place.event.id,
-            at=one.place.event.at,
+            id=sample_id(pepper, one.place.event.app, one.place.sender, one.place.event.id),
+            at=hour_of(one.place.event.at),
             handled=one.place.event.kind == "error",
             body={field: body[field] for field in SAMPLED if field in body},
         )

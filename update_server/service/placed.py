@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from packaging.version import Version
@@ -35,6 +36,14 @@ class Placed:
     def is_attributed(self) -> bool:
         """Whether an install that has checked in sent it."""
         return self.event.install_key != b""
+
+
+def hour_of(at: datetime) -> datetime:
+    """Return *at* as tables with report keys have it.
+
+    Other tables have the same crash to the microsecond, beside the install's key.
+    """
+    return at.replace(minute=0, second=0, microsecond=0)
 
 
 def placed(

@@ -58,6 +58,16 @@ def session_key(pepper: bytes, app: str, install: bytes, sid: str) -> bytes:
     return hmac.digest(pepper, told, "sha256")[:_REPORT_BYTES]
 
 
+def sample_id(pepper: bytes, app: str, install: bytes, event_id: str) -> str:
+    """Return by what the sample of an event is known: 32 hex digits.
+
+    Not by the event's own ID, which stands beside the install's key among those that were seen.
+    """
+    told = b"\0".join((b"sample", app.encode(), install[:_TAG_BYTES].hex().encode()))
+    told += b"\0" + event_id.encode(errors="surrogatepass")
+    return hmac.digest(pepper, told, "sha256")[:_REPORT_BYTES].hex()
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def network_hash(pepper: bytes, app: str, address: str) -> bytes:
     """Return the 16 bytes by which the /24 or /48 around *address* is known for *app*.

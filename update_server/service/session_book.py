@@ -15,7 +15,7 @@ from update_server.service.crash_ports import (
     SessionState,
 )
 from update_server.service.ingest import FUTURE
-from update_server.service.placed import Placed
+from update_server.service.placed import Placed, hour_of
 from update_server.service.ports import Event, Stores
 from update_server.service.pseudonyms import session_key
 
@@ -25,6 +25,7 @@ KEEP_SESSIONS: Final = timedelta(days=5)
 CONFLICTS: Final = "session_version_conflicts"
 """The counter of states that told another version than their session's first."""
 
+_HOUR: Final = timedelta(hours=1)
 _NEAR: Final = timedelta(minutes=1)
 _MOST_AT_ONCE: Final = 1_000_000_000  # sessions in one post
 
@@ -60,7 +61,7 @@ def count_sessions(stores: Stores, told: Sequence[Placed]) -> None:
             version=one.version,
             cell=Cell(arm=AGGREGATE),
             status=status,
-            hour=_hour(one.event.received_at),
+            hour=hour_of(one.event.received_at),
             sessions=min(number, _MOST_AT_ONCE),
         )
         for one in told
@@ -79,8 +80,8 @@ def _state(pepper: bytes, one: Placed, *, goes_on: bool) -> SessionState:
         version=one.version,
         report_key=one.report_key,
         status=event.body["status"],
-        started_at=_started_at(event),
-        received_at=event.received_at,
+        started_at=hour_of(_started_at(event)),
+        received_at=hour_of(event.received_at) + _HOUR,  # it must not be gone too early
         cell=one.cell,
         goes_on=goes_on,
     )
@@ -122,7 +123,3 @@ def _counts(event: Event) -> list[tuple[str, int]]:
         for status, number in found
         if status in STATUSES and isinstance(number, int) and number > 0
     ]
-
-
-def _hour(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)
