@@ -30,7 +30,7 @@ from tests.service.clinic import (
 from update_server.service.errors import ServiceError
 from update_server.service.news import scene_of
 from update_server.service.outbox_ports import Alert, Level, Message
-from update_server.service.ports import Enrolment, Group, SignerRefusedError
+from update_server.service.ports import Enrolment, Event, Group, SignerRefusedError
 from update_server.service.signature_ports import Sighting
 from update_server.service.study_ports import StoredDecision
 from update_server.service.verdict_news import new_signatures, tell_new_signatures
@@ -535,6 +535,34 @@ def test_a_new_crash_is_told_once_for_a_rollout(released: World) -> None:
     [message] = [each for each in told(released) if each.type == "serinus.alert.new_signature"]
     assert (message.level, message.alert) == (Level.INFORMS, "")
     assert 'automatic. New crash "1f2e" in 2.1.0 at ring half: 3 of ' in message.text
+
+
+def test_a_new_crash_in_three_reports_is_told_with_its_title(released: World) -> None:
+    clinic = a_clinic(released)
+    clinic.check_in(FLEET)
+    released.advance(60)
+    spool = clinic.spools.writer("web")
+    for number in clinic.candidates(FLEET)[:3]:
+        released.advance(0.01)
+        now = released.clock.now()
+        body = {"exception": {"type": "KeyError"}, "frames": [{"module": "notes"}]}
+        event = Event(
+            app=APP,
+            install_key=key_of(number),
+            id=f"00000000-0000-4000-9000-{number:012}",
+            at=now,
+            received_at=now,
+            kind="crash",
+            version="2.1.0",
+            channel=STABLE,
+            body=body,
+        )
+        spool.events([event])
+    settle(clinic)
+
+    [message] = [each for each in told(released) if each.type == "serinus.alert.new_signature"]
+    assert 'New crash "KeyError' in message.text
+    assert ": 3 of " in message.text
 
 
 # --- suspension ---------------------------------------------------------------------------
