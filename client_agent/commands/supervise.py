@@ -33,7 +33,7 @@ from client_agent.machine.states import (
     Trial,
 )
 from client_agent.machine.values import ConfirmRule
-from client_agent.reports.dsn import VARIABLE, sentry_dsn
+from client_agent.reports.dsn import DSN_VARIABLE, RELEASE_VARIABLE, sentry_dsn
 from client_agent.running.keep_running import keep_running
 from client_agent.running.loop import Loop
 from client_agent.running.parts import Parts
@@ -358,15 +358,17 @@ def _launched(pending: Pending, rule: ConfirmRule) -> on.Launched:
 def app_environment(parts: Parts) -> dict[str, str]:
     """Return our environment for the app, without what an outer launcher put there.
 
-    A crash SDK in it finds where to report, unless somebody has told it otherwise.
+    A crash SDK in it finds where to report and as which version, unless somebody has told it
+    otherwise: without a word of ours it would take a commit's hash for the version, or nothing.
     """
     environment = {name: text for name, text in given_environment().items() if name not in OWN}
     state = parts.installation.state.read()
     starts = state.pending.installed if state.pending else state.current
     version = None if starts is None else starts.version
     dsn = sentry_dsn(parts.settings.app, state, version, parts.reporter.level)
-    if dsn is not None:
-        environment.setdefault(VARIABLE, dsn)
+    if dsn is not None and version is not None and DSN_VARIABLE not in environment:
+        environment[DSN_VARIABLE] = dsn
+        environment.setdefault(RELEASE_VARIABLE, f"{parts.settings.app.app}@{version}")
     return environment
 
 

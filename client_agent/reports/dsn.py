@@ -14,8 +14,8 @@ from client_agent.config import AppSettings, Telemetry
 from client_agent.values import State
 from rollout.versions import render_version
 
-VARIABLE = "SENTRY_DSN"
-"""Where SDKs look for it."""
+DSN_VARIABLE, RELEASE_VARIABLE = "SENTRY_DSN", "SENTRY_RELEASE"
+"""Where SDKs look for it, and for what they call the version."""
 
 
 def sentry_dsn(

@@ -87,6 +87,7 @@ def test_a_child_finds_it_unless_somebody_has_said_otherwise(
     world: AgentWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SENTRY_DSN", raising=False)
+    monkeypatch.delenv("SENTRY_RELEASE", raising=False)
     monkeypatch.setenv("SERINUS_LAUNCH", "an outer launcher's")
     world.say("stay", None, "up_to_date", project=7)
     loop = begun(world)
@@ -97,9 +98,11 @@ def test_a_child_finds_it_unless_somebody_has_said_otherwise(
     monkeypatch.setenv("SENTRY_DSN", "https://mine")
     mine = app_environment(loop.parts)
 
-    assert "SENTRY_DSN" not in before
+    assert not {"SENTRY_DSN", "SENTRY_RELEASE"} & before.keys()
     assert "SERINUS_LAUNCH" not in before
     assert after["SENTRY_DSN"].endswith("/7")
+    assert after["SENTRY_RELEASE"] == "demo@2.0.0"
+    assert "SENTRY_RELEASE" not in mine
     assert mine["SENTRY_DSN"] == "https://mine"
     assert os.environ["SENTRY_DSN"] == "https://mine"
 
