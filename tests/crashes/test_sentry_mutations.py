@@ -1,8 +1,12 @@
-"""Whatever an envelope says, reading it ends soon, in little memory, and in one error at most."""
+"""Whatever an envelope says, reading it ends soon, in little memory, and in one error at most.
+
+``SERINUS_FULL=1`` tries all of the 20,000 mutated envelopes, else a sample.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import Any
 
@@ -26,15 +30,16 @@ from update_server.crashes.sdk_sessions import id_of
 MIB = 1 << 20
 MAX_PEAK_BYTES = 48 * MIB
 MAX_SECONDS = 1.0
+MUTATED = 20_000 if os.environ.get("SERINUS_FULL") == "1" else 4_000
 
 
-def test_20_000_mutated_envelopes_are_read_or_refused() -> None:
-    counts = try_all(20_000, seed=1)
+def test_mutated_envelopes_are_read_or_refused() -> None:
+    counts = try_all(MUTATED, seed=1)
 
     assert not counts.others
-    assert counts.read + counts.refused == 20_000
-    assert min(counts.read, counts.refused) > 2_000  # neither is the rule
-    assert counts.items > 8_000
+    assert counts.read + counts.refused == MUTATED
+    assert min(counts.read, counts.refused) > MUTATED // 10  # neither is the rule
+    assert counts.items > MUTATED // 4
     assert counts.slowest_seconds < MAX_SECONDS
 
 
