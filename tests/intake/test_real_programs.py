@@ -18,6 +18,12 @@ def sides(fleet: Fleet) -> Iterator[tuple[Program, str]]:
     yield fleet.control(), "control"
 
 
+@pytest.fixture(scope="module")
+def silent(fleet: Fleet) -> list[tuple[Program, str]]:
+    """Installs for programs whose SDK says nothing of how they end."""
+    return list(sides(fleet))
+
+
 def test_programs_with_sentry_sdk_are_counted_by_version_arm_and_status(fleet: Fleet) -> None:
     for program, arm in list(sides(fleet)):
         before, v = fleet.numbers(), program.version
@@ -89,8 +95,10 @@ def test_programs_with_sentry_node_are_counted_by_version_arm_and_status(fleet: 
         )
 
 
-def test_a_program_that_aborts_is_a_crash_though_its_sdk_says_nothing(fleet: Fleet) -> None:
-    for program, arm in list(sides(fleet)):
+def test_a_program_that_aborts_is_a_crash_though_its_sdk_says_nothing(
+    fleet: Fleet, silent: list[tuple[Program, str]]
+) -> None:
+    for program, arm in silent:
         before, v = fleet.numbers(), program.version
 
         with program.launched("abort") as process:
@@ -107,8 +115,10 @@ def test_a_program_that_aborts_is_a_crash_though_its_sdk_says_nothing(fleet: Fle
         )
 
 
-def test_a_program_that_hangs_and_is_killed_ended_abnormally(fleet: Fleet) -> None:
-    for program, arm in list(sides(fleet)):
+def test_a_program_that_hangs_and_is_killed_ended_abnormally(
+    fleet: Fleet, silent: list[tuple[Program, str]]
+) -> None:
+    for program, arm in silent:
         before, v = fleet.numbers(), program.version
 
         with program.launched("hang") as process:
