@@ -31,11 +31,17 @@ def test_the_installs_of_a_network_share_one_limit(kind: Kind, burst: int) -> No
     assert admitted(limits, kind, 1, install=b"other", network=b"elsewhere") == 1
 
 
-def test_sessions_have_no_limit_of_their_network() -> None:
+@pytest.mark.parametrize("kind", [Kind.SESSION, Kind.MARK])
+def test_a_network_that_makes_installs_up_cannot_let_the_digest_fall_behind(kind: Kind) -> None:
     limits = ReportLimits()
 
-    assert Kind.SESSION not in PER_NETWORK
-    assert all(admitted(limits, Kind.SESSION, 1, install=b"%d" % number) for number in range(5_000))
+    taken = sum(admitted(limits, kind, 1, install=b"%d" % number) for number in range(20_000))
+
+    assert taken == PER_NETWORK[kind].burst == 6_000
+    later = sum(
+        admitted(limits, kind, 1, install=b"x%d" % number, now=60.0) for number in range(9_000)
+    )
+    assert later == 6_000
 
 
 def test_an_install_may_tell_of_twenty_times_the_sessions_that_can_be() -> None:
@@ -44,7 +50,7 @@ def test_an_install_may_tell_of_twenty_times_the_sessions_that_can_be() -> None:
     within = sum(admitted(limits, Kind.SESSION, 1, now=float(second)) for second in range(3_600))
 
     assert within == 3_600
-    assert admitted(limits, Kind.SESSION, 10_000, now=3_600.0) == 200
+    assert admitted(limits, Kind.SESSION, 10_000, network=b"", now=3_600.0) == 200
 
 
 def test_one_kind_takes_nothing_from_another() -> None:

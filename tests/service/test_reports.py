@@ -439,6 +439,18 @@ class TestLimits:
         assert sum(event.kind == "session" for event in world.taken) == 200
         assert rejected(world) == {"limited": 100}
 
+    def test_of_more_sessions_than_can_be_those_that_crashed_leave_marks(
+        self, world: World
+    ) -> None:
+        token = world.check_in().token
+        for first in (0, 100):
+            take(world, *[a_session(sid=f"{first + n:032x}") for n in range(100)], key=token)
+
+        take(world, a_session(sid=f"{200:032x}", status="crashed"), key=token)
+
+        mark = world.taken[-1]
+        assert (mark.kind, mark.id, mark.body) == ("crash", f"{200:032x}:crashed", {})
+
     def test_marks_end_where_nobody_can_mean_them(self, world: World) -> None:
         token = world.check_in().token
         for number in range(300):

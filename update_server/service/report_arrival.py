@@ -95,6 +95,8 @@ class Arrival:
         """
         if self.admits(limited, event):
             self.events.append(replace(event, body={**event.body, **details}))
+        elif details.get("status") == "crashed":
+            self.leave_mark(replace(event, kind="crash"))
         else:
             self.leave_mark(event)
 

@@ -41,8 +41,6 @@ class Rate:
     per_second: float
 
 
-_NO_LIMIT: Final = Rate(burst=float("inf"), per_second=0)
-
 PER_INSTALL: Final[Mapping[Kind, Rate]] = MappingProxyType(
     {
         Kind.ATTACHMENT: Rate(burst=2, per_second=2 / _HOUR),
@@ -57,6 +55,10 @@ PER_NETWORK: Final[Mapping[Kind, Rate]] = MappingProxyType(
     {
         Kind.ATTACHMENT: Rate(burst=30, per_second=30 / _MINUTE),
         Kind.ERROR: Rate(burst=600, per_second=600 / _MINUTE),
+        # Far more than any network's installs tell of, and far less than the digest can take in:
+        # else one network could let it fall behind, which ends all automatic decisions.
+        Kind.SESSION: Rate(burst=6_000, per_second=6_000 / _MINUTE),
+        Kind.MARK: Rate(burst=6_000, per_second=6_000 / _MINUTE),
     }
 )
 
@@ -85,9 +87,9 @@ class ReportLimits:
             (rate, (kind, name))
             for rate, name in (
                 (PER_INSTALL[kind], b"i" + install if install else b""),
-                (PER_NETWORK.get(kind, _NO_LIMIT), b"n" + network if network else b""),
+                (PER_NETWORK[kind], b"n" + network if network else b""),
             )
-            if name and rate is not _NO_LIMIT
+            if name
         ]
         with self._lock:
             left = [self._left(rate, key, now) for rate, key in asked]
