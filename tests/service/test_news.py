@@ -27,7 +27,9 @@ from tests.service.clinic import (
     sicken,
     staffed,
 )
+from update_server.service import announcements
 from update_server.service.errors import ServiceError
+from update_server.service.message_text import Said
 from update_server.service.news import scene_of
 from update_server.service.outbox_ports import Alert, Level, Message
 from update_server.service.ports import Enrolment, Event, Group, SignerRefusedError
@@ -194,6 +196,24 @@ def test_an_automatic_pause_pages_with_its_record(sick: Clinic) -> None:
     assert message.text.endswith("or resumed by 2 people: serinus rollout show 2.1.0")
     [alert] = alerts(sick.world)
     assert (alert.reason, alert.message, alert.id) == ("paused", message.id, message.alert)
+
+
+def test_what_cannot_be_put_into_words_pauses_all_the_same(
+    sick: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that an older version wrote may lack what the words want."""
+
+    def lacking(*_: object) -> Said:
+        raise KeyError("jackknife")
+
+    monkeypatch.setattr(announcements, "paused", lacking)
+    sick.round()
+
+    message = told(sick.world)[-1]
+    assert sick.state is RolloutState.PAUSED
+    assert message.level is Level.PAGES
+    assert message.subject == "PAUSED demo 2.1.0 ring half"
+    assert f"automatic. {sick.now.reason} See serinus rollout show 2.1.0" in message.text
 
 
 def test_a_pause_is_told_once_however_long_it_lasts(sick: Clinic) -> None:

@@ -8,7 +8,7 @@ Not here: when people are told (``service.news``), and to whom (``service.delive
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from update_server.evidence.settings import Metric
@@ -29,6 +29,17 @@ from update_server.service.subjects import counted, subject
 _TITLE = 80
 _MOST_OF_PART: Final = 2  # a signature is named where it makes up at least a half
 _SILENT: Final = frozenset({Metric.SILENCE, Metric.LATER_SILENCE})
+
+
+def in_words(say: Callable[[], Said], scene: Scene, word: str, sentence: str) -> Said:
+    """Return what *say* says; where that fails, at least what happened.
+
+    What cannot be put into words, a record of an older version say, must keep nobody from pausing.
+    """
+    try:
+        return say()
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return _said(word.upper(), scene, sentence, [Part(f"See {scene.more}")])
 
 
 # --- stopped ------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def compose(beginning: str, sentence: str, tail: Sequence[Part]) -> str:
     sentence = plain(sentence, len(sentence) * _LONGEST_CHARACTER)
     parts = list(tail)
     while True:
-        text = " ".join([beginning, sentence, *(part.text for part in parts)])
+        text = " ".join(filter(None, (beginning, sentence, *(part.text for part in parts))))
         lesser = [number for number, part in enumerate(parts) if part.lesser]
         if len(text) <= MOST_CHARACTERS:
             return text

@@ -70,7 +70,10 @@ def tell_change(
     """Tell of a change of a rollout, and end the alerts that it makes an end of."""
     decision = decision_behind(stores, new, reason) if actor == AUTOMATIC.name else None
     scene = scene_of(stores, new, new.changed_at, actor, reason, decision)
-    message = message_of(new, verb, actor, _said(verb, scene, new, decision), decision)
+    said = announcements.in_words(
+        lambda: _said(verb, scene, new, decision), scene, new.state.value, reason
+    )
+    message = message_of(new, verb, actor, said, decision)
     over = _made_an_end_of(old, new)
     about = open_about(stores, new.app, new.id)
     ended = [each for each in about if each.reason.partition(":")[0] in over]

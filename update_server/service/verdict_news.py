@@ -152,16 +152,20 @@ def _page(
         return
     rollout, record = stores.rollouts.get(decision.app, decision.rollout), decision.record
     scene = scene_of(stores, rollout, decision.at, AUTOMATIC.name, decision=decision)
-    said: Said
-    match reason:
-        case Reason.SUSPENDED:
-            said = announcements.suspended(scene, record)
-        case Reason.SILENT:
-            said = announcements.silent(scene, record)
-        case Reason.ADVISED:
-            said = announcements.advised(scene, record, why)
-        case _:
-            said = announcements.no_verdict(scene, record, seconds)
+
+    def say() -> Said:
+        match reason:
+            case Reason.SUSPENDED:
+                return announcements.suspended(scene, record)
+            case Reason.SILENT:
+                return announcements.silent(scene, record)
+            case Reason.ADVISED:
+                return announcements.advised(scene, record, why)
+            case _:
+                return announcements.no_verdict(scene, record, seconds)
+
+    sentence = str(record["sentence"])
+    said = announcements.in_words(say, scene, reason.replace("_", " "), sentence)
     message = Message(
         id=name_of("msg", decision.id, reason),
         at=decision.at,
