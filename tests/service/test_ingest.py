@@ -260,6 +260,18 @@ def test_more_starts_in_an_hour_than_can_be_are_set_aside(world: World) -> None:
     assert asides(world) == [""] * 200 + ["implausible"] * 3
 
 
+@pytest.mark.parametrize("status", ["crashed", "abnormal"])
+def test_a_release_that_crashes_on_and_on_has_no_starts_set_aside(
+    world: World, status: str
+) -> None:
+    """Candidates alone would be hit, and the rollout suspended that is to be pulled."""
+    loop = [a_session(index, body={"sid": f"s{index}", "status": status}) for index in range(300)]
+
+    world.services.ingest.accept(APP, a_batch(world, *loop, a_session(300)))
+
+    assert asides(world) == [""] * 301
+
+
 def test_starts_are_counted_in_the_hour_in_which_they_were(world: World) -> None:
     """An install that was offline tells of a week at once; its clock may be wrong."""
     began = NOW - timedelta(days=3)

@@ -20,7 +20,7 @@ from update_server.evidence.facts import Rule
 from update_server.service.drifts import Drifts
 from update_server.service.errors import BadTokenError, ExpiredTokenError
 from update_server.service.notes import CLOCK_KIND, REJECTED_KIND, note_of
-from update_server.service.plausible import Launches, why_not
+from update_server.service.plausible import ENDED_BADLY, Launches, why_not
 from update_server.service.ports import Clock, Event, Phase, Spool
 from update_server.service.pseudonyms import install_key
 from update_server.service.table import AppTable, Tables
@@ -139,12 +139,12 @@ class Ingest:
     ) -> str:
         """Return the rule by which *event* is set aside; empty when it is not.
 
-        Steps of an update are never: only installs that are offered it take any, so whatever a
-        rule got wrong there it would get wrong in one arm. Studies take them from members only.
+        Nor is a start that ended badly one too many: a release that crashes has hundreds an hour,
+        and to set them aside would suspend what is to be pulled.
         """
         if event.kind == "update":
             return ""
-        if event.kind == "session":
+        if event.kind == "session" and event.body.get("status") not in ENDED_BADLY:
             name = str(event.body.get("sid", event.id))
             if not self._launches.is_plausible(event.install_key, started_at, name):
                 return Rule.IMPLAUSIBLE

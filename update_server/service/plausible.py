@@ -20,6 +20,9 @@ from update_server.service.tokens import InstallToken
 MOST_LAUNCHES_PER_HOUR: Final = 200
 """More starts of an app within an hour are no person's."""
 
+ENDED_BADLY: Final = frozenset({"crashed", "abnormal"})
+"""Ends of sessions after which whatever watches over the app starts it again at once."""
+
 _HOUR_SECONDS: Final = 3_600
 # Up to 500 bytes each: 10 MB.
 _MOST_REMEMBERED: Final = 20_000
