@@ -228,4 +228,4 @@ def test_what_has_no_quantity_is_no_discard(told: Any) -> None:
 def test_discards_have_an_end() -> None:
     one = {"reason": "before_send", "category": "error", "quantity": 2**31 - 1}
 
-    assert discards(one, one).counts == {("before_send", "error"): 2**31 - 1}
+    assert discards(one, one).counts == {("before_send", "error"): 1_000_000}

@@ -25,6 +25,9 @@ from update_server.crashes.releases import version_told
 
 MAX_BUCKETS: Final = 100
 MAX_COUNT: Final = 2**31 - 1
+MAX_DROPPED: Final = 1_000_000
+"""Of one reason and category, in one report. Sums of larger ones could outgrow their counter."""
+
 _MAX_USER: Final = 256
 
 # Words of ours that Sentry has, too.
@@ -113,7 +116,7 @@ def discards_of(told: Document) -> SdkDiscards:
         )
         counts[pair] += whole_of(one.get("quantity"), MAX_COUNT) or 0
     return SdkDiscards(
-        counts=MappingProxyType({pair: min(n, MAX_COUNT) for pair, n in (+counts).items()})
+        counts=MappingProxyType({pair: min(n, MAX_DROPPED) for pair, n in (+counts).items()})
     )
 
 
