@@ -185,7 +185,8 @@ class TestAttribution:
 
         assert only(world).quarantine == "implausible"
 
-    def test_more_starts_in_an_hour_than_can_be_are_implausible(self, world: World) -> None:
+    def test_an_sdk_may_begin_any_number_of_sessions(self, world: World) -> None:
+        """Some begin one with each page; a release that loads more pages is not to be suspended."""
         token = world.check_in().token
         sids = [f"{number:032x}" for number in range(200)]
         take(world, *[a_session(sid=sid) for sid in sids[:100]], key=token)
@@ -194,7 +195,7 @@ class TestAttribution:
 
         take(world, a_session(sid=sids[0]), a_session(sid="f" * 32), key=token)
 
-        assert [event.quarantine for event in world.taken] == [""] * 201 + ["implausible"]
+        assert [event.quarantine for event in world.taken] == [""] * 202
 
 
 class TestTimes:

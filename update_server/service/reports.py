@@ -29,7 +29,6 @@ from update_server.service.dump_ports import DumpFiles
 from update_server.service.errors import BadKeyError, BadTokenError
 from update_server.service.ingest import FUTURE
 from update_server.service.notes import CLOCK_KIND, REJECTED_KIND, note_of
-from update_server.service.plausible import Launches
 from update_server.service.ports import Clock, Event, Spool, UnavailableError
 from update_server.service.pseudonyms import network_hash
 from update_server.service.report_arrival import SOURCE, Arrival, Received, Sender
@@ -80,7 +79,6 @@ class Reports:
         self._clock = clock
         self._dumps = dumps
         self._limits = limits or ReportLimits()
-        self._launches = Launches()
         self._drifts = Drifts()
 
     def sender(self, project: int, key: str | None) -> Sender:
@@ -180,7 +178,8 @@ class Reports:
         event = arrival.event("session", name, [item.release], item.user, item.at)
         if event is None:
             return
-        if not event.quarantine and not self._is_plausible(event, item):
+        # Of starts there may be any number: some SDKs begin a session with each page.
+        if not event.quarantine and (item.duration_seconds or 0) < 0:
             event = replace(event, quarantine=Rule.IMPLAUSIBLE)
         details: dict[str, Any] = {
             "sid": item.sid,
@@ -192,14 +191,6 @@ class Reports:
         }
         told = {name: value for name, value in details.items() if value is not None}
         arrival.take(Kind.SESSION, event, told)
-
-    def _is_plausible(self, event: Event, item: SdkSession) -> bool:
-        if (item.duration_seconds or 0) < 0:
-            return False
-        started_at = item.started or event.at
-        return not event.install_key or self._launches.is_plausible(
-            event.install_key, started_at, item.sid
-        )
 
     def _take_attached(self, arrival: Arrival, dump: SdkDump, report: SdkReport | None) -> None:
         """Keep the minidump of an envelope, about the version that its report names."""
