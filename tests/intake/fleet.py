@@ -227,11 +227,9 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def publish(server: Server, version: str, *more: str) -> None:
-    """Publish a version whose program is the Python one."""
+    """Publish a version whose program is the Python one. It knows its version from its agent."""
     program = server.folder / f"notes-{version}"
-    program.write_text(
-        f'#!/bin/sh\nexec "{sys.executable}" "{PROGRAMS / "python_app.py"}" "$1" notes@{version}\n'
-    )
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{PROGRAMS / "python_app.py"}" "$1"\n')
     program.chmod(0o755)
     server.serinus("release", "publish", version, "--artifact", f"{LINUX}={program}", *more)
 

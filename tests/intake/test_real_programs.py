@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from tests.intake.fleet import OLD, Fleet, Program, kill
+from tests.intake.fleet import NEW, OLD, Fleet, Program, kill
 from tests.intake.numbers import Numbers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("intake"), pytest.mark.timeout(300)]
@@ -93,6 +96,30 @@ def test_programs_with_sentry_node_are_counted_by_version_arm_and_status(fleet: 
             ),
             since=before,
         )
+
+
+def test_a_program_that_knows_nothing_but_its_environment_is_counted(fleet: Fleet) -> None:
+    program = fleet.candidate()
+    before = fleet.numbers()
+    command = [sys.executable, "-m", "client_agent.cli", "launch", "--config"]
+
+    done = subprocess.run(
+        [*command, str(program.install.config), "--", "thread"],
+        env={name: text for name, text in os.environ.items() if "SENTRY" not in name},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 0
+    fleet.wait_until_counted(
+        Numbers(
+            sessions={(NEW, "candidate", "crashed"): 1},
+            crashes={(NEW, "candidate", "ValueError"): 1, (NEW, "candidate", "none"): 1},
+            crashed={(NEW, "candidate"): 1},
+        ),
+        since=before,
+    )
 
 
 def test_a_program_that_aborts_is_a_crash_though_its_sdk_says_nothing(

@@ -1,6 +1,7 @@
-"""An app with sentry-sdk, which knows nothing of us: python_app.py SITUATION RELEASE.
+"""An app with sentry-sdk, which knows nothing of us: python_app.py SITUATION [RELEASE].
 
-It reports where ``SENTRY_DSN`` says. What it says after its work, on a line: ``ready``.
+It reports where ``SENTRY_DSN`` says, and without RELEASE as what ``SENTRY_RELEASE`` says. Before it
+hangs it says ``ready`` on a line.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ SITUATIONS: dict[str, Callable[[], None]] = {
 
 
 def main() -> None:
-    situation, release = sys.argv[1:3]
+    situation, release = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
     packing = "gzip" if "GZIP" in os.environ else "br"
     sentry_sdk.init(
         release=release,
