@@ -265,6 +265,25 @@ def test_a_recipient_that_is_refused_is_told(
     assert raised.value.why == f"{HOST} refused 1 of the recipients"
 
 
+def test_who_has_a_mail_is_not_sent_it_again_with_those_who_have_not(
+    certificates: Certificates, server_context: ssl.SSLContext
+) -> None:
+    with a_post_office(starttls=server_context) as office:
+        office.refuses = Once({"RCPT": "450 mailbox busy"})  # that of the first, ops
+        mail = a_mail(office, certificates)
+        with pytest.raises(UndeliveredError):
+            mail.send(a_message(), AT)
+    commands: list[str] = []
+    for message in (a_message(), a_message()):  # the next try; and, were it to come again, all
+        with a_post_office(starttls=server_context) as office:
+            url = f"smtp://{HOST}:{office.port}"
+            mail._settings = replace(mail._settings, url=url)
+            mail.send(message, AT)
+        commands.append(" ".join(each for each in office.commands if each.startswith("rcpt")))
+
+    assert [("ops@" in each, "ann@" in each) for each in commands] == [(True, False), (True, True)]
+
+
 class Once(dict[str, str]):
     """Refuses each command once."""
 

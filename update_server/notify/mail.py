@@ -21,6 +21,7 @@ from update_server.service.outbox_ports import Message, UndeliveredError
 
 _SCHEMES: Final = frozenset({"smtp", "smtps"})
 _OK: Final = 250
+_MOST_REMEMBERED: Final = 1_000  # messages
 
 
 class Mail:
@@ -29,6 +30,8 @@ class Mail:
     def __init__(self, settings: TargetSettings, network: Network) -> None:
         self._settings = settings
         self._network = network
+        # Who has a message that others are still to get: nobody is sent it each time it is tried.
+        self._had: dict[str, set[str]] = {}
 
     def send(self, message: Message, now: datetime) -> int:
         """Send, and return 250. Raises UndeliveredError."""
@@ -36,19 +39,24 @@ class Mail:
         password = read_secret(settings.password_file) if settings.password_file else ""
         place = self._network.find(address_of(settings), _SCHEMES, settings.allow_private)
         mail = render(message, settings.sender, settings.recipients, now)
+        had = self._had.get(message.id, set())
+        waiting = [each for each in settings.recipients if each not in had]
         with Deadline(deadline.WHOLE_SECONDS) as end:
             try:
                 server = _connect(place, self._network.trust(), end)
                 try:
                     if password:
                         server.login(settings.user, password)
-                    refused = server.send_message(mail)
+                    refused = server.send_message(mail, to_addrs=waiting)
                     _part(server)
                 finally:
                     server.close()
             except (OSError, smtplib.SMTPException) as error:
                 raise _told(place, error, is_late=end.is_over) from error
+        self._had.pop(message.id, None)
         if refused:
+            if len(self._had) < _MOST_REMEMBERED:
+                self._had[message.id] = had | (set(waiting) - set(refused))
             raise UndeliveredError(f"{place.host} refused {len(refused)} of the recipients")
         return _OK
 
