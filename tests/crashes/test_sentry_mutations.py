@@ -95,6 +95,17 @@ def the_slowest() -> dict[str, bytes]:
         threads=[{"crashed": True, "stacktrace": {"frames": frames}}],
         platform="native",
     )
+    name = "auth" * 60
+    many = [a_frame(name, module=name, filename="/" + name, package="/" + name)] * 250
+    loaded = [{"image_addr": hex(n << 12), "code_file": "/" + name} for n in range(1_000)]
+    named = an_event(
+        *[an_exception(type=name, value="auth" * 128)] * 15,
+        an_exception(*many),
+        threads=[{"crashed": True, "stacktrace": {"frames": many}}],
+        debug_meta={"images": loaded},
+        fingerprint=["auth" * 128] * 16,
+        platform="native",
+    )
     lies = b"".join(b'{"type":"event","length":%d}\n{\n' % (8 * MIB - 40 * n) for n in range(1_000))
     return {
         "blank lines": b"{}" + b"\n" * 8 * MIB,
@@ -104,6 +115,7 @@ def the_slowest() -> dict[str, bytes]:
         "open quotes": envelope(*[raw_item("event", b'{"a":"' + b"\\" * (MIB - 9))] * 8),
         "lengths": b"{}\n" + lies + b" " * 7 * MIB,
         "texts": envelope(*[item("event", event)] * 8),
+        "names": envelope(*[item("event", named)] * 8),
         "sessions": envelope(*[item("session", {**a_session(), "x": "y" * 80_000})] * 100),
     }
 

@@ -30,7 +30,8 @@ _VALUE: Final = (
     r"(?:\\\"(?:(?!\\\").)*(?:\\\")?|\"(?:\\.|[^\"\\])*\"?"  # JSON within JSON, JSON
     rf"|'(?:\\.|[^'\\])*'?|(?=\S){_RUN})"
 )
-_NAMED: Final = rf"[\w-]{{0,32}}(?:{_KEYWORDS})[\w-]{{0,32}}\\?['\"]?"
+# What stands before the keyword stays anyhow; and taking back what follows it would find nothing.
+_NAMED: Final = rf"(?:{_KEYWORDS})[\w-]{{0,32}}+\\?['\"]?"
 _IS: Final = r"(?:\s{1,4}(?:is|was|of|for))?"
 _UNLIKELY_WORD: Final = rf"(?:(?=\\?['\"]){_VALUE}|(?=\S{{0,80}}\d){_RUN})"
 _SCHEME_WORD: Final = r"(?:(?:bearer|basic|digest|negotiate|ntlm|token)\s{1,4})?"

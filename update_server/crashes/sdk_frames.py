@@ -41,8 +41,13 @@ class Image:
 
     address: int
     size: int
-    file: str
+    path: object  # as it was told: of a thousand few are looked at
     debug_id: str
+
+    @property
+    def file(self) -> str:
+        """The base name of its file."""
+        return file_name(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +73,9 @@ def images_of(meta: object) -> Images:
 
 def frames_of(stacktrace: object, images: Images, *, is_native: bool) -> list[Kept]:
     """Return the frames of *stacktrace* that are kept, innermost first, at most 64."""
-    told = objects_of(mapping_of(stacktrace).get("frames"))[-MAX_READ:]
-    frames = [_frame(one, images, is_native=is_native) for one in reversed(told)]
-    chosen = (frames[index] for index in _chosen(told[::-1]))
-    return [frame for frame in chosen if _NAMES & frame.keys()]
+    told = objects_of(mapping_of(stacktrace).get("frames"))[-MAX_READ:][::-1]
+    frames = (_frame(told[index], images, is_native=is_native) for index in _chosen(told))
+    return [frame for frame in frames if _NAMES & frame.keys()]
 
 
 def file_name(path: object) -> str:
@@ -137,7 +141,7 @@ def _image(told: Document) -> Image | None:
     return Image(
         address=address,
         size=_MAX_ADDRESS if size is None else size,  # up to the next one
-        file=file_name(told.get("code_file") or told.get("name")),
+        path=told.get("code_file") or told.get("name"),
         debug_id=debug_id.lower() if _DEBUG_ID.fullmatch(debug_id) else "",
     )
 
