@@ -75,6 +75,7 @@ def refusal(act: Callable[[], object]) -> UndeliveredError:
         "fe80::1%eth0",
         "fc00::1",
         "fd12:3456::1",
+        "fec0::1",  # what fc00::/7 was before; routers pass it on
         "ff02::1",
         "::ffff:127.0.0.1",
         "::ffff:169.254.169.254",

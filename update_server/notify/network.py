@@ -195,6 +195,8 @@ def is_public(address: str) -> bool:
         return False
     if known.version == 6 and known in _NAT64:  # noqa: PLR2004 - the protocol's number
         return is_public(str(ipaddress.IPv4Address(int(known) & 0xFFFF_FFFF)))
+    if getattr(known, "is_site_local", False):  # fec0::/10, which Python takes for global
+        return False
     return known.is_global and not known.is_multicast and not known.is_reserved
 
 
