@@ -133,6 +133,22 @@ def test_operators_say_which_are_the_same(ask: Ask) -> None:
     assert ask("POST", f"{CRASHES}/{ONE}/same-as", json={"signature": TWO}).status_code == 422
 
 
+def test_an_answer_that_is_kept_for_replays_holds_nothing_that_an_install_sent(
+    ask: Ask, world: World
+) -> None:
+    """The install may be forgotten before the answer is."""
+    headers = {"Idempotency-Key": "k1"}
+    ask("POST", f"{CRASHES}/{TWO}/same-as", json={"signature": ONE}, headers=headers)
+    with world.database.transaction() as stores:
+        stores.crashes.forget("demo", {a_sample().report_key})
+
+    again = ask("POST", f"{CRASHES}/{TWO}/same-as", json={"signature": ONE}, headers=headers)
+
+    assert body_of(again)["same"] == [TWO]
+    assert "e1" not in again.text
+    assert "frames" not in again.text
+
+
 @pytest.mark.parametrize("signature", ["", "x", ONE.upper(), ONE + "\n", 7])
 def test_only_a_signature_can_be_the_same(ask: Ask, signature: object) -> None:
     response = ask("POST", f"{CRASHES}/{TWO}/same-as", json={"signature": signature})

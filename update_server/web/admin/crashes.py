@@ -56,7 +56,9 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
 
         def note() -> Reply:
             services.crashes.same_as(caller, app, signature, body.signature, reason=body.reason)
-            return Reply(body=_crash(services.crashes.get(app, signature)))
+            found = services.crashes.get(app, signature)
+            # No sample: this answer is kept for a week, and who wishes it is forgotten before.
+            return Reply(body={**_summary(found.group), "same": list(found.same)})
 
         return replayed(services.replays, caller, data, note)
 
