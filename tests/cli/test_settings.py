@@ -14,6 +14,7 @@ def test_what_is_named_is_set_and_the_rest_stays(released: Cli) -> None:
     shown = released.json(*SHOW)
 
     assert shown == {
+        "project": 1,
         "crash_messages": True,
         "tags": ["gpu", "driver"],
         "app_keys": [],
@@ -28,6 +29,7 @@ def test_what_is_named_is_set_and_the_rest_stays(released: Cli) -> None:
 def test_keys_are_made_and_taken_back(released: Cli) -> None:
     (key,) = released.json(*SET, "--new-app-key")["app_keys"]
 
+    assert f"https://{key}@YOUR-PUBLIC-HOST/1\n" in released.run(*SHOW).out
     assert released.json(*SET, "--remove-app-key", key)["app_keys"] == []
     assert released.refused(*SET, "--remove-app-key", key) == "unknown_app_key"
 

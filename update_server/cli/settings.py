@@ -79,4 +79,6 @@ def _tell(session: Session, found: Mapping[str, Any]) -> None:
     session.console.print(f"messages  {'kept, scrubbed' if found['crash_messages'] else 'dropped'}")
     session.console.print(f"tags      {' '.join(found['tags']) or '-'}")
     session.console.print(f"app keys  {' '.join(found['app_keys']) or '-'}")
+    for key in found["app_keys"]:
+        session.console.print(f"DSN       https://{key}@YOUR-PUBLIC-HOST/{found['project']}")
     session.console.print(f"feed      {'for everybody' if found['atom'] else 'off'}")

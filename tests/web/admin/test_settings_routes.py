@@ -12,7 +12,8 @@ from update_server.service.ports import Role
 from update_server.service.settings import MOST_APP_KEYS
 
 SETTINGS = "/v1/admin/apps/demo/settings"
-DEFAULTS = {"crash_messages": False, "tags": [], "app_keys": [], "atom": False}
+KEPT = {"crash_messages": False, "tags": [], "app_keys": [], "atom": False}
+DEFAULTS = {"project": 1, **KEPT}
 
 
 def body_of(response: TestResponse) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def test_a_change_is_audited_and_reaches_the_web_processes(ask: Ask, world: Worl
 
     record = body_of(ask("GET", "/v1/admin/apps/demo/audit?limit=1"))["items"][0]
     assert (record["action"], record["reason"]) == ("app.settings", "drivers differ")
-    assert (record["before"], record["after"]) == (DEFAULTS, {**DEFAULTS, "tags": ["gpu"]})
+    assert (record["before"], record["after"]) == (KEPT, {**KEPT, "tags": ["gpu"]})
     assert generation_of(world) == before + 1
 
 

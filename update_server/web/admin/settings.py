@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from update_server.service.ports import Role
+from update_server.service.ports import App, Role
 from update_server.service.settings import Change
 from update_server.service.settings_ports import AppSettings
 from update_server.web import wire, wire_telemetry
@@ -21,12 +21,13 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/apps/<name:app>/settings")
     def get_settings(app: str) -> Response:
         guard.require(Role.VIEWER, app)
-        return Reply(body=_settings(services.settings.get(app))).response()
+        known = services.apps.named(app)
+        return Reply(body=_settings(known, services.settings.get(app))).response()
 
     @bp.patch("/v1/admin/apps/<name:app>/settings")
     def patch_settings(app: str) -> Response:
         caller = guard.require(Role.OPERATOR, app)
-        services.apps.named(app)  # what is not there is told before what is wrong with the body
+        known = services.apps.named(app)  # not there: told before what is wrong with the body
         data = wire.read_body(request)
         body = wire_telemetry.parse_settings(data)
         change = Change(
@@ -39,15 +40,16 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         )
 
         def act() -> Reply:
-            return Reply(body=_settings(services.settings.change(caller, app, change)))
+            return Reply(body=_settings(known, services.settings.change(caller, app, change)))
 
         return replayed(services.replays, caller, data, act)
 
     return bp
 
 
-def _settings(value: AppSettings) -> JsonObject:
+def _settings(app: App, value: AppSettings) -> JsonObject:
     return {
+        "project": app.number,
         "crash_messages": value.crash_messages,
         "tags": list(value.tags),
         "app_keys": list(value.app_keys),
