@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -241,6 +242,19 @@ class TestReports:
             (PLATFORM, "Linux 6.1", "candidate"),
             (PLATFORM, "Windows", "control"),
         ]
+
+    def test_a_large_report_leaves_a_small_sample(self, told: Told) -> None:
+        frames = [*BODY["frames"], *({"function": f"f{n}" * 80} for n in range(2_000))]
+
+        body = {**BODY, "frames": frames, "tags": {"gpu": "x" * 20_000}}
+
+        told.tell(a_crash(body=body))
+
+        (sample,) = told.samples(signature(body))
+        assert len(json.dumps(sample.body)) < 20_000
+        assert sample.body["exception"] == BODY["exception"]
+        assert sample.body["frames"][: len(BODY["frames"])] == BODY["frames"]
+        assert "tags" not in sample.body
 
     def test_samples_hold_named_fields_only(self, told: Told) -> None:
         told.tell(a_crash(body={**BODY, "reporter": "ab", "file": "f", "thread": "main"}))

@@ -6,6 +6,7 @@ and is no evidence. Studies are told elsewhere (``service.watched``).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -51,7 +52,11 @@ SAMPLED: Final = (
     "arch",
     "runtime",
 )
-"""Fields of a report that are kept in samples, where it has them."""
+"""Fields of a report that are kept in samples, where it has them; the telling ones first."""
+
+MOST_SAMPLE_BYTES: Final = 16 << 10
+"""Of all fields of a sample together, as JSON: what our own events may have. A report of an SDK may
+be of megabytes, and whoever knows a public key can have six kept of each of many signatures."""
 
 _KINDS: Final = frozenset({"crash", "error", "session", "sessions"})
 _MOST_CHARACTERS: Final = 128  # of the name of an operating system
@@ -201,12 +206,29 @@ def _samples(pepper: bytes, reports: Sequence[_Told], names: Sequence[str]) -> l
             id=sample_id(pepper, one.place.event.app, one.place.sender, one.place.event.id),
             at=hour_of(one.place.event.at),
             handled=one.place.event.kind == "error",
-            body={field: body[field] for field in SAMPLED if field in body},
+            body=_sampled(one.place.event.body),
         )
         for one, name in zip(reports, names, strict=True)
         if one.said is not None
-        for body in [one.place.event.body]
     ]
+
+
+def _sampled(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of *body* a sample keeps; of a stack that is too long the innermost frames."""
+    kept: dict[str, Any] = {}
+    left = MOST_SAMPLE_BYTES
+    for name in SAMPLED:
+        value = body.get(name)
+        while isinstance(value, list | tuple) and value and _size(value) > left:
+            value = value[: len(value) // 2]
+        if value and _size(value) <= left:
+            kept[name] = value
+            left -= _size(value)
+    return kept
+
+
+def _size(value: object) -> int:
+    return len(json.dumps(value, separators=(",", ":")))
 
 
 def _system(told: object) -> str:
