@@ -18,7 +18,7 @@ from rollout.model import Actor
 from tests.admin_world import APP, STABLE, a_released_world
 from tests.deploy.promql import check, grouped_by, selectors
 from tests.service.clinic import FLEET, OPEN, WITH_STAFF, Clinic, a_clinic, key_of
-from update_server.service.crash_ports import STATUSES
+from update_server.service.crash_ports import LAUNCH, SDK, STATUSES
 from update_server.service.notes import REJECTED_KIND, note_of
 from update_server.service.ports import Event, Phase, Role
 from update_server.web.admin.app import create_app
@@ -114,7 +114,14 @@ def tell_the_rest(clinic: Clinic, number: int) -> None:
         channel=STABLE,
     )
     sessions = [
-        replace(crash, id=f"s:{status}", kind="session", body={"sid": status, "status": status})
+        replace(
+            crash,
+            id=f"{source}:{status}",
+            kind="session",
+            source=source,
+            body={"sid": f"{source} {status}", "status": status},
+        )
+        for source in (LAUNCH, SDK)
         for status in STATUSES
     ]
     discards = {"counts": [["ratelimit_backoff", "error", 19]]}
@@ -232,6 +239,20 @@ def test_every_value_that_is_asked_for_occurs(query: Query, series: Series) -> N
                 values = {one.get(matcher.label) for one in series[selector.metric]}
                 wanted = set(matcher.value.split("|"))
                 assert wanted <= values, (query.where, matcher)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [one for one in QUERIES if "serinus_sessions_total" in one.expression],
+    ids=lambda query: query.where,
+)
+def test_sessions_that_were_told_of_twice_are_never_added(query: Query, series: Series) -> None:
+    assert {one["source"] for one in series["serinus_sessions_total"]} == {LAUNCH, SDK}
+
+    sums = re.findall(r"sum(?: by \(([^)]*)\))?", query.expression)
+    assert sums
+    assert all("source" in labels for labels in sums), query.where
+    assert "source" in query.shown
 
 
 def test_every_metric_is_on_the_dashboard(series: Series) -> None:

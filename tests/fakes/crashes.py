@@ -226,6 +226,7 @@ class FakeSessions:
             app=one.app,
             version=one.version,
             cell=one.cell,
+            source=one.source,
             status=one.status,
             hour=hour,
             sessions=by,
@@ -242,16 +243,19 @@ class FakeSessions:
 
     def hours(self, app: str) -> Sequence[SessionCount]:
         found = [replace(key, sessions=n) for key, n in self._state.hours.items() if key.app == app]
-        return sorted(found, key=lambda one: (one.hour, one.version, str(one.cell), one.status))
+        return sorted(
+            found, key=lambda one: (one.hour, one.version, str(one.cell), one.source, one.status)
+        )
 
     def of_rollout(self, rollout: RolloutId) -> Sequence[Tally]:
-        sums: dict[tuple[str, str, str], Counter[str]] = {}
+        sums: dict[tuple[str, str, str], dict[str, Counter[str]]] = {}
         for key, count in self._state.hours.items():
             if key.cell.rollout == rollout:
                 place = (key.version, key.cell.ring, key.cell.arm)
-                sums.setdefault(place, Counter())[key.status] += count
+                told = sums.setdefault(place, {})
+                told.setdefault(key.source, Counter())[key.status] += count
         return [
-            Tally(version=version, ring=ring, arm=arm, crashed_installs=0, sessions=dict(told))
+            Tally(version=version, ring=ring, arm=arm, crashed_installs=0, sessions=told)
             for (version, ring, arm), told in sorted(sums.items())
         ]
 

@@ -101,10 +101,11 @@ class Fleet:
             for one in group["counts"]:
                 place = (one["version"], one["arm"], kind)
                 reports[one["handled"]][place] += one["reports"]
-        sessions: Counter[tuple[str, str, str]] = Counter()
+        sessions: Counter[tuple[str, str, str, str]] = Counter()
         for one in self.admin(f"/rollouts/{self.rollout}")["outcomes"]:
-            for status, count in one["sessions"].items():
-                sessions[one["version"], one["arm"], status] += count
+            for source, counts in one["sessions"].items():
+                for status, count in counts.items():
+                    sessions[one["version"], one["arm"], source, status] += count
         return Numbers(
             sessions=dict(+sessions),
             crashes=dict(reports[False]),

@@ -12,6 +12,7 @@ from update_server.service.crash_ports import UNTOLD
 from update_server.service.ports import Stores
 
 Places = dict[tuple[str, str, str], int]
+Ended = dict[tuple[str, str, str, str], int]
 
 K = TypeVar("K", bound=Hashable)
 
@@ -23,13 +24,13 @@ _TELLING = frozenset({DISCARDED, QUARANTINED, REJECTED})
 class Numbers:
     """What is shown of an app. Empty where nothing was reported.
 
-    ``sessions``: by version, arm and status. ``crashes``, ``errors``: reports by version, arm and
-    type, which is ``none`` for crashes that sessions tell, and for reports without details.
+    ``sessions``: by version, arm, source and status. ``crashes``, ``errors``: reports by version,
+    arm and type, which is ``none`` for crashes that sessions tell, and for reports without details.
     ``crashed``: installs by version and arm. ``counters``: what was counted without a place, by
     name and labels.
     """
 
-    sessions: Places = field(default_factory=dict)
+    sessions: Ended = field(default_factory=dict)
     crashes: Places = field(default_factory=dict)
     errors: Places = field(default_factory=dict)
     crashed: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -48,9 +49,9 @@ class Numbers:
 
 def numbers_in(stores: Stores, app: str) -> Numbers:
     """Return what is counted of *app*."""
-    sessions: Counter[tuple[str, str, str]] = Counter()
-    for count in stores.sessions.hours(app):
-        sessions[count.version, str(count.cell.arm), count.status] += count.sessions
+    sessions: Counter[tuple[str, str, str, str]] = Counter()
+    for one in stores.sessions.hours(app):
+        sessions[one.version, str(one.cell.arm), one.source, one.status] += one.sessions
     return Numbers(
         sessions=dict(+sessions),
         crashes=_reports(stores, app, handled=False),

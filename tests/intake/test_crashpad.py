@@ -74,7 +74,7 @@ def test_a_dump_that_the_agent_found_counts_for_the_start_that_left_it(
 
     fleet.wait_until_counted(
         Numbers(
-            sessions={(OLD, "control", "crashed"): 1},
+            sessions={(OLD, "control", "launch", "crashed"): 1},
             crashes={(OLD, "control", "SIGSEGV"): 1, (OLD, "control", "none"): 1},
             crashed={(OLD, "control"): 1},
         ),

@@ -54,11 +54,11 @@ def test_programs_with_sentry_sdk_are_counted_by_version_arm_and_status(fleet: F
         fleet.wait_until_counted(
             Numbers(
                 sessions={
-                    (v, arm, "exited"): 2,
-                    (v, arm, "errored"): 2,
-                    (v, arm, "crashed"): 2,
-                    (v, "aggregate", "exited"): 2,
-                    (v, "aggregate", "errored"): 1,
+                    (v, arm, "sdk", "exited"): 2,
+                    (v, arm, "sdk", "errored"): 2,
+                    (v, arm, "sdk", "crashed"): 2,
+                    (v, "aggregate", "sdk", "exited"): 2,
+                    (v, "aggregate", "sdk", "errored"): 1,
                 },
                 crashes={(v, arm, "ValueError"): 3, (v, arm, "none"): 2},
                 errors={(v, arm, "ValueError"): 3},
@@ -83,11 +83,11 @@ def test_programs_with_sentry_node_are_counted_by_version_arm_and_status(fleet: 
         fleet.wait_until_counted(
             Numbers(
                 sessions={
-                    (v, arm, "exited"): 1,
-                    (v, arm, "errored"): 2,
-                    (v, arm, "crashed"): 2,
-                    (v, "aggregate", "exited"): 2,
-                    (v, "aggregate", "crashed"): 1,
+                    (v, arm, "sdk", "exited"): 1,
+                    (v, arm, "sdk", "errored"): 2,
+                    (v, arm, "sdk", "crashed"): 2,
+                    (v, "aggregate", "sdk", "exited"): 2,
+                    (v, "aggregate", "sdk", "crashed"): 1,
                 },
                 crashes={(v, arm, "RangeError"): 3, (v, arm, "none"): 2},
                 errors={(v, arm, "RangeError"): 2},
@@ -99,6 +99,7 @@ def test_programs_with_sentry_node_are_counted_by_version_arm_and_status(fleet: 
 
 
 def test_a_program_that_knows_nothing_but_its_environment_is_counted(fleet: Fleet) -> None:
+    """Its launcher tells of the same start, which is counted apart from what its SDK tells."""
     program = fleet.candidate()
     before = fleet.numbers()
     command = [sys.executable, "-m", "client_agent.cli", "launch", "--config"]
@@ -111,10 +112,16 @@ def test_a_program_that_knows_nothing_but_its_environment_is_counted(fleet: Flee
         timeout=60,
     )
 
+    program.install.agent("check")
+
     assert done.returncode == 0
     fleet.wait_until_counted(
         Numbers(
-            sessions={(NEW, "candidate", "crashed"): 1},
+            sessions={
+                (NEW, "candidate", "sdk", "crashed"): 1,
+                # Its launcher became it, and nobody was left that could see how it ended.
+                (NEW, "candidate", "launch", "abnormal"): 1,
+            },
             crashes={(NEW, "candidate", "ValueError"): 1, (NEW, "candidate", "none"): 1},
             crashed={(NEW, "candidate"): 1},
         ),
@@ -134,7 +141,7 @@ def test_a_program_that_aborts_is_a_crash_though_its_sdk_says_nothing(
 
         fleet.wait_until_counted(
             Numbers(
-                sessions={(v, arm, "crashed"): 1},
+                sessions={(v, arm, "launch", "crashed"): 1},
                 crashes={(v, arm, "none"): 1},
                 crashed={(v, arm): 1},
             ),
@@ -152,7 +159,9 @@ def test_a_program_that_hangs_and_is_killed_ended_abnormally(
             kill(process)
         program.install.agent("check")
 
-        fleet.wait_until_counted(Numbers(sessions={(v, arm, "abnormal"): 1}), since=before)
+        fleet.wait_until_counted(
+            Numbers(sessions={(v, arm, "launch", "abnormal"): 1}), since=before
+        )
 
 
 @pytest.mark.parametrize("sdk", ["python", "node"])
@@ -170,7 +179,7 @@ def test_under_a_storm_of_errors_the_session_survives(
     # Ten come in whole. The eleventh leaves a mark, and its answer asks for no more for a minute.
     fleet.wait_until_counted(
         Numbers(
-            sessions={(OLD, "control", "errored"): 1},
+            sessions={(OLD, "control", "sdk", "errored"): 1},
             errors={(OLD, "control", kind): 10, (OLD, "control", "none"): 1},
             counters={("sdk_discarded", "ratelimit_backoff"): 9},
         ),
@@ -190,7 +199,7 @@ def test_what_is_told_after_an_update_counts_for_the_version_that_crashed(
 
     fleet.wait_until_counted(
         Numbers(
-            sessions={(OLD, "candidate", "crashed"): 1},
+            sessions={(OLD, "candidate", "sdk", "crashed"): 1},
             crashes={(OLD, "candidate", "ValueError"): 1, (OLD, "candidate", "none"): 1},
             crashed={(OLD, "candidate"): 1},
         ),

@@ -9,7 +9,8 @@ import pytest
 
 from tests.intake.capture import Capture, Request, all_captures
 from tests.intake.intake_world import IntakeWorld
-from tests.intake.numbers import Numbers
+from tests.intake.numbers import Ended, Numbers
+from tests.public_world import ELSEWHERE
 
 CAPTURES = all_captures()
 V, ARM = "2.1.0", "candidate"
@@ -17,8 +18,8 @@ PYTHON, NODE = "ValueError", "RangeError"
 SESSION = "none"  # what a crashed session tells of its crash
 
 
-def sessions(**counts: int) -> dict[tuple[str, str, str], int]:
-    return {(V, ARM, status): count for status, count in counts.items()}
+def sessions(**counts: int) -> Ended:
+    return {(V, ARM, "sdk", status): count for status, count in counts.items()}
 
 
 def report(*kinds: str) -> dict[tuple[str, str, str], int]:
@@ -44,7 +45,7 @@ COUNTED = {
     "python-unhandled-init-only": Numbers(crashes=report(PYTHON), crashed=CRASHED),
     "python-thread": crashed(PYTHON),
     "python-requests": Numbers(
-        sessions={(V, "aggregate", "exited"): 2, (V, "aggregate", "errored"): 1},
+        sessions={(V, "aggregate", "sdk", "exited"): 2, (V, "aggregate", "sdk", "errored"): 1},
         errors=report(PYTHON),
     ),
     "python-discards": Numbers(
@@ -62,7 +63,7 @@ COUNTED = {
         sessions=sessions(crashed=1), crashes=report(NODE, SESSION), crashed=CRASHED
     ),
     "node-requests": Numbers(
-        sessions={(V, "aggregate", "exited"): 2, (V, "aggregate", "crashed"): 1},
+        sessions={(V, "aggregate", "sdk", "exited"): 2, (V, "aggregate", "sdk", "crashed"): 1},
         crashes=report(NODE),
         crashed=CRASHED,
     ),
@@ -135,12 +136,12 @@ def test_all_of_them_together_in_a_mixed_order_are_counted_right(seed: int) -> N
 
     numbers = world.numbers()
     assert numbers.sessions == {
-        (V, ARM, "exited"): 3,
-        (V, ARM, "errored"): 5,
-        (V, ARM, "crashed"): 4,
-        (V, "aggregate", "exited"): 4,
-        (V, "aggregate", "errored"): 1,
-        (V, "aggregate", "crashed"): 1,
+        (V, ARM, "sdk", "exited"): 3,
+        (V, ARM, "sdk", "errored"): 5,
+        (V, ARM, "sdk", "crashed"): 4,
+        (V, "aggregate", "sdk", "exited"): 4,
+        (V, "aggregate", "sdk", "errored"): 1,
+        (V, "aggregate", "sdk", "crashed"): 1,
     }
     assert numbers.crashed == CRASHED  # one install, however often it crashed
     assert numbers.crashes == {(V, ARM, PYTHON): 3, (V, ARM, NODE): 3, (V, ARM, SESSION): 4}
@@ -158,7 +159,7 @@ def test_a_report_of_the_old_version_counts_for_it_after_the_update(token: str) 
     world.send_all(late.requests)
 
     assert world.numbers() == Numbers(
-        sessions={("2.0.0", ARM, "crashed"): 1},
+        sessions={("2.0.0", ARM, "sdk", "crashed"): 1},
         crashes={("2.0.0", ARM, PYTHON): 1, ("2.0.0", ARM, SESSION): 1},
         crashed={("2.0.0", ARM): 1},
     )
@@ -166,24 +167,26 @@ def test_a_report_of_the_old_version_counts_for_it_after_the_update(token: str) 
 
 def test_a_report_on_a_version_that_an_install_cannot_have_is_set_aside() -> None:
     world = IntakeWorld()
-    capture = CAPTURES["python-unhandled"].with_key(world.control)
+    world.world.put_release_elsewhere()
+    capture = CAPTURES["python-unhandled"].with_key(world.control).with_release(f"a@{ELSEWHERE}")
 
-    world.send_all(capture.at(world.world.clock.now()).with_release(f"notes@{V}").requests)
+    world.send_all(capture.at(world.world.clock.now()).requests)
 
     assert world.numbers() == Numbers(
         counters={("telemetry_quarantined", "version_not_in_token"): 2}
     )
 
 
-def test_a_control_is_counted_as_one() -> None:
+@pytest.mark.parametrize("version", ["2.0.0", V])
+def test_a_control_is_counted_as_one_even_if_it_was_updated_by_hand(version: str) -> None:
     world = IntakeWorld()
     capture = CAPTURES["node-unhandled"].with_key(world.control)
 
-    world.send_all(capture.at(world.world.clock.now()).with_release("notes@2.0.0").requests)
+    world.send_all(capture.at(world.world.clock.now()).with_release(f"notes@{version}").requests)
 
     numbers = world.numbers()
-    assert numbers.sessions == {("2.0.0", "control", "crashed"): 1}
-    assert numbers.crashed == {("2.0.0", "control"): 1}
+    assert numbers.sessions == {(version, "control", "sdk", "crashed"): 1}
+    assert numbers.crashed == {(version, "control"): 1}
 
 
 @pytest.mark.parametrize(

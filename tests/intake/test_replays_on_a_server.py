@@ -63,12 +63,12 @@ def test_all_captures_mixed_and_twice_are_counted_once(fleet: Fleet) -> None:
     fleet.wait_until_counted(
         Numbers(
             sessions={
-                (v, arm, "exited"): 3,
-                (v, arm, "errored"): 5,
-                (v, arm, "crashed"): 4,
-                (v, "aggregate", "exited"): 4,
-                (v, "aggregate", "errored"): 1,
-                (v, "aggregate", "crashed"): 1,
+                (v, arm, "sdk", "exited"): 3,
+                (v, arm, "sdk", "errored"): 5,
+                (v, arm, "sdk", "crashed"): 4,
+                (v, "aggregate", "sdk", "exited"): 4,
+                (v, "aggregate", "sdk", "errored"): 1,
+                (v, "aggregate", "sdk", "crashed"): 1,
             },
             crashes={(v, arm, "ValueError"): 3, (v, arm, "RangeError"): 3, (v, arm, "none"): 4},
             errors={(v, arm, "ValueError"): 4, (v, arm, "RangeError"): 2},

@@ -10,17 +10,17 @@ from tests.intake.numbers import Numbers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("intake"), pytest.mark.timeout(300)]
 
-Cells = dict[tuple[str, str, str], int]
+Cells = dict[tuple[str, ...], int]
 
 
-def measured(fleet: Fleet, name: str, last: str) -> Cells:
-    """Return the values of a metric by arm, whether on the release, and the label *last*."""
+def measured(fleet: Fleet, name: str, *more: str) -> Cells:
+    """Return the values of a metric by arm, whether on the release, and *more* labels."""
     found: Cells = {}
     for family in text_string_to_metric_families(fleet.get("/metrics").decode()):
         for sample in family.samples:
             if sample.name == name and sample.labels["version"] == NEW:
-                labels = sample.labels
-                found[labels["arm"], labels["on"], labels.get(last, "")] = int(sample.value)
+                place = tuple(sample.labels[label] for label in ("arm", "on", *more))
+                found[place] = int(sample.value)
     return {place: value for place, value in found.items() if value}
 
 
@@ -31,8 +31,8 @@ def added(after: Cells, before: Cells) -> Cells:
 def test_what_programs_report_is_what_people_are_shown(fleet: Fleet) -> None:
     candidate, control = fleet.candidate(), fleet.control()
     before, counted = fleet.shown(), fleet.numbers()
-    sessions = measured(fleet, "serinus_sessions_total", "status")
-    crashed = measured(fleet, "serinus_crashed_installs", "")
+    sessions = measured(fleet, "serinus_sessions_total", "source", "status")
+    crashed = measured(fleet, "serinus_crashed_installs")
 
     candidate.python("unhandled")
     candidate.python("handled")
@@ -41,10 +41,10 @@ def test_what_programs_report_is_what_people_are_shown(fleet: Fleet) -> None:
 
     expected = Numbers(
         sessions={
-            (NEW, "candidate", "crashed"): 1,
-            (NEW, "candidate", "errored"): 1,
-            (OLD, "control", "exited"): 1,
-            (OLD, "control", "errored"): 1,
+            (NEW, "candidate", "sdk", "crashed"): 1,
+            (NEW, "candidate", "sdk", "errored"): 1,
+            (OLD, "control", "sdk", "exited"): 1,
+            (OLD, "control", "sdk", "errored"): 1,
         },
         crashes={(NEW, "candidate", "ValueError"): 1, (NEW, "candidate", "none"): 1},
         errors={(NEW, "candidate", "ValueError"): 1, (OLD, "control", "ValueError"): 1},
@@ -52,12 +52,12 @@ def test_what_programs_report_is_what_people_are_shown(fleet: Fleet) -> None:
     )
     fleet.wait_until_counted(expected, since=counted)
     assert fleet.shown().since(before) == expected
-    assert added(measured(fleet, "serinus_sessions_total", "status"), sessions) == {
-        ("candidate", "release", "crashed"): 1,
-        ("candidate", "release", "errored"): 1,
-        ("control", "other", "exited"): 1,
-        ("control", "other", "errored"): 1,
+    assert added(measured(fleet, "serinus_sessions_total", "source", "status"), sessions) == {
+        ("candidate", "release", "sdk", "crashed"): 1,
+        ("candidate", "release", "sdk", "errored"): 1,
+        ("control", "other", "sdk", "exited"): 1,
+        ("control", "other", "sdk", "errored"): 1,
     }
-    assert added(measured(fleet, "serinus_crashed_installs", ""), crashed) == {
-        ("candidate", "release", ""): 1
+    assert added(measured(fleet, "serinus_crashed_installs"), crashed) == {
+        ("candidate", "release"): 1
     }

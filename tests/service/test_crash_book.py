@@ -91,6 +91,10 @@ class Told:
                 found[place] = found.get(place, 0) + one.sessions
             return found
 
+    def by_source(self) -> dict[tuple[str, str], int]:
+        with self.world.database.reading() as stores:
+            return {(one.source, one.status): one.sessions for one in stores.sessions.hours(APP)}
+
     def samples(self, *signatures: str) -> list[Sample]:
         with self.world.database.reading() as stores:
             return list(stores.crashes.samples(APP, signatures))
@@ -341,6 +345,26 @@ class TestSessions:
 
         assert told.sessions() == {("2.1.0", "candidate", "ok"): 1}
 
+    def test_one_start_that_a_launcher_and_an_sdk_tell_of_is_counted_for_each(
+        self, told: Told
+    ) -> None:
+        told.tell(
+            a_session("exited", sid="run", source="launch"),
+            a_session("crashed", ONE[:8], sid="s1", source="sdk"),
+        )
+
+        assert told.by_source() == {("launch", "exited"): 1, ("sdk", "crashed"): 1}
+        assert told.crashed() == {("2.1.0", "candidate"): 1}
+
+    @pytest.mark.parametrize(
+        ("source", "counted"),
+        [("agent", "launch"), ("launch", "launch"), ("feed", "launch"), ("sdk", "sdk")],
+    )
+    def test_whatever_is_no_sdk_is_a_launch(self, told: Told, source: str, counted: str) -> None:
+        told.tell(a_session("exited", source=source))
+
+        assert told.by_source() == {(counted, "exited"): 1}
+
     def test_installs_have_sessions_of_their_own(self, told: Told) -> None:
         told.tell(a_session("crashed"), a_session("exited", TWO))
 
@@ -416,6 +440,7 @@ class TestSessions:
             ("2.1.0", AGGREGATE, "crashed"): 1,
             ("2.1.0", AGGREGATE, "ok"): 10**9,
         }
+        assert {source for source, _ in told.by_source()} == {"sdk"}
         assert told.crashed() == {}
 
 

@@ -34,11 +34,20 @@ def test_a_single_rollout_tells_what_its_installs_and_sessions_came_to(released:
     candidate = replace(control, arm="candidate")
     now = released.clock.now().replace(minute=0, second=0, microsecond=0)
     counts = [
-        SessionCount(app=APP, version="2.1.0", cell=cell, status=status, hour=now, sessions=number)
-        for cell, status, number in (
-            (candidate, "exited", 3),
-            (candidate, "crashed", 1),
-            (control, "ok", 2),
+        SessionCount(
+            app=APP,
+            version="2.1.0",
+            cell=cell,
+            source=source,
+            status=status,
+            hour=now,
+            sessions=number,
+        )
+        for cell, source, status, number in (
+            (candidate, "sdk", "exited", 3),
+            (candidate, "sdk", "crashed", 1),
+            (candidate, "launch", "exited", 4),
+            (control, "sdk", "ok", 2),
         )
     ]
     with released.database.transaction() as stores:
@@ -56,11 +65,11 @@ def test_a_single_rollout_tells_what_its_installs_and_sessions_came_to(released:
             version="2.1.0",
             arm="candidate",
             crashed_installs=2,
-            sessions={"exited": 3, "crashed": 1},
+            sessions={"sdk": {"exited": 3, "crashed": 1}, "launch": {"exited": 4}},
         ),
-        replace(told, version="2.1.0", crashed_installs=0, sessions={"ok": 2}),
+        replace(told, version="2.1.0", crashed_installs=0, sessions={"sdk": {"ok": 2}}),
     ]
-    assert [crash_free(one) for one in outcomes] == [None, 0.75, 1]
+    assert [crash_free(one.sessions.get("sdk", {})) for one in outcomes] == [None, 0.75, 1]
 
 
 def test_a_wish_that_is_not_in_force_is_not_published(released: World) -> None:

@@ -25,6 +25,7 @@ def a_state(status: str = "ok", **changes: Any) -> SessionState:
         key=b"s1",
         version="2.1.0",
         report_key=b"1",
+        source="launch",
         status=status,
         started_at=NOW,
         received_at=NOW,
@@ -35,7 +36,13 @@ def a_state(status: str = "ok", **changes: Any) -> SessionState:
 
 def a_count(status: str = "ok", **changes: Any) -> SessionCount:
     count = SessionCount(
-        app="demo", version="2.1.0", cell=CANDIDATE, status=status, hour=HOUR, sessions=1
+        app="demo",
+        version="2.1.0",
+        cell=CANDIDATE,
+        source="launch",
+        status=status,
+        hour=HOUR,
+        sessions=1,
     )
     return replace(count, **changes)
 
@@ -77,6 +84,22 @@ def test_the_first_version_stays(database: Database) -> None:
     assert note(database, a_state()) == [a_state()]
     assert note(database, changed, a_state("exited")) == [a_state("crashed")] * 2
     assert hours(database) == [a_count("crashed")]
+
+
+def test_the_source_that_told_of_it_first_stays(database: Database) -> None:
+    noted = note(database, a_state(source="sdk"), a_state("crashed", source="launch"))
+
+    assert noted == [a_state(source="sdk"), a_state("crashed", source="sdk")]
+    assert note(database, a_state("exited")) == [a_state("crashed", source="sdk")]
+    assert hours(database) == [a_count("crashed", source="sdk")]
+
+
+def test_sessions_are_counted_by_who_told_of_them(database: Database) -> None:
+    note(database, a_state("exited"), a_state("exited", key=b"s2", source="sdk"))
+    with database.transaction() as stores:
+        stores.sessions.add([a_count("exited", source="sdk", sessions=2)])
+
+    assert hours(database) == [a_count("exited"), a_count("exited", source="sdk", sessions=3)]
 
 
 def test_sessions_are_counted_in_the_hour_in_which_they_started(database: Database) -> None:
@@ -131,19 +154,26 @@ def test_a_rollout_has_the_sessions_of_those_who_take_part(database: Database) -
         a_state("crashed", key=b"s3"),
         a_state(key=b"s4", version="2.0.0", cell=control),
         a_state(key=b"s5", cell=Cell()),
+        a_state("exited", key=b"s6", source="sdk"),
     )
 
     with database.reading() as stores:
         found = stores.sessions.of_rollout(ROLLOUT)
 
     assert found == [
-        Tally(version="2.0.0", ring="1%", arm="control", crashed_installs=0, sessions={"ok": 1}),
+        Tally(
+            version="2.0.0",
+            ring="1%",
+            arm="control",
+            crashed_installs=0,
+            sessions={"launch": {"ok": 1}},
+        ),
         Tally(
             version="2.1.0",
             ring="1%",
             arm="candidate",
             crashed_installs=0,
-            sessions={"ok": 2, "crashed": 1},
+            sessions={"launch": {"ok": 2, "crashed": 1}, "sdk": {"exited": 1}},
         ),
     ]
 

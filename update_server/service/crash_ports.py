@@ -34,6 +34,14 @@ NEWEST_SAMPLES: Final = 3
 STATUSES: Final = ("ok", "exited", "errored", "abnormal", "crashed")
 """How a session stands. Of two states of one session the later one here is true."""
 
+LAUNCH: Final = "launch"
+SDK: Final = "sdk"
+SOURCES: Final = (LAUNCH, SDK)
+"""Who told of a session: our launcher or agent, or an SDK in the app.
+
+An app that has both tells of each start twice, so numbers of the two are never added.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
@@ -149,13 +157,16 @@ class CrashedInstalls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What became of the installs and sessions of one version, ring and arm of a rollout."""
+    """What became of the installs and sessions of one version, ring and arm of a rollout.
+
+    ``sessions``: by source, then by status.
+    """
 
     version: str
     ring: str
     arm: str
     crashed_installs: int
-    sessions: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    sessions: Mapping[str, Mapping[str, int]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +181,7 @@ class SessionState:
     key: bytes
     version: str
     report_key: bytes
+    source: str
     status: str
     started_at: datetime
     received_at: datetime
@@ -184,6 +196,7 @@ class SessionCount:
     app: str
     version: str
     cell: Cell
+    source: str
     status: str
     hour: datetime
     sessions: int
@@ -199,7 +212,7 @@ def kept_samples(samples: Collection[Sample]) -> list[Sample]:
 def after(known: SessionState | None, told: SessionState) -> SessionState:
     """Return a session of which *told* was told, after what was *known* of it.
 
-    States may come in any order: the highest status is true, and the first version stays.
+    States may come in any order: the highest status is true, and the first version and source stay.
     """
     if known is None:
         return told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rollout.model import RolloutId
@@ -24,7 +24,7 @@ def outcomes_of(stores: Stores, rollout: RolloutId) -> Sequence[Tally]:
     return [found[place] for place in sorted(found)]
 
 
-def crash_free(sessions: Tally) -> float | None:
-    """Return the share of sessions that did not crash; None where there were none."""
-    total = sum(sessions.sessions.values())
-    return 1 - sessions.sessions.get("crashed", 0) / total if total else None
+def crash_free(sessions: Mapping[str, int]) -> float | None:
+    """Return the share of one source's *sessions* that did not crash; None if there were none."""
+    total = sum(sessions.values())
+    return 1 - sessions.get("crashed", 0) / total if total else None

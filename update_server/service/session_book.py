@@ -9,6 +9,8 @@ from typing import Final
 from update_server.service.counter_ports import Counted
 from update_server.service.crash_ports import (
     AGGREGATE,
+    LAUNCH,
+    SDK,
     STATUSES,
     Cell,
     SessionCount,
@@ -60,6 +62,7 @@ def count_sessions(stores: Stores, told: Sequence[Placed]) -> None:
             app=one.event.app,
             version=one.version,
             cell=Cell(arm=AGGREGATE),
+            source=SDK,
             status=status,
             hour=hour_of(one.event.received_at),
             sessions=min(number, _MOST_AT_ONCE),
@@ -79,6 +82,7 @@ def _state(pepper: bytes, one: Placed, *, goes_on: bool) -> SessionState:
         key=session_key(pepper, event.app, one.sender, sid if isinstance(sid, str) else event.id),
         version=one.version,
         report_key=one.report_key,
+        source=SDK if event.source == SDK else LAUNCH,
         status=event.body["status"],
         started_at=hour_of(_started_at(event)),
         received_at=hour_of(event.received_at) + _HOUR,  # it must not be gone too early

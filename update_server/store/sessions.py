@@ -15,7 +15,7 @@ from update_server.store.rows import chunks, upsert
 from update_server.store.tables import session_hours, sessions
 
 _Key = tuple[str, bytes]  # app, key of the session
-_Hour = tuple[str, str, Cell, str, datetime]  # app, version, cell, status, hour
+_Hour = tuple[str, str, Cell, str, str, datetime]  # app, version, cell, source, status, hour
 
 
 class SqlSessions:
@@ -81,7 +81,7 @@ class SqlSessions:
         """Count sessions of which no more is known."""
         sums: Counter[_Hour] = Counter()
         for one in counts:
-            sums[one.app, one.version, one.cell, one.status, one.hour] += one.sessions
+            sums[one.app, one.version, one.cell, one.source, one.status, one.hour] += one.sessions
         self._add(sums)
 
     def _add(self, sums: Mapping[_Hour, int]) -> None:
@@ -110,27 +110,30 @@ class SqlSessions:
                 app=app,
                 version=row.version,
                 cell=Cell(rollout=row.rollout, ring=row.ring, arm=row.arm),
+                source=row.source,
                 status=row.status,
                 hour=row.hour,
                 sessions=row.sessions,
             )
             for row in self._connection.execute(found)
         ]
-        return sorted(counts, key=lambda one: (one.hour, one.version, str(one.cell), one.status))
+        return sorted(
+            counts, key=lambda one: (one.hour, one.version, str(one.cell), one.source, one.status)
+        )
 
     def of_rollout(self, rollout: RolloutId) -> Sequence[Tally]:
-        """Return how many sessions a rollout had, by version, ring and arm."""
-        by = (session_hours.c.version, session_hours.c.ring, session_hours.c.arm)
+        """Return how many sessions a rollout had, by version, ring, arm, source and status."""
+        of = session_hours.c
+        by = (of.version, of.ring, of.arm, of.source, of.status)
         rows = self._connection.execute(
-            select(
-                *by, session_hours.c.status, func.sum(session_hours.c.sessions).label("sessions")
-            )
-            .where(session_hours.c.rollout == rollout)
-            .group_by(*by, session_hours.c.status)
+            select(*by, func.sum(of.sessions).label("sessions"))
+            .where(of.rollout == rollout)
+            .group_by(*by)
         )
-        found: dict[tuple[str, str, str], dict[str, int]] = {}
+        found: dict[tuple[str, str, str], dict[str, dict[str, int]]] = {}
         for row in rows:
-            found.setdefault((row.version, row.ring, row.arm), {})[row.status] = int(row.sessions)
+            told = found.setdefault((row.version, row.ring, row.arm), {})
+            told.setdefault(row.source, {})[row.status] = int(row.sessions)
         return [
             Tally(version=version, ring=ring, arm=arm, crashed_installs=0, sessions=told)
             for (version, ring, arm), told in sorted(found.items())
@@ -151,17 +154,18 @@ class SqlSessions:
 
 def _hour(state: SessionState) -> _Hour:
     hour = state.started_at.replace(minute=0, second=0, microsecond=0)
-    return state.app, state.version, state.cell, state.status, hour
+    return state.app, state.version, state.cell, state.source, state.status, hour
 
 
 def _hour_row(hour: _Hour, count: int) -> dict[str, Any]:
-    app, version, cell, status, at = hour
+    app, version, cell, source, status, at = hour
     return {
         "app": app,
         "version": version,
         "rollout": cell.rollout,
         "ring": cell.ring,
         "arm": cell.arm,
+        "source": source,
         "status": status,
         "hour": at,
         "sessions": count,
@@ -177,6 +181,7 @@ def _row(state: SessionState) -> dict[str, Any]:
         "rollout": state.cell.rollout,
         "ring": state.cell.ring,
         "arm": state.cell.arm,
+        "source": state.source,
         "status": state.status,
         "started_at": state.started_at,
         "received_at": state.received_at,
@@ -189,6 +194,7 @@ def _state(row: Any) -> SessionState:
         key=bytes(row.key),
         version=row.version,
         report_key=bytes(row.report_key),
+        source=row.source,
         status=row.status,
         started_at=row.started_at,
         received_at=row.received_at,

@@ -100,27 +100,36 @@ def test_crashes_and_sessions_are_told_by_arm(ask: Ask, world: World) -> None:
         stores.sessions.add(
             [
                 SessionCount(
-                    app=APP, version=version, cell=cell, status="exited", hour=now, sessions=10 * n
+                    app=APP,
+                    version=version,
+                    cell=cell,
+                    source=source,
+                    status="exited",
+                    hour=now,
+                    sessions=times * n,
                 )
                 for version, cell, n in ran
+                for source, times in (("launch", 10), ("sdk", 30))
             ]
         )
 
     found = samples(ask("GET", "/metrics", app=None).text)
 
-    def by_arm(name: str) -> dict[tuple[str, str], float]:
-        told = {tuple(map(dict(k).get, ("arm", "on"))): v for k, v in of(found, name).items()}
-        return {(str(arm), str(on)): value for (arm, on), value in told.items()}
+    def by(name: str, *labels: str) -> dict[tuple[str | None, ...], float]:
+        return {tuple(map(dict(k).get, labels)): v for k, v in of(found, name).items()}
 
-    assert by_arm("serinus_crashed_installs") == {
+    assert by("serinus_crashed_installs", "arm", "on") == {
         ("internal", "release"): 2.0,
         ("internal", "other"): 1.0,
         ("control", "other"): 2.0,
     }
-    assert by_arm("serinus_sessions_total") == {
-        ("internal", "release"): 20.0,
-        ("internal", "other"): 10.0,
-        ("control", "other"): 20.0,
+    assert by("serinus_sessions_total", "arm", "on", "source") == {
+        ("internal", "release", "launch"): 20.0,
+        ("internal", "release", "sdk"): 60.0,
+        ("internal", "other", "launch"): 10.0,
+        ("internal", "other", "sdk"): 30.0,
+        ("control", "other", "launch"): 20.0,
+        ("control", "other", "sdk"): 60.0,
     }
     (one, *_) = of(found, "serinus_sessions_total")
     assert dict(one)["status"] == "exited"

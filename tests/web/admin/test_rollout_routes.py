@@ -96,7 +96,13 @@ def test_a_single_one_tells_of_crashes_and_sessions(ask: Ask, started: str, worl
         stores.sessions.add(
             [
                 SessionCount(
-                    app="demo", version="2.1.0", cell=cell, status=status, hour=NOW, sessions=2
+                    app="demo",
+                    version="2.1.0",
+                    cell=cell,
+                    source="launch",
+                    status=status,
+                    hour=NOW,
+                    sessions=2,
                 )
                 for status in ("exited", "crashed")
             ]
@@ -108,8 +114,11 @@ def test_a_single_one_tells_of_crashes_and_sessions(ask: Ask, started: str, worl
             "ring": "internal",
             "arm": "internal",
             "crashed_installs": 1,
-            "sessions": {"ok": 0, "exited": 2, "errored": 0, "abnormal": 0, "crashed": 2},
-            "crash_free_sessions": 0.5,
+            "sessions": {
+                "launch": {"ok": 0, "exited": 2, "errored": 0, "abnormal": 0, "crashed": 2},
+                "sdk": {"ok": 0, "exited": 0, "errored": 0, "abnormal": 0, "crashed": 0},
+            },
+            "crash_free_sessions": {"launch": 0.5, "sdk": None},
         }
     ]
 

@@ -14,7 +14,7 @@ from rollout.documents import render_audience, render_ladder, render_policy
 from rollout.model import Arm, Assignment
 from update_server.evidence.state import Label
 from update_server.service.apps import KnownApp
-from update_server.service.crash_ports import STATUSES, Tally
+from update_server.service.crash_ports import SOURCES, STATUSES, Tally
 from update_server.service.decisions import Entry, EvidenceView
 from update_server.service.explain import Explanation
 from update_server.service.outcomes import crash_free
@@ -141,13 +141,19 @@ def rollout(value: RolloutView) -> JsonObject:
 
 def outcome(value: Tally) -> JsonObject:
     """Return what the installs and sessions of one version, ring and arm came to."""
+    by_source = {source: value.sessions.get(source, {}) for source in SOURCES}
     return {
         "version": value.version,
         "ring": value.ring,
         "arm": value.arm,
         "crashed_installs": value.crashed_installs,
-        "sessions": {status: value.sessions.get(status, 0) for status in STATUSES},
-        "crash_free_sessions": crash_free(value),
+        "sessions": {
+            source: {status: sessions.get(status, 0) for status in STATUSES}
+            for source, sessions in by_source.items()
+        },
+        "crash_free_sessions": {
+            source: crash_free(sessions) for source, sessions in by_source.items()
+        },
     }
 
 

@@ -90,7 +90,7 @@ def _sessions() -> None:
         _key("key"),
         *_text("version"),
         _key("report_key"),
-        *_text("rollout", "ring", "arm", "status"),
+        *_text("rollout", "ring", "arm", "source", "status"),
         *_number("started_at", "received_at"),
         key=["app", "key"],
     )
@@ -98,8 +98,8 @@ def _sessions() -> None:
     op.create_index("ix_sessions_received_at", "sessions", ["received_at"])
     _table(
         "session_hours",
-        *_text("app", "version", "rollout", "ring", "arm", "status"),
+        *_text("app", "version", "rollout", "ring", "arm", "source", "status"),
         *_number("hour", "sessions"),
-        key=["app", "version", "rollout", "ring", "arm", "status", "hour"],
+        key=["app", "version", "rollout", "ring", "arm", "source", "status", "hour"],
     )
     op.create_index("ix_session_hours_rollout", "session_hours", ["rollout"])

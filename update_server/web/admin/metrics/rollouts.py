@@ -117,14 +117,16 @@ def _sessions(live: Sequence[LiveRollout]) -> Metric:
     # No counter: what became of a session may still turn out to be something else.
     family = GaugeMetricFamily(
         "serinus_sessions_total",
-        "Sessions by what became of them.",
-        labels=[*_CELL, "on", "status"],
+        "Sessions by who told of them and what became of them.",
+        labels=[*_CELL, "on", "source", "status"],
     )
     counted: Counter[tuple[str, ...]] = Counter()
     for each in live:
         for tally in each.sessions:
-            for status, sessions in tally.sessions.items():
-                counted[(*_labels(each), *_place(each, tally), status)] += sessions
+            place = (*_labels(each), *_place(each, tally))
+            for source, told in tally.sessions.items():
+                for status, sessions in told.items():
+                    counted[(*place, source, status)] += sessions
     for labels, sessions in counted.items():
         family.add_metric(labels, sessions)
     return family
