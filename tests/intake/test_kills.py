@@ -1,4 +1,4 @@
-"""Web workers are killed under load: what they acknowledged is counted, and counted once."""
+"""Web workers and the digest are killed under load: what was acknowledged is counted, and once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,34 +96,59 @@ def a_session(sid: str) -> dict[str, object]:
     return {"sid": sid, "init": True, "status": "exited", "started": now, "attrs": attrs}
 
 
-def web_workers(fleet: Fleet) -> list[int]:
-    """Return the processes that answer the public app: workers of the one that watches them."""
+def processes(fleet: Fleet, role: str) -> list[int]:
+    """Return the server's processes of this role, the first of them first."""
     assert fleet.server.process is not None
     found = []
     for pid in offspring(fleet.server.process.pid):
         with contextlib.suppress(OSError):
-            if b"update_server.processes\0public" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if f"update_server.processes\0{role}".encode() in line:
                 found.append(pid)
-    return found[1:]
+    return found
 
 
-def test_what_was_acknowledged_is_counted_once_though_workers_are_killed(fleet: Fleet) -> None:
+def web_workers(fleet: Fleet) -> list[int]:
+    """Return the processes that answer the public app: workers of the one that watches them."""
+    return processes(fleet, "public")[1:]
+
+
+def controllers(fleet: Fleet) -> list[int]:
+    """Return the process that digests."""
+    return processes(fleet, "controller")[:1]
+
+
+def kill_another(find: Callable[[], list[int]], killed: set[int]) -> None:
+    """Kill one of those that *find* finds, once there is one that was not *killed* before."""
+    wait_until(lambda: set(find()) - killed != set())
+    victim = min(set(find()) - killed)
+    os.kill(victim, signal.SIGKILL)
+    killed.add(victim)
+
+
+def test_what_was_acknowledged_is_counted_once_whatever_is_killed(fleet: Fleet) -> None:
     tokens = [fleet.server.check_in(an_id(), OLD)["token"] for _ in range(CLIENTS)]
     clients = [Client(fleet.server.public, token) for token in tokens]
     before = fleet.numbers()
     done = threading.Event()
     threads = [threading.Thread(target=client.run, args=(done,)) for client in clients]
 
+    def counted() -> tuple[int, int]:
+        new = fleet.numbers().since(before)
+        return sum(new.crashes.values()), sum(new.sessions.values())
+
     for thread in threads:
         thread.start()
     killed: set[int] = set()
+    digests: set[int] = set()
+    seen = [(0, 0)]
     try:
         for _ in range(KILLS):
             time.sleep(BETWEEN_KILLS_SECONDS)
-            wait_until(lambda: set(web_workers(fleet)) - killed != set())
-            victim = min(set(web_workers(fleet)) - killed)
-            os.kill(victim, signal.SIGKILL)
-            killed.add(victim)
+            kill_another(lambda: web_workers(fleet), killed)
+            if counted() > seen[-1]:
+                kill_another(lambda: controllers(fleet), digests)  # while it digests
+                seen.append(counted())
     finally:
         done.set()
         for thread in threads:
@@ -132,12 +157,8 @@ def test_what_was_acknowledged_is_counted_once_though_workers_are_killed(fleet: 
     crashes = sum(len(client.crashes) for client in clients)
     sessions = sum(len(client.sessions) for client in clients)
     assert len(killed) == KILLS
+    assert digests
     assert sum(client.again for client in clients) > 0  # the kills were felt
-
-    def counted() -> tuple[int, int]:
-        new = fleet.numbers().since(before)
-        return sum(new.crashes.values()), sum(new.sessions.values())
-
     wait_until(lambda: counted() == (crashes, sessions), lambda: f"{counted()}, {crashes}")
     time.sleep(1.2)
     assert counted() == (crashes, sessions)
