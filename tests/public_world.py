@@ -71,6 +71,8 @@ LOW_BUCKET = InstallId("00000000-0000-4000-8000-00000000387e")  # bucket 0 with 
 HIGH_BUCKET = InstallId("00000000-0000-4000-8000-000000001429")  # bucket 9999 with SALT
 V1 = Version("2.0.0")
 V2 = Version("2.1.0")
+ELSEWHERE = Version("3.0.0")
+"""What is published on another channel only, once a test asks for that."""
 ROLLOUT = RolloutId("ro_7k2m")
 
 
@@ -189,6 +191,11 @@ class World:
             stores.releases.add_targets([a_target(release, data)])
             stores.apps.bump(APP)
         return release
+
+    def put_release_elsewhere(self) -> None:
+        """Admit ``ELSEWHERE`` on a channel that no install is on, and read that."""
+        self.put_release(ELSEWHERE, channel="beta")
+        self.refresh()
 
     def place(self, release: Release, data: bytes, *, private: bool = False) -> str:
         """Put an artifact's bytes where they are served from, and return the hashed path."""
@@ -340,15 +347,17 @@ def a_document(*entries: Entry, **fields: Any) -> RolloutDocument:
 
 
 def a_release(version: Version = V1, **fields: Any) -> Release:
+    channel = fields.get("channel", CHANNEL)
+    platform = fields.get("platform", PLATFORM)
     known: dict[str, Any] = {
         "app": APP,
-        "channel": CHANNEL,
-        "platform": PLATFORM,
+        "channel": channel,
+        "platform": platform,
         "version": version,
         "salt": SALT,
         "released_at": NOW - timedelta(days=30),
         "artifact": Artifact(
-            path=f"{release_folder(APP, CHANNEL, PLATFORM, version)}/demo-{version}.srn",
+            path=f"{release_folder(APP, channel, platform, version)}/demo-{version}.srn",
             format="serinus-1",
             manifest_sha256="0" * 64,
             tree_bytes=1,

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
+from rollout.model import InstallId
 from tests.public_world import (
     APP,
     CHANNEL,
+    ELSEWHERE,
     HIGH_BUCKET,
     LOW_BUCKET,
     NOW,
@@ -216,9 +218,25 @@ def test_what_an_install_runs_and_is_offered_is_not_set_aside(world: World) -> N
     assert asides(world) == ["", "", ""]
 
 
-def test_a_version_that_it_was_never_offered_is_accepted_and_set_aside(world: World) -> None:
+def test_a_control_that_was_updated_by_hand_tells_of_it_before_it_checks_in(world: World) -> None:
+    """A candidate may tell of that version, too: setting it aside would hit one arm."""
     token = world.check_in(HIGH_BUCKET).token
-    batch = a_batch(world, a_session(version="2.1.0"), token=token, install_id=HIGH_BUCKET)
+    reports = [a_session(version="2.1.0"), a_report(1, kind="crash", phase=None)]
+    batch = a_batch(world, *reports, token=token, install_id=HIGH_BUCKET)
+
+    world.services.ingest.accept(APP, batch)
+
+    assert asides(world) == ["", ""]
+
+
+@pytest.mark.parametrize("install", [LOW_BUCKET, HIGH_BUCKET])
+def test_a_version_of_another_channel_is_accepted_and_set_aside_in_both_arms(
+    world: World, install: InstallId
+) -> None:
+    world.put_release_elsewhere()
+    token = world.check_in(install).token
+    session = a_session(version=str(ELSEWHERE))
+    batch = a_batch(world, session, token=token, install_id=install)
 
     receipt = world.services.ingest.accept(APP, batch)
 

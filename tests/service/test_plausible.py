@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from packaging.version import Version
 
-from tests.public_world import V1, V2, World, a_world
+from tests.public_world import ELSEWHERE, V1, V2, World, a_world
 from update_server.evidence.facts import Rule
 from update_server.service.plausible import MOST_LAUNCHES_PER_HOUR, Launches, why_not
 from update_server.service.table import AppTable
@@ -15,12 +15,18 @@ from update_server.service.tokens import InstallToken
 
 NOON = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
 NEVER_PUBLISHED = Version("7.7.7")
+ON_WINDOWS = Version("2.2.0")
+OLD_ELSEWHERE = Version("1.5.0")
 UNREAD = 4_000_000
 
 
 @pytest.fixture(scope="module")
 def table() -> AppTable:
     world: World = a_world()
+    world.put_release_elsewhere()
+    world.put_release(ON_WINDOWS, platform="windows-x86_64")
+    world.put_release(OLD_ELSEWHERE, channel="beta")
+    world.refresh()
     return world.tables.of("demo").table
 
 
@@ -37,6 +43,8 @@ def a_token(table: AppTable, running: Version | int, assigned: Version | int) ->
     ("running", "assigned", "version"),
     [
         (V1, V1, V1),  # a control
+        (V1, V1, V2),  # one that is updated by hand, before it checks in again
+        (V1, 0, V2),
         (V1, V2, V1),  # a candidate, before its update
         (V1, V2, V2),  # and after it, before it checks in again
         (V2, V2, V1),  # a crash told by the next version; or a version that failed was left
@@ -47,6 +55,7 @@ def a_token(table: AppTable, running: Version | int, assigned: Version | int) ->
         (0, V1, V2),  # published since
         (UNREAD, V2, NEVER_PUBLISHED),  # published a second ago, and not read yet
         (V1, UNREAD, V2),
+        (V1, V1, OLD_ELSEWHERE),  # it came from another channel
     ],
 )
 def test_what_an_honest_install_may_tell_passes(
@@ -55,16 +64,34 @@ def test_what_an_honest_install_may_tell_passes(
     assert why_not(table, a_token(table, running, assigned), version) is None
 
 
-def test_a_version_that_was_never_offered_is_not_in_the_token(table: AppTable) -> None:
-    assert why_not(table, a_token(table, V1, V1), V2) is Rule.VERSION_NOT_IN_TOKEN
-    assert why_not(table, a_token(table, V1, 0), V2) is Rule.VERSION_NOT_IN_TOKEN
+@pytest.mark.parametrize("assigned", [0, V1, V2, UNREAD])
+@pytest.mark.parametrize("version", [ELSEWHERE, ON_WINDOWS])
+def test_a_newer_version_of_another_channel_or_platform_is_not_in_the_token(
+    table: AppTable, version: Version, assigned: Version | int
+) -> None:
+    assert why_not(table, a_token(table, V1, assigned), version) is Rule.VERSION_NOT_IN_TOKEN
 
 
+@pytest.mark.parametrize("assigned", [V1, V2])
 @pytest.mark.parametrize("version", [NEVER_PUBLISHED, Version("0.1"), None])
 def test_a_version_that_nobody_published_is_unknown(
-    table: AppTable, version: Version | None
+    table: AppTable, version: Version | None, assigned: Version
 ) -> None:
-    assert why_not(table, a_token(table, V1, V2), version) is Rule.UNKNOWN_VERSION
+    """Controls, too: that what is published here passes lets through nothing else."""
+    assert why_not(table, a_token(table, V1, assigned), version) is Rule.UNKNOWN_VERSION
+
+
+@pytest.mark.parametrize(
+    "version", [V1, V2, ELSEWHERE, ON_WINDOWS, OLD_ELSEWHERE, NEVER_PUBLISHED, None]
+)
+@pytest.mark.parametrize("running", [0, V1, V2, UNREAD])
+def test_what_a_token_assigns_makes_no_difference(
+    table: AppTable, running: Version | int, version: Version | None
+) -> None:
+    """It is what the arms differ in: looking at it would take evidence from one of them."""
+    tokens = [a_token(table, running, assigned) for assigned in (0, V1, V2, UNREAD)]
+
+    assert len({why_not(table, token, version) for token in tokens}) == 1
 
 
 def test_no_version_at_all_is_unknown_whatever_the_token_says(table: AppTable) -> None:

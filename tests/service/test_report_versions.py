@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from packaging.version import Version
 
-from tests.public_world import CHANNEL, PLATFORM, V1, World, a_world
+from tests.public_world import CHANNEL, ELSEWHERE, PLATFORM, V1, World, a_world
 from update_server.service.report_versions import Attributed, attribute, versions_in
 from update_server.service.table import AppTable
 from update_server.service.tokens import Bearer, InstallToken
@@ -11,7 +11,9 @@ from update_server.service.tokens import Bearer, InstallToken
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return a_world()
+    world = a_world()
+    world.put_release_elsewhere()
+    return world
 
 
 @pytest.fixture
@@ -71,10 +73,16 @@ def test_a_token_stands_for_what_runs_and_for_what_is_assigned(
     )
 
 
-def test_any_other_release_is_not_in_the_token(table: AppTable) -> None:
+def test_what_a_control_got_by_hand_is_its_own(table: AppTable) -> None:
     bearer = a_bearer(table, running="2.0.0", assigned="2.0.0")
 
-    assert attribute(table, ["2.1.0"], bearer).quarantine == "version_not_in_token"
+    assert attribute(table, ["2.1.0"], bearer).quarantine == ""
+
+
+def test_a_newer_release_of_another_channel_is_not_in_the_token(table: AppTable) -> None:
+    bearer = a_bearer(table, running="2.0.0", assigned="2.1.0")
+
+    assert attribute(table, [str(ELSEWHERE)], bearer).quarantine == "version_not_in_token"
 
 
 @pytest.mark.parametrize("version", ["2.1.0", "1.9.9"])

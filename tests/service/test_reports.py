@@ -21,6 +21,7 @@ from tests.envelopes import (
 from tests.public_world import (
     APP,
     CHANNEL,
+    ELSEWHERE,
     HIGH_BUCKET,
     LOW_BUCKET,
     NOW,
@@ -160,12 +161,20 @@ class TestAttribution:
             ("2.1.0", ""),
         ]
 
-    def test_a_version_beyond_the_token_is_set_aside(self, world: World) -> None:
+    def test_a_version_of_another_channel_is_set_aside(self, world: World) -> None:
+        world.put_release_elsewhere()
+        token = world.check_in(HIGH_BUCKET).token
+
+        take(world, an_event(release=str(ELSEWHERE)), key=token)
+
+        assert only(world).quarantine == "version_not_in_token"
+
+    def test_a_control_that_was_updated_by_hand_may_tell_of_it(self, world: World) -> None:
         token = world.check_in(HIGH_BUCKET).token  # runs 2.0.0, and is offered nothing
 
         take(world, an_event(release="2.1.0"), key=token)
 
-        assert only(world).quarantine == "version_not_in_token"
+        assert only(world).quarantine == ""
 
     def test_an_unknown_version_is_set_aside(self, world: World) -> None:
         take(world, an_event(release="desk@nightly"), a_session(attrs={}))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.public_world import HIGH_BUCKET, NOW, World, a_rollout, a_world
+from tests.public_world import ELSEWHERE, HIGH_BUCKET, NOW, World, a_rollout, a_world
 from update_server.service.caller import Caller
 from update_server.service.digest import Digest
 from update_server.service.ports import Role
@@ -26,7 +26,7 @@ TELEMETRY = "/v1/admin/apps/demo/telemetry?hours=1"
 def world() -> World:
     world = a_world()
     world.put_db_rollout(a_rollout())
-    world.refresh()
+    world.put_release_elsewhere()
     return world
 
 
@@ -91,7 +91,7 @@ def sessions(world: World) -> int:
 def test_what_cannot_be_is_acknowledged_kept_apart_and_shown(
     world: World, public: FlaskClient, admin: FlaskClient
 ) -> None:
-    answers = [tell(public, world, 1, "2.0.0"), tell(public, world, 2, "2.1.0")]
+    answers = [tell(public, world, 1, "2.0.0"), tell(public, world, 2, str(ELSEWHERE))]
     digest(world)
 
     assert answers == [{"accepted": 1, "rejected": []}] * 2
@@ -101,7 +101,7 @@ def test_what_cannot_be_is_acknowledged_kept_apart_and_shown(
     assert shown["counts"] == [
         {"rule": "version_not_in_token", "arm": "control", "reports": 1, "kept": 1}
     ]
-    assert (shown["items"][0]["version"], shown["items"][0]["kind"]) == ("2.1.0", "session")
+    assert (shown["items"][0]["version"], shown["items"][0]["kind"]) == (str(ELSEWHERE), "session")
 
 
 @pytest.mark.parametrize(("action", "counted"), [("accept", 2), ("drop", 1)])
@@ -109,12 +109,12 @@ def test_what_an_operator_decides_is_done_once(
     world: World, public: FlaskClient, admin: FlaskClient, action: str, counted: int
 ) -> None:
     tell(public, world, 1, "2.0.0")
-    tell(public, world, 2, "2.1.0")
+    tell(public, world, 2, str(ELSEWHERE))
     digest(world)
 
     decision = {"action": action, "rule": "version_not_in_token", "reason": "a lab"}
     done = admin.post(QUARANTINE, json=decision)
-    tell(public, world, 2, "2.1.0")  # sent again, for want of an answer
+    tell(public, world, 2, str(ELSEWHERE))  # sent again, for want of an answer
     digest(world)
 
     assert done.json == {"action": action, "rule": "version_not_in_token", "reports": 1}
@@ -130,7 +130,7 @@ def test_what_arrived_and_what_did_not_is_in_one_document(
     world: World, public: FlaskClient, admin: FlaskClient
 ) -> None:
     tell(public, world, 1, "2.0.0")
-    tell(public, world, 2, "2.1.0")
+    tell(public, world, 2, str(ELSEWHERE))
     body = {"install_id": HIGH_BUCKET, "token": "A" * 58, "events": [{}, {}]}
     refused = public.post("/v1/apps/demo/events", json=body)
     digest(world)

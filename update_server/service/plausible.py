@@ -33,10 +33,13 @@ def why_not(table: AppTable, token: InstallToken, version: Version | None) -> Ru
 
     *version* None is none at all, which is set aside.
 
-    A version that is not newer than both of the token's passes: a crash is often told by the next
-    version, and a version that failed is left for the one before. What is newer was never offered.
-    Where the token cannot name what ran, everything passes: fleets that begin with Serinus run
-    versions that were never published here, and controls go on to.
+    A version passes that is not newer than all that is published where the token says that the
+    install belongs. So it may be one from before the token, for a crash is often told by the next
+    version, and a version that failed is left for the one before; and one from after it, for who
+    updates by hand tells of the new version before checking in. What the token assigns is not
+    looked at: it is what the arms differ in. Where the token cannot name what ran, everything
+    passes: fleets that begin with Serinus run versions that were never published here, and
+    controls go on to.
     """
     if version is None:
         return Rule.UNKNOWN_VERSION
@@ -45,10 +48,7 @@ def why_not(table: AppTable, token: InstallToken, version: Version | None) -> Ru
         return None
     if not is_published(table, version):
         return Rule.UNKNOWN_VERSION
-    assigned = table.by_number.get(token.assigned)
-    if token.assigned and assigned is None:  # of a release that this process has not read yet
-        return None
-    newest = max(running.version, assigned.version) if assigned else running.version
+    newest = max(table.releases[running.channel, running.platform])
     return Rule.VERSION_NOT_IN_TOKEN if version > newest else None
 
 

@@ -37,7 +37,7 @@ def attribute(table: AppTable, told: Sequence[str], bearer: Bearer | None) -> At
     """Return what a report is about that names the releases *told*, the surest first.
 
     The first that is known here counts, however old it is. What came with a token may be about
-    what ran before, but not about what its install was never offered (``plausible.why_not``).
+    what ran before, but not about what is newer than all on its channel (``plausible.why_not``).
     """
     spelled = [version for text in told for version in versions_in(text)]
     known = next((known for version in spelled for known in _known(table, version)), None)
