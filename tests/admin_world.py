@@ -27,10 +27,10 @@ from signing.roles import Layout
 from signing.state import RepositoryState
 from tests.builders import a_policy, a_release
 from tests.fakes import FakeBlobs, FakeClock, FakeDatabase, FakeDumpFiles, FakeIds, FakeSpoolReader
-from update_server.service.caller import Caller
+from update_server.service.access.caller import Caller
+from update_server.service.agents.refresh import ensure_secrets
 from update_server.service.ports import Blobs, Database, Role, Signer
-from update_server.service.publish import Submitted
-from update_server.service.refresh import ensure_secrets
+from update_server.service.repository.publish import Submitted
 from update_server.signer.online import OnlineSigner
 from update_server.web.admin.services import AdminServices, admin_services
 

@@ -41,8 +41,10 @@ from tests.fakes import (
     FakeIds,
     FakeSpoolReader,
 )
-from update_server.service.check_in import Answer, CheckIn
-from update_server.service.notes import NOTES
+from update_server.service.agents.check_in import Answer, CheckIn
+from update_server.service.agents.pseudonyms import hash_of_secret, install_key
+from update_server.service.agents.refresh import Refresher, ensure_secrets
+from update_server.service.agents.table import Tables
 from update_server.service.ports import (
     App,
     Contact,
@@ -56,9 +58,7 @@ from update_server.service.ports import (
     Stores,
     UnavailableError,
 )
-from update_server.service.pseudonyms import hash_of_secret, install_key
-from update_server.service.refresh import Refresher, ensure_secrets
-from update_server.service.table import Tables
+from update_server.service.telemetry.notes import NOTES
 from update_server.web.public.services import Offload, PublicServices, Tee, public_services
 
 APP = "demo"

@@ -22,7 +22,7 @@ from tests.command_tree import commands
 from update_server.cli.main import cli as root
 from update_server.cli.policy import STANDARD
 from update_server.config import _ELSEWHERE, Config
-from update_server.service.ingest import RejectCode
+from update_server.service.telemetry.ingest import RejectCode
 from update_server.web.errors import _HTTP_CODES, TABLE
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 
 from update_server.evidence.toml_lines import line_of, lines_of
 from update_server.notify.settings import TargetSettings
-from update_server.service.deliver import Events
+from update_server.service.notices.deliver import Events
 
 MOST_TARGETS: Final = 20
 """Each has a thread of its own."""

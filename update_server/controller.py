@@ -12,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 
-from update_server.service import arrivals, crash_book, quarantine
-from update_server.service.digest import Digest, Digested
-from update_server.service.judge import Judge
+from update_server.service.crashes import book as crash_book
 from update_server.service.ports import Blobs, Clock, Database, LeaseLostError
-from update_server.service.reconcile import Reconciler
-from update_server.service.renew import Renewer
+from update_server.service.repository.reconcile import Reconciler
+from update_server.service.repository.renew import Renewer
+from update_server.service.studies.judge import Judge
+from update_server.service.telemetry import arrivals, quarantine
+from update_server.service.telemetry.digest import Digest, Digested
 
 T = TypeVar("T")
 

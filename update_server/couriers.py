@@ -11,9 +11,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from update_server.service.deliver import Deliverer
+from update_server.service.notices.deliver import Deliverer
+from update_server.service.notices.server_watch import ServerWatch
 from update_server.service.ports import Clock
-from update_server.service.server_watch import ServerWatch
 
 T = TypeVar("T")
 

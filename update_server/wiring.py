@@ -23,15 +23,13 @@ from update_server.config_tee import dsn_of
 from update_server.controller import Controller, Leadership
 from update_server.couriers import Couriers
 from update_server.minidumps import ChildReader
-from update_server.service import server_announcements
-from update_server.service.carry_out import Executor
-from update_server.service.deliver import Deliverer, Events, Subscriber
-from update_server.service.digest import Digest
-from update_server.service.dumps import Dumps
+from update_server.service.agents.refresh import Refresher, ensure_secrets
+from update_server.service.agents.table import Tables
+from update_server.service.crashes.dumps import Dumps
 from update_server.service.errors import ServiceError
-from update_server.service.fsck import Finding, Fsck
-from update_server.service.judge import Judge
-from update_server.service.outbox_ports import UndeliveredError
+from update_server.service.notices import server_announcements
+from update_server.service.notices.deliver import Deliverer, Events, Subscriber
+from update_server.service.notices.server_watch import ServerWatch
 from update_server.service.ports import (
     ApiToken,
     PortError,
@@ -40,10 +38,12 @@ from update_server.service.ports import (
     Stores,
 )
 from update_server.service.ports import Signer as SignerPort
-from update_server.service.rebuild import rebuild as rebuild_database
-from update_server.service.refresh import Refresher, ensure_secrets
-from update_server.service.server_watch import ServerWatch
-from update_server.service.table import Tables
+from update_server.service.ports.outbox import UndeliveredError
+from update_server.service.repository.fsck import Finding, Fsck
+from update_server.service.repository.rebuild import rebuild as rebuild_database
+from update_server.service.studies.carry_out import Executor
+from update_server.service.studies.judge import Judge
+from update_server.service.telemetry.digest import Digest
 from update_server.signer.link import SocketSigner
 from update_server.signer.online import OnlineSigner
 from update_server.spool import DumpFolder, FileSpool, FileSpoolReader

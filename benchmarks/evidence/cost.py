@@ -22,7 +22,7 @@ from update_server.evidence.engine import advance
 from update_server.evidence.facts import Crash, Fact, Seen
 from update_server.evidence.settings import DAY, HOUR
 from update_server.evidence.state import Arms, Process
-from update_server.service import study_codec
+from update_server.service.studies import codec as study_codec
 
 SEED = 13
 _MILLISECOND = 1e-3

@@ -21,8 +21,8 @@ from update_server.evidence.recomputing import recompute
 from update_server.evidence.settings import HOUR, Ceilings, Gate, Settings
 from update_server.evidence.state import Label, MemoryLog, Scored, State
 from update_server.evidence.verdicts import Judgement, Verdict
-from update_server.service import study_codec
-from update_server.service.study_ports import StoredLabel
+from update_server.service.ports.studies import StoredLabel
+from update_server.service.studies import codec as study_codec
 
 SEED = 14
 DECISIONS = 200

@@ -12,8 +12,8 @@ from benchmarks.evidence.line import Line, at_least, at_most, report
 from benchmarks.ingest.rival import a_table, insert
 from benchmarks.ingest.server import a_database, contacts, events
 from tests.public_world import APP
-from update_server.service.digest import RECORDS_PER_SPOOL, Digest
 from update_server.service.ports import Contact, Event
+from update_server.service.telemetry.digest import RECORDS_PER_SPOOL, Digest
 from update_server.spool import FileSpool, FileSpoolReader
 
 ROUNDS = 5

@@ -21,7 +21,7 @@ from benchmarks.evidence.line import Line, at_least, at_most, report
 from benchmarks.ingest.rival import Row, a_table, insert
 from benchmarks.ingest.server import BATCH, Intake, a_database, an_intake, bodies
 from tests.public_world import APP
-from update_server.service.digest import Digest
+from update_server.service.telemetry.digest import Digest
 from update_server.spool import FileSpoolReader
 
 ROUNDS = 7

@@ -30,10 +30,10 @@ from tests.public_world import (
     a_rollout,
     a_world,
 )
-from update_server.service.memory import begin
+from update_server.service.agents.pseudonyms import install_key
+from update_server.service.agents.tokens import InstallToken, issue
 from update_server.service.ports import App, Contact, Event, StoredRelease
-from update_server.service.pseudonyms import install_key
-from update_server.service.tokens import InstallToken, issue
+from update_server.service.studies.memory import begin
 from update_server.spool import FileSpool
 from update_server.store import SqlDatabase
 from update_server.store.migration import migrate

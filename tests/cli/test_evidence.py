@@ -13,9 +13,9 @@ from rollout.model import Actor, RolloutId, RolloutState
 from tests.cli.cli_world import Cli
 from update_server import wiring
 from update_server.evidence.state import Label
-from update_server.service.study_codec import decode_state, encode_state
-from update_server.service.study_ports import StoredDecision
-from update_server.service.study_register import StoredLog
+from update_server.service.ports.studies import StoredDecision
+from update_server.service.studies.codec import decode_state, encode_state
+from update_server.service.studies.register import StoredLog
 
 SENTENCE = "Paused 1.1.0 at ring 10 % after 7 h: 2 of 3 installs offered it crashed."
 DOCUMENT: dict[str, Any] = {

@@ -13,7 +13,7 @@ from tests.notify.receiver import Receiver, a_receiver, verify
 from update_server import config as configs
 from update_server import wiring
 from update_server.clock import SystemClock
-from update_server.service.outbox_ports import Alert, Attempt, DeliveryState
+from update_server.service.ports.outbox import Alert, Attempt, DeliveryState
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 

@@ -18,9 +18,9 @@ from rollout.model import Actor
 from tests.admin_world import APP, STABLE, a_released_world
 from tests.deploy.promql import check, grouped_by, selectors
 from tests.service.clinic import FLEET, OPEN, WITH_STAFF, Clinic, a_clinic, key_of
-from update_server.service.crash_ports import LAUNCH, SDK, STATUSES
-from update_server.service.notes import REJECTED_KIND, note_of
 from update_server.service.ports import Event, Phase, Role
+from update_server.service.ports.crashes import LAUNCH, SDK, STATUSES
+from update_server.service.telemetry.notes import REJECTED_KIND, note_of
 from update_server.web.admin.app import create_app
 
 ROOT = Path(__file__).parents[2]

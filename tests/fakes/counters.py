@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.fakes.state import State
-from update_server.service.counter_ports import Counted
+from update_server.service.ports.counters import Counted
 
 
 class FakeCounters:

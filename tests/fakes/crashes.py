@@ -10,7 +10,7 @@ from typing import Any
 
 from rollout.model import Arm, RolloutId, RolloutState
 from tests.fakes.state import State
-from update_server.service.crash_ports import (
+from update_server.service.ports.crashes import (
     FIRST_SAMPLES,
     NEWEST_SAMPLES,
     STATUSES,

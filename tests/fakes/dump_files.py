@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from update_server.service.dump_ports import DumpReport
 from update_server.service.ports import NotFoundError, UnavailableError
+from update_server.service.ports.dumps import DumpReport
 
 
 class FakeDumpFiles:
-    """See service.dump_ports.DumpFiles. ``full`` lets it refuse; ``old`` are names of old ones."""
+    """See service.ports.dumps.DumpFiles. ``full`` lets it refuse; ``old`` are names of old ones."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
@@ -44,7 +44,7 @@ class FakeDumpFiles:
 
 
 class FakeDumpReader:
-    """See service.dump_ports.DumpReader. It knows what ``reports`` say of the bytes of dumps."""
+    """See service.ports.dumps.DumpReader. It knows what ``reports`` say of the bytes of dumps."""
 
     def __init__(self) -> None:
         self.reports: dict[bytes, DumpReport] = {}

@@ -25,7 +25,7 @@ from update_server.service.ports import (
     Phase,
     SeenInstall,
 )
-from update_server.service.pull_ports import PullCounts
+from update_server.service.ports.pulls import PullCounts
 
 _STEPS = ("contacts", *Phase, "silent")
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from tests.fakes.state import State
-from update_server.service.outbox_ports import (
+from update_server.service.ports import NotFoundError
+from update_server.service.ports.outbox import (
     Alert,
     Attempt,
     Delivery,
@@ -15,7 +16,6 @@ from update_server.service.outbox_ports import (
     Message,
     Undelivered,
 )
-from update_server.service.ports import NotFoundError
 
 
 class FakeOutbox:

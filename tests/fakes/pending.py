@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.fakes.state import State
-from update_server.service.pending_ports import PendingVerb
 from update_server.service.ports import NotFoundError
+from update_server.service.ports.pending import PendingVerb
 
 
 class FakePendingVerbs:

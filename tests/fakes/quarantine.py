@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from rollout.model import Arm, RolloutId
 from tests.fakes.state import State
-from update_server.service.arrival_ports import Arrived, LevelCount
 from update_server.service.ports import Event
-from update_server.service.quarantine_ports import MOST_KEPT, Aside, Kept, RuleCount
+from update_server.service.ports.arrivals import Arrived, LevelCount
+from update_server.service.ports.quarantine import MOST_KEPT, Aside, Kept, RuleCount
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

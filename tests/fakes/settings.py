@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.fakes.state import State
-from update_server.service.settings_ports import AppSettings
+from update_server.service.ports.settings import AppSettings
 
 
 class FakeSettings:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from tests.fakes.state import State
-from update_server.service.signature_ports import LOOK_BACK, MAX_NEW_A_DAY, OTHER, Sighting
+from update_server.service.ports.signatures import LOOK_BACK, MAX_NEW_A_DAY, OTHER, Sighting
 
 
 class FakeSignatures:

@@ -9,17 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from rollout.model import Arm, Rollout
-from update_server.service.arrival_ports import Arrived
-from update_server.service.crash_ports import (
-    Alias,
-    CrashGroup,
-    Reported,
-    Sample,
-    SessionCount,
-    SessionState,
-)
-from update_server.service.outbox_ports import Alert, Attempt, Delivery, Message
-from update_server.service.pending_ports import PendingVerb
 from update_server.service.ports import (
     ApiToken,
     App,
@@ -36,10 +25,21 @@ from update_server.service.ports import (
     StoredRelease,
     StoredTarget,
 )
-from update_server.service.quarantine_ports import Kept
-from update_server.service.settings_ports import AppSettings
-from update_server.service.signature_ports import Sighting
-from update_server.service.study_ports import (
+from update_server.service.ports.arrivals import Arrived
+from update_server.service.ports.crashes import (
+    Alias,
+    CrashGroup,
+    Reported,
+    Sample,
+    SessionCount,
+    SessionState,
+)
+from update_server.service.ports.outbox import Alert, Attempt, Delivery, Message
+from update_server.service.ports.pending import PendingVerb
+from update_server.service.ports.quarantine import Kept
+from update_server.service.ports.settings import AppSettings
+from update_server.service.ports.signatures import Sighting
+from update_server.service.ports.studies import (
     History,
     StoredDecision,
     StoredLabel,
@@ -47,7 +47,7 @@ from update_server.service.study_ports import (
     StoredStudy,
     WindowsOfDay,
 )
-from update_server.service.waiver_ports import Waiver
+from update_server.service.ports.waivers import Waiver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

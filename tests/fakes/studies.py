@@ -9,7 +9,7 @@ from datetime import datetime
 from rollout.model import RolloutId
 from tests.fakes.state import State
 from update_server.service.ports import ChangedError, ExistsError, NotFoundError
-from update_server.service.study_ports import (
+from update_server.service.ports.studies import (
     History,
     LogKind,
     StoredDecision,

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from tests.fakes.state import State
 from update_server.service.ports import ExistsError, NotFoundError
-from update_server.service.waiver_ports import Waiver
+from update_server.service.ports.waivers import Waiver
 
 
 class FakeWaivers:

@@ -30,7 +30,7 @@ from tests.e2e.running import APP, LINUX, PASSPHRASE, Server, a_server, an_id, o
 from tests.intake.node import sdk_folder
 from tests.intake.numbers import Numbers, numbers_in
 from tests.intake.record import PROGRAMS
-from update_server.service.crash_ports import UNTOLD
+from update_server.service.ports.crashes import UNTOLD
 from update_server.store import SqlDatabase
 
 OLD, NEW = "1.0.0", "1.1.0"

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from tests.intake.capture import Request
 from tests.intake.numbers import Numbers, numbers_in, signatures_in
 from tests.public_world import APP, HIGH_BUCKET, LOW_BUCKET, V1, V2, World, a_rollout, a_world
-from update_server.service.digest import Digest
+from update_server.service.telemetry.digest import Digest
 from update_server.web.public.app import create_app
 
 

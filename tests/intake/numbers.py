@@ -7,9 +7,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from update_server.service.counting import DISCARDED, QUARANTINED, REJECTED
-from update_server.service.crash_ports import UNTOLD
 from update_server.service.ports import Stores
+from update_server.service.ports.crashes import UNTOLD
+from update_server.service.telemetry.counting import DISCARDED, QUARANTINED, REJECTED
 
 Places = dict[tuple[str, str, str], int]
 Ended = dict[tuple[str, str, str, str], int]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.public_world import APP, World, a_world
-from update_server.service.settings_ports import AppSettings
+from update_server.service.ports.settings import AppSettings
 from update_server.spool import DumpFolder, FileSpool
 from update_server.web.public.app import create_app
 

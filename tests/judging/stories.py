@@ -29,7 +29,7 @@ from tests.judging.fleet import (
 )
 from tests.judging.world import Terms, World, a_judge, controllers_under, copy_data
 from update_server.evidence.state import Label, Scored
-from update_server.service.study_ports import StoredDecision
+from update_server.service.ports.studies import StoredDecision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

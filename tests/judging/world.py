@@ -17,8 +17,8 @@ from typing import Any
 from tests.e2e.running import APP, PASSPHRASE, Server, a_server, offspring
 from tests.judging.fleet import LINUX, NEW, OLD, WINDOWS
 from update_server.evidence.state import Label, Scored, State
-from update_server.service.study_codec import decode_entry, decode_state
-from update_server.service.study_ports import StoredDecision
+from update_server.service.ports.studies import StoredDecision
+from update_server.service.studies.codec import decode_entry, decode_state
 from update_server.store import SqlDatabase
 
 HOUR = 3_600.0

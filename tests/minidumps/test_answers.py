@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.crashes.real_dumps import NAMES, real_dump
 from update_server.minidumps.answers import BadAnswerError, parse_answer
 from update_server.minidumps.child import answerer
-from update_server.service.dump_ports import DumpFrame, DumpReport
+from update_server.service.ports.dumps import DumpFrame, DumpReport
 
 FRAME = {"module": "notes", "in_app": False, "offset": 291, "debug_id": "ab12"}
 ANSWER = {

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from update_server.service.outbox_ports import Level, Message
+from update_server.service.ports.outbox import Level, Message
 
 AT = datetime(2026, 12, 1, 3, 7, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from tests.notify.messages import AT, a_message
 from tests.notify.receiver import Receiver, a_receiver
 from update_server.notify import NOTIFIERS, Network, slack, teams
 from update_server.notify.settings import TargetSettings
-from update_server.service.outbox_ports import UndeliveredError
+from update_server.service.ports.outbox import UndeliveredError
 
 EVIL = "<!channel> [click](https://evil.example) *bold* <@U1> & co"
 

@@ -23,7 +23,7 @@ from update_server.notify import deadline
 from update_server.notify.mail import Mail, render
 from update_server.notify.network import Network
 from update_server.notify.settings import TargetSettings
-from update_server.service.outbox_ports import UndeliveredError
+from update_server.service.ports.outbox import UndeliveredError
 
 HOST = "mail.example.com"
 PASSWORD = "hunter2-secret"

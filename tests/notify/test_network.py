@@ -17,7 +17,7 @@ from tests.notify.receiver import Receiver, a_receiver
 from update_server.notify import deadline
 from update_server.notify import network as networks
 from update_server.notify.network import Network, Place, is_public, why_failed
-from update_server.service.outbox_ports import UndeliveredError
+from update_server.service.ports.outbox import UndeliveredError
 
 HTTP = frozenset({"https", "http"})
 SECRET_PATH = "/services/T000/B000/secret-part"

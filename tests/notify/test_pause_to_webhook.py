@@ -13,8 +13,8 @@ from tests.service.clinic import PAUSES, a_clinic, sicken
 from update_server.controller import Leadership
 from update_server.couriers import Couriers
 from update_server.notify import NOTIFIERS, Network, TargetSettings
-from update_server.service.deliver import Deliverer, Events, Subscriber
-from update_server.service.server_watch import ServerWatch
+from update_server.service.notices.deliver import Deliverer, Events, Subscriber
+from update_server.service.notices.server_watch import ServerWatch
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 _WITHIN_SECONDS = 2.0

@@ -17,7 +17,7 @@ from tests.notify.receiver import BadSignatureError, Received, Receiver, a_recei
 from update_server.notify.network import Network
 from update_server.notify.settings import TargetSettings
 from update_server.notify.webhook import Webhook, key_of, render, sign
-from update_server.service.outbox_ports import UndeliveredError
+from update_server.service.ports.outbox import UndeliveredError
 
 NOW = datetime(2026, 12, 1, 3, 7, 2, tzinfo=UTC)
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()

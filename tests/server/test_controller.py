@@ -28,11 +28,11 @@ from update_server.controller import (
     Leadership,
 )
 from update_server.evidence.cuts import GRID_SECONDS, SETTLING_SECONDS
-from update_server.service.carry_out import Executor
-from update_server.service.digest import Digest, Digested
-from update_server.service.fsck import Fsck
-from update_server.service.judge import Judge
 from update_server.service.ports import Contact, Event, Role, UnavailableError
+from update_server.service.repository.fsck import Fsck
+from update_server.service.studies.carry_out import Executor
+from update_server.service.studies.judge import Judge
+from update_server.service.telemetry.digest import Digest, Digested
 
 HOUR = 3_600.0
 

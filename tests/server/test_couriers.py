@@ -13,9 +13,9 @@ from tests.fakes import FakeClock, FakeDatabase
 from tests.notify.messages import a_message
 from update_server.controller import LEAD_SECONDS, Leadership
 from update_server.couriers import Couriers
-from update_server.service.deliver import Deliverer, Subscriber
-from update_server.service.outbox_ports import DeliveryState, Message
-from update_server.service.server_watch import ServerWatch
+from update_server.service.notices.deliver import Deliverer, Subscriber
+from update_server.service.notices.server_watch import ServerWatch
+from update_server.service.ports.outbox import DeliveryState, Message
 
 
 @dataclass

@@ -14,11 +14,11 @@ from rollout.model import Arm, Rollout, RolloutState, Step
 from tests.admin_world import APP, STABLE, World
 from tests.fakes.spool import FakeSpoolReader
 from update_server.evidence.settings import May, Settings
-from update_server.service.carry_out import Executor
-from update_server.service.digest import Digest
-from update_server.service.judge import Judge
 from update_server.service.ports import Blobs, Contact, Database, Event, Signer
-from update_server.service.study_ports import StoredDecision
+from update_server.service.ports.studies import StoredDecision
+from update_server.service.studies.carry_out import Executor
+from update_server.service.studies.judge import Judge
+from update_server.service.telemetry.digest import Digest
 
 HOUR = 3_600.0
 DAY = 86_400.0

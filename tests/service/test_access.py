@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.admin_world import APP, World, a_registered_world
-from update_server.service.access import allows
+from update_server.service.access.access import allows
+from update_server.service.agents.pseudonyms import hash_of_secret
 from update_server.service.errors import BadApiTokenError, BadValueError
 from update_server.service.ports import ApiToken, NotFoundError, Role
-from update_server.service.pseudonyms import hash_of_secret
 
 
 @pytest.fixture

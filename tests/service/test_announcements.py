@@ -16,11 +16,11 @@ from update_server.evidence.findings import Finding
 from update_server.evidence.records import describe
 from update_server.evidence.settings import DAY, HOUR, Metric
 from update_server.evidence.verdicts import NoVerdict
-from update_server.service import announcements, server_announcements
-from update_server.service.message_text import Part, Said, compose, head
-from update_server.service.plain_text import plain
-from update_server.service.scene import NewSignature, Reach, Scene
-from update_server.service.subjects import subject
+from update_server.service.notices import announcements, server_announcements
+from update_server.service.notices.message_text import Part, Said, compose, head
+from update_server.service.notices.plain_text import plain
+from update_server.service.notices.scene import NewSignature, Reach, Scene
+from update_server.service.notices.subjects import subject
 
 AT = datetime(2026, 12, 1, 3, 7, tzinfo=UTC)
 REACH = Reach(

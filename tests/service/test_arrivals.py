@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.store.values import a_contact, an_event
-from update_server.service.arrival_ports import Arrived
-from update_server.service.arrivals import arrivals_of
-from update_server.service.drifts import Drifts, drift_class
-from update_server.service.notes import CLOCK_KIND, REJECTED_KIND, note_of
 from update_server.service.ports import Contact, Event
+from update_server.service.ports.arrivals import Arrived
+from update_server.service.telemetry.arrivals import arrivals_of
+from update_server.service.telemetry.drifts import Drifts, drift_class
+from update_server.service.telemetry.notes import CLOCK_KIND, REJECTED_KIND, note_of
 
 NOON = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
 

@@ -18,11 +18,11 @@ from update_server.evidence.facts import (
     Stepped,
 )
 from update_server.evidence.settings import Measured, Settings
-from update_server.service.attribution import Attribution, Watched
-from update_server.service.forget import FORGET_KIND
+from update_server.service.agents.forget import FORGET_KIND
 from update_server.service.ports import Contact, Event, Phase
-from update_server.service.stretch import Stretch
-from update_server.service.study_ports import History
+from update_server.service.ports.studies import History
+from update_server.service.studies.attribution import Attribution, Watched
+from update_server.service.studies.stretch import Stretch
 
 NOW = datetime(2026, 11, 22, 3, 7, tzinfo=UTC)
 T = NOW.timestamp()

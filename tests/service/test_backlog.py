@@ -6,8 +6,8 @@ import pytest
 
 from tests.fakes import FakeDatabase, FakeDumpFiles, FakeSpoolReader
 from tests.store.values import NOW, a_contact, an_event
-from update_server.service.backlog import Backlog, backlog_of
 from update_server.service.ports import Checkpoint
+from update_server.service.telemetry.backlog import Backlog, backlog_of
 
 MINUTE = timedelta(minutes=1)
 

@@ -37,14 +37,14 @@ from tests.public_world import (
     an_entry,
     empty_world,
 )
+from update_server.service.agents.pseudonyms import install_key
+from update_server.service.agents.tokens import check, rollout_number
 from update_server.service.errors import (
     NotReadyError,
     UnknownAppError,
     UnknownChannelError,
     UnknownPlatformError,
 )
-from update_server.service.pseudonyms import install_key
-from update_server.service.tokens import check, rollout_number
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from packaging.version import Version
 from rollout.documents import parse_rollout
 from rollout.model import Actor, Entry, Rollout, RolloutId, RolloutState, Step
 from tests.admin_world import APP, QUICK_LADDER, STABLE, World, a_registered_world
-from update_server.service.control import Control
 from update_server.service.errors import (
     ApprovalsMissingError,
     BadValueError,
@@ -25,7 +24,6 @@ from update_server.service.errors import (
     RevisionError,
     UnknownChannelError,
 )
-from update_server.service.leases import PATIENCE_SECONDS
 from update_server.service.ports import (
     Database,
     LeaseLostError,
@@ -34,7 +32,9 @@ from update_server.service.ports import (
     Stores,
     UnavailableError,
 )
-from update_server.service.rollout_changes import record_change
+from update_server.service.repository.leases import PATIENCE_SECONDS
+from update_server.service.rollouts.changes import record_change
+from update_server.service.rollouts.control import Control
 
 
 def entries(world: World, channel: str = STABLE) -> tuple[Entry, ...]:

@@ -7,10 +7,10 @@ from typing import Any
 from rollout.model import Actor, RolloutState
 from tests.public_world import a_rollout
 from tests.store.values import a_contact, an_event
-from update_server.service.counter_ports import Counted
-from update_server.service.counting import counts_of, counts_of_pause, seconds_paused
-from update_server.service.notes import REJECTED_KIND
 from update_server.service.ports import Contact, Event
+from update_server.service.ports.counters import Counted
+from update_server.service.telemetry.counting import counts_of, counts_of_pause, seconds_paused
+from update_server.service.telemetry.notes import REJECTED_KIND
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 

@@ -14,9 +14,14 @@ from packaging.version import Version
 from rollout.model import Arm
 from tests.public_world import APP, CHANNEL, NOW, PLATFORM, ROLLOUT, World, a_rollout, a_world
 from update_server.evidence.facts import Crash
-from update_server.service.crash_book import expire
-from update_server.service.crash_facts import signature_of
-from update_server.service.crash_ports import (
+from update_server.service.agents.forget import FORGET_KIND
+from update_server.service.crashes.book import expire
+from update_server.service.crashes.facts import signature_of
+from update_server.service.crashes.placed import placed
+from update_server.service.crashes.released import ReleasedVersions
+from update_server.service.crashes.session_book import CONFLICTS, note_sessions
+from update_server.service.ports import Contact, Event
+from update_server.service.ports.crashes import (
     AGGREGATE,
     UNATTRIBUTED,
     UNPUBLISHED,
@@ -24,15 +29,10 @@ from update_server.service.crash_ports import (
     CrashCount,
     Sample,
 )
-from update_server.service.digest import Digest
-from update_server.service.forget import FORGET_KIND
-from update_server.service.memory import begin
-from update_server.service.placed import placed
-from update_server.service.ports import Contact, Event
-from update_server.service.released import ReleasedVersions
-from update_server.service.session_book import CONFLICTS, note_sessions
-from update_server.service.signature_ports import MAX_NEW_A_DAY, OTHER
-from update_server.service.study_codec import decode_fact
+from update_server.service.ports.signatures import MAX_NEW_A_DAY, OTHER
+from update_server.service.studies.codec import decode_fact
+from update_server.service.studies.memory import begin
+from update_server.service.telemetry.digest import Digest
 
 DAY = timedelta(days=1)
 ONE, TWO = b"install1" + b"k" * 24, b"install2" + b"k" * 24

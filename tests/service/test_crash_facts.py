@@ -11,17 +11,17 @@ from rollout.model import Rollout, RolloutId, RolloutState, Step
 from tests.fakes import FakeDatabase
 from tests.fakes.database import FakeStores
 from update_server.evidence.facts import Crash
-from update_server.service.crash_book import CrashBook
-from update_server.service.crash_facts import (
+from update_server.service.crashes.book import CrashBook
+from update_server.service.crashes.facts import (
     is_new,
     known_signatures,
     predecessors,
     signature_of,
 )
-from update_server.service.memory import begin
 from update_server.service.ports import App, Event, StoredRelease
-from update_server.service.study_codec import decode_fact
-from update_server.service.watched import WatchedStudies
+from update_server.service.studies.codec import decode_fact
+from update_server.service.studies.memory import begin
+from update_server.service.studies.watched import WatchedStudies
 
 NOW = datetime(2026, 11, 22, 3, 7, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -18,10 +18,12 @@ from tests.store.crash_values import (
     a_sample,
 )
 from tests.store.values import NOW, a_release, an_app
-from update_server.service.caller import Caller
-from update_server.service.crash_facts import known_signatures
-from update_server.service.crash_groups import CrashesView, CrashGroups, CrashView
-from update_server.service.crash_ports import (
+from update_server.service.access.caller import Caller
+from update_server.service.crashes.facts import known_signatures
+from update_server.service.crashes.groups import CrashesView, CrashGroups, CrashView
+from update_server.service.errors import BadValueError
+from update_server.service.ports import NotFoundError
+from update_server.service.ports.crashes import (
     UNATTRIBUTED,
     UNPUBLISHED,
     UNTOLD,
@@ -30,10 +32,8 @@ from update_server.service.crash_ports import (
     CrashedInstalls,
     Reported,
 )
-from update_server.service.errors import BadValueError
-from update_server.service.ports import NotFoundError
-from update_server.service.signature_ports import OTHER, Sighting
-from update_server.service.waiver_ports import Waiver
+from update_server.service.ports.signatures import OTHER, Sighting
+from update_server.service.ports.waivers import Waiver
 
 DAY = timedelta(days=1)
 CALLER = Caller(name="ada", token_id="tk_1")

@@ -10,8 +10,8 @@ import pytest
 
 from tests.fakes import FakeClock, FakeDatabase
 from tests.notify.messages import a_message
-from update_server.service.alerting import page
-from update_server.service.deliver import (
+from update_server.service.notices.alerting import page
+from update_server.service.notices.deliver import (
     GIVEN_UP_AFTER,
     WAITS,
     Deliverer,
@@ -19,14 +19,14 @@ from update_server.service.deliver import (
     Subscriber,
     wait_after,
 )
-from update_server.service.outbox_ports import (
+from update_server.service.ports import Database
+from update_server.service.ports.outbox import (
     DeliveryState,
     Level,
     Message,
     Notifier,
     UndeliveredError,
 )
-from update_server.service.ports import Database
 
 
 @dataclass

@@ -20,9 +20,9 @@ from tests.public_world import (
     a_rollout,
     a_world,
 )
-from update_server.service.digest import Digest, Digested
-from update_server.service.forget import FORGET_KIND
+from update_server.service.agents.forget import FORGET_KIND
 from update_server.service.ports import Contact, Event, Phase, Stores, UnavailableError
+from update_server.service.telemetry.digest import Digest, Digested
 from update_server.spool import FileSpool, FileSpoolReader
 
 KEY = b"k" * 32

@@ -15,11 +15,11 @@ from tests.fakes.spool import FakeSpool, FakeSpoolReader
 from tests.public_world import APP, NOW, World, a_rollout, a_world
 from tests.service.test_digest import KEY, a_contact
 from tests.service.test_dumps import DATA, REPORT
-from update_server.service.counting import REJECTED
-from update_server.service.digest import Digest
-from update_server.service.dump_ports import DumpReport
-from update_server.service.dumps import Dumps
+from update_server.service.crashes.dumps import Dumps
 from update_server.service.ports import Database, Event, Stores, UnavailableError
+from update_server.service.ports.dumps import DumpReport
+from update_server.service.telemetry.counting import REJECTED
+from update_server.service.telemetry.digest import Digest
 
 
 class Scene:

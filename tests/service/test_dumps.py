@@ -14,10 +14,10 @@ from tests.store.values import a_contact, an_event
 from update_server.crashes.own_events import report_of
 from update_server.crashes.report import Frame, Kind
 from update_server.crashes.signature import signature_of
-from update_server.service.counter_ports import Counted
-from update_server.service.dump_ports import DumpFrame, DumpReport
-from update_server.service.dumps import Dumps, Spent
+from update_server.service.crashes.dumps import Dumps, Spent
 from update_server.service.ports import Contact, Event
+from update_server.service.ports.counters import Counted
+from update_server.service.ports.dumps import DumpFrame, DumpReport
 
 DATA = b"MDMP a dump"
 REPORT = DumpReport(

@@ -6,8 +6,8 @@ import pytest
 
 from rollout.model import Reason
 from tests.public_world import APP, HIGH_BUCKET, LOW_BUCKET, World, a_world
+from update_server.service.agents.pseudonyms import hash_of_secret
 from update_server.service.errors import BadCodeError, UnknownAppError
-from update_server.service.pseudonyms import hash_of_secret
 
 CODE = "enrol_0123"
 

@@ -41,7 +41,7 @@ from update_server.service.errors import (
     UnknownChannelError,
     UnknownPlatformError,
 )
-from update_server.service.explain import Explain, Explanation, Question
+from update_server.service.rollouts.explain import Explain, Explanation, Question
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from tests.service.clinic import FLEET, LINUX, OPEN, Clinic, a_clinic, key_of
 from update_server.evidence.ratio import empty_vector
 from update_server.evidence.settings import STANDARD, Metric
 from update_server.evidence.state import Process
-from update_server.service.counting import DECISIONS, counts_of_decision
-from update_server.service.exports import AppState, Exported
-from update_server.service.outbox_ports import Attempt, DeliveryState, Level, Message
 from update_server.service.ports import Role
-from update_server.service.study_codec import decode_state, encode_state
-from update_server.service.study_ports import StoredDecision
+from update_server.service.ports.outbox import Attempt, DeliveryState, Level, Message
+from update_server.service.ports.studies import StoredDecision
+from update_server.service.studies.codec import decode_state, encode_state
+from update_server.service.telemetry.counting import DECISIONS, counts_of_decision
+from update_server.service.telemetry.exports import AppState, Exported
 from update_server.web.admin.services import AdminServices
 
 

@@ -12,13 +12,13 @@ from rollout.documents import parse_rollout
 from rollout.first import FIRST_RING, first_name, is_first
 from rollout.model import Approvals, Entry, Rollout, RolloutState, Step
 from tests.admin_world import APP, STABLE, World, a_registered_world
-from update_server.service.caller import Caller
+from update_server.service.access.caller import Caller
 from update_server.service.errors import (
     BadValueError,
     NeverAllowedError,
     PendingError,
 )
-from update_server.service.rebuild import rollout_from
+from update_server.service.repository.rebuild import rollout_from
 
 BAD = Version("2.1.0")
 FIX = Version("2.2.0")

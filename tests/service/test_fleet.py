@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from update_server.service.fleet import Gaps, view_of
-from update_server.service.study_ports import History
+from update_server.service.ports.studies import History
+from update_server.service.rollouts.fleet import Gaps, view_of
 
 NOW = 1_800_000_000.0
 HOUR, DAY = 3_600.0, 86_400.0

@@ -11,9 +11,9 @@ import pytest
 from tests.admin_world import APP, STABLE, a_registered_world
 from tests.service.clinic import FLEET, HALF, HOUR, Clinic, key_of
 from update_server.evidence.settings import Settings
-from update_server.service.digest import Digest
-from update_server.service.exports import Evidence
 from update_server.service.ports import Event
+from update_server.service.telemetry.digest import Digest
+from update_server.service.telemetry.exports import Evidence
 
 WARY = Settings(minimum_age_seconds=HOUR, network_cap=0, automatic=frozenset())
 """The published terms, where an hour makes an install old enough to count. People decide."""

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.public_world import APP, HIGH_BUCKET, LOW_BUCKET, World, a_world
+from update_server.service.agents.forget import FORGET_KIND
 from update_server.service.errors import BadTokenError, UnknownAppError
-from update_server.service.forget import FORGET_KIND
 from update_server.service.ports import UnavailableError
 from update_server.web.wire_events import KINDS
 

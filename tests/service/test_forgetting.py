@@ -14,12 +14,12 @@ from tests.fakes import FakeDatabase
 from tests.service.clinic import FLEET, PAUSES, Clinic, a_clinic, key_of, settle, sicken
 from update_server.evidence.recomputing import Recomputed, recompute
 from update_server.evidence.state import Label, Scored
-from update_server.service.forget import FORGET_KIND
+from update_server.service.agents.forget import FORGET_KIND
+from update_server.service.agents.pseudonyms import report_key
+from update_server.service.agents.refresh import PEPPER, ensure_secrets
 from update_server.service.ports import Event
-from update_server.service.pseudonyms import report_key
-from update_server.service.refresh import PEPPER, ensure_secrets
-from update_server.service.study_codec import decode_entry
-from update_server.service.study_ports import StoredDecision
+from update_server.service.ports.studies import StoredDecision
+from update_server.service.studies.codec import decode_entry
 from update_server.store import SqlDatabase
 from update_server.store.migration import migrate
 from update_server.store.tables import metadata

@@ -15,11 +15,11 @@ from signing.journal import dump_journal, load_journal
 from tests.admin_world import APP, STABLE, World, a_registered_world, a_world
 from tests.fakes import FakeDatabase
 from update_server.evidence.facts import Past, Paused, StageOpened
-from update_server.service.fsck import Finding, Fsck
+from update_server.service.agents.refresh import ensure_secrets
 from update_server.service.ports import Database, Role, StoredTarget, Stores
-from update_server.service.rebuild import rebuild
-from update_server.service.refresh import ensure_secrets
-from update_server.service.study_codec import decode_fact
+from update_server.service.repository.fsck import Finding, Fsck
+from update_server.service.repository.rebuild import rebuild
+from update_server.service.studies.codec import decode_fact
 
 
 def check(world: World, database: Database | None = None) -> tuple[Finding, ...]:

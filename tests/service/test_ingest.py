@@ -19,13 +19,15 @@ from tests.public_world import (
     a_world,
     empty_world,
 )
+from update_server.service.agents.pseudonyms import install_key
 from update_server.service.errors import (
     BadTokenError,
     ExpiredTokenError,
     NotReadyError,
     UnknownAppError,
 )
-from update_server.service.ingest import (
+from update_server.service.ports import Phase, UnavailableError
+from update_server.service.telemetry.ingest import (
     Batch,
     Receipt,
     RejectCode,
@@ -33,8 +35,6 @@ from update_server.service.ingest import (
     Report,
     happened_at,
 )
-from update_server.service.ports import Phase, UnavailableError
-from update_server.service.pseudonyms import install_key
 
 
 @pytest.fixture

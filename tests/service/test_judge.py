@@ -23,7 +23,7 @@ from tests.service.clinic import (
     work,
 )
 from update_server.evidence.settings import May
-from update_server.service.digest import Digest
+from update_server.service.telemetry.digest import Digest
 
 PAUSES_ONLY = replace(OPEN, automatic=frozenset({May.PAUSE}))
 

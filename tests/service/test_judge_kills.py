@@ -20,8 +20,8 @@ from tests.service.clinic import (
     sicken,
     staffed,
 )
-from update_server.service.leases import LEASE_SECONDS
-from update_server.service.study_ports import StoredDecision
+from update_server.service.ports.studies import StoredDecision
+from update_server.service.repository.leases import LEASE_SECONDS
 
 pytestmark = pytest.mark.no_cover  # the same lines, killed everywhere
 

@@ -7,9 +7,9 @@ from tests.admin_world import World
 from tests.service.clinic import FLEET, PAUSES, Clinic, a_clinic, sicken, staffed, work
 from tests.service.test_digest import _Dying
 from update_server.evidence.facts import Fact, Lag
-from update_server.service.digest import Digest
 from update_server.service.ports import UnavailableError
-from update_server.service.study_codec import decode_fact
+from update_server.service.studies.codec import decode_fact
+from update_server.service.telemetry.digest import Digest
 
 
 @pytest.fixture

@@ -22,12 +22,12 @@ from update_server.evidence.facts import (
 )
 from update_server.evidence.settings import STANDARD, Settings
 from update_server.evidence.state import State
-from update_server.service.caller import AUTOMATIC
+from update_server.service.access.caller import AUTOMATIC
 from update_server.service.errors import ApprovalsMissingError, BadValueError
 from update_server.service.ports import NotFoundError, StoredHold
-from update_server.service.rollout_changes import record_change
-from update_server.service.study_codec import decode_fact, decode_settings, encode_state
-from update_server.service.study_ports import StoredStudy
+from update_server.service.ports.studies import StoredStudy
+from update_server.service.rollouts.changes import record_change
+from update_server.service.studies.codec import decode_fact, decode_settings, encode_state
 
 
 def all_facts(world: World, rollout: Rollout) -> list[Fact]:

@@ -27,15 +27,15 @@ from tests.service.clinic import (
     sicken,
     staffed,
 )
-from update_server.service import announcements
 from update_server.service.errors import ServiceError
-from update_server.service.message_text import Said
-from update_server.service.news import scene_of
-from update_server.service.outbox_ports import Alert, Level, Message
+from update_server.service.notices import announcements
+from update_server.service.notices.message_text import Said
+from update_server.service.notices.news import scene_of
+from update_server.service.notices.verdict_news import new_signatures, tell_new_signatures
 from update_server.service.ports import Enrolment, Event, Group, SignerRefusedError
-from update_server.service.signature_ports import Sighting
-from update_server.service.study_ports import StoredDecision
-from update_server.service.verdict_news import new_signatures, tell_new_signatures
+from update_server.service.ports.outbox import Alert, Level, Message
+from update_server.service.ports.signatures import Sighting
+from update_server.service.ports.studies import StoredDecision
 
 
 def told(world: World) -> Sequence[Message]:

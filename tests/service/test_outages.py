@@ -6,9 +6,9 @@ from tests.admin_world import World
 from tests.service.clinic import DAY, HOUR, Clinic, a_clinic
 from tests.service.test_digest import _Dying
 from update_server.evidence.facts import Fact, Outage
-from update_server.service.digest import Digest
 from update_server.service.ports import UnavailableError
-from update_server.service.study_codec import decode_fact, decode_state
+from update_server.service.studies.codec import decode_fact, decode_state
+from update_server.service.telemetry.digest import Digest
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from tests.store.values import a_contact
 from update_server.evidence.alarm import HOURS_OF_WEEK
 from update_server.evidence.facts import Past
 from update_server.evidence.settings import Settings
-from update_server.service.past import CRASH_SECONDS, crashes_by_hour
-from update_server.service.stretch import Stretch
-from update_server.service.study_codec import decode_fact
-from update_server.service.study_ports import History, WindowsOfDay
+from update_server.service.ports.studies import History, WindowsOfDay
+from update_server.service.studies.codec import decode_fact
+from update_server.service.studies.past import CRASH_SECONDS, crashes_by_hour
+from update_server.service.studies.stretch import Stretch
 
 HOUR, DAY = 3_600.0, 86_400.0
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC).timestamp()  # a Thursday, so hour 0 of the week

@@ -7,8 +7,8 @@ import pytest
 from packaging.version import Version
 
 from rollout.model import RolloutId
-from update_server.service.crash_ports import UNPUBLISHED, Cell, Standing
-from update_server.service.placed import cell_of
+from update_server.service.crashes.placed import cell_of
+from update_server.service.ports.crashes import UNPUBLISHED, Cell, Standing
 
 NEW = Standing(
     rollout=RolloutId("ro_new0"),

@@ -9,9 +9,9 @@ from packaging.version import Version
 
 from tests.public_world import ELSEWHERE, V1, V2, World, a_world
 from update_server.evidence.facts import Rule
-from update_server.service.plausible import MOST_LAUNCHES_PER_HOUR, Launches, why_not
-from update_server.service.table import AppTable
-from update_server.service.tokens import InstallToken
+from update_server.service.agents.table import AppTable
+from update_server.service.agents.tokens import InstallToken
+from update_server.service.telemetry.plausible import MOST_LAUNCHES_PER_HOUR, Launches, why_not
 
 NOON = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
 NEVER_PUBLISHED = Version("7.7.7")

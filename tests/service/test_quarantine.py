@@ -14,13 +14,13 @@ from tests.admin_world import APP, World
 from tests.service.clinic import FLEET, Clinic, a_clinic, key_of
 from update_server.controller import KEEP_EVENT_IDS
 from update_server.evidence.facts import Fact, Lag, Rule, SetAside
-from update_server.service.digest import Digest
+from update_server.service.agents.forget import FORGET_KIND
 from update_server.service.errors import BadValueError
-from update_server.service.forget import FORGET_KIND
 from update_server.service.ports import Event, NotFoundError
-from update_server.service.quarantine import KEPT, Action, Quarantine
-from update_server.service.study_codec import decode_fact
-from update_server.service.study_ports import StoredDecision
+from update_server.service.ports.studies import StoredDecision
+from update_server.service.studies.codec import decode_fact
+from update_server.service.telemetry.digest import Digest
+from update_server.service.telemetry.quarantine import KEPT, Action, Quarantine
 
 
 @pytest.fixture
@@ -367,7 +367,7 @@ def test_a_digest_that_fails_loses_nothing_that_was_accepted(
     digest(clinic)
     decide(clinic, Action.ACCEPT)
     with monkeypatch.context() as patch:
-        patch.setattr("update_server.service.digest.counts_of", lambda _: 1 / 0)
+        patch.setattr("update_server.service.telemetry.digest.counts_of", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             digest(clinic)
 

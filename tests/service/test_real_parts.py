@@ -12,10 +12,10 @@ from rollout.model import RolloutState
 from tests.admin_world import APP, World
 from tests.fakes import FakeBlobs, FakeDatabase
 from update_server.blobs import LocalBlobs
+from update_server.service.agents.refresh import ensure_secrets
 from update_server.service.errors import ApprovalsMissingError, ConflictError
-from update_server.service.fsck import Fsck
-from update_server.service.rebuild import rebuild
-from update_server.service.refresh import ensure_secrets
+from update_server.service.repository.fsck import Fsck
+from update_server.service.repository.rebuild import rebuild
 from update_server.store import SqlDatabase
 from update_server.store.migration import migrate
 

@@ -29,15 +29,13 @@ from tests.admin_world import (
     a_released_world,
     a_world,
 )
-from update_server.service.contents import read_contents
-from update_server.service.errors import BrokenStateError, InexpressibleError
-from update_server.service.fsck import Fsck
-from update_server.service.placement import (
+from update_server.service.agents.placement import (
     is_document,
     private_key,
     stored_path,
     upload_key,
 )
+from update_server.service.errors import BrokenStateError, InexpressibleError
 from update_server.service.ports import (
     LeaseLostError,
     Role,
@@ -46,7 +44,9 @@ from update_server.service.ports import (
     StoredTarget,
     UnavailableError,
 )
-from update_server.service.states import completed
+from update_server.service.repository.contents import read_contents
+from update_server.service.repository.fsck import Fsck
+from update_server.service.repository.states import completed
 
 
 def document(world: World, channel: str = STABLE) -> RolloutDocument:

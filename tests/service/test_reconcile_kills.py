@@ -15,10 +15,10 @@ from tests.admin_world import APP, STABLE, World, a_released_world
 from tests.builders import a_hold
 from tests.kill_switch import KilledError, KillSwitch
 from update_server.service.errors import ApprovalsMissingError, NotNewerError
-from update_server.service.fsck import Fsck
-from update_server.service.leases import LEASE_SECONDS
 from update_server.service.ports import Role, SignerRefusedError
-from update_server.service.storage import verified
+from update_server.service.repository.fsck import Fsck
+from update_server.service.repository.leases import LEASE_SECONDS
+from update_server.service.repository.storage import verified
 from update_server.web.admin.services import AdminServices
 
 pytestmark = pytest.mark.no_cover  # the same lines, killed everywhere

@@ -22,10 +22,10 @@ from tests.public_world import (
     an_entry,
     empty_world,
 )
+from update_server.service.agents.refresh import Refreshed, ensure_secrets
 from update_server.service.errors import NotReadyError
 from update_server.service.ports import NotFoundError, StoredTarget, UnavailableError
-from update_server.service.refresh import Refreshed, ensure_secrets
-from update_server.service.settings_ports import AppSettings
+from update_server.service.ports.settings import AppSettings
 
 
 @pytest.fixture

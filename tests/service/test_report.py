@@ -9,10 +9,10 @@ from packaging.version import Version
 from rollout.model import Arm, RolloutId, RolloutState
 from tests.admin_world import APP, STABLE, World, a_registered_world, a_world
 from tests.store.crash_values import a_report
-from update_server.service.crash_ports import Cell, SessionCount, Tally
+from update_server.service.crashes.outcomes import crash_free
 from update_server.service.errors import NotRegisteredError, UnknownChannelError
-from update_server.service.outcomes import crash_free
 from update_server.service.ports import Contact, Event, NotFoundError, Phase, Role
+from update_server.service.ports.crashes import Cell, SessionCount, Tally
 
 
 def test_a_rollout_is_shown_as_far_as_it_reaches(released: World) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from update_server.service.report_limits import PER_INSTALL, PER_NETWORK, Kind, ReportLimits
+from update_server.service.crashes.limits import PER_INSTALL, PER_NETWORK, Kind, ReportLimits
 
 
 def admitted(limits: ReportLimits, kind: Kind, count: int, **names: object) -> int:

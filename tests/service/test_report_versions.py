@@ -4,9 +4,9 @@ import pytest
 from packaging.version import Version
 
 from tests.public_world import CHANNEL, ELSEWHERE, PLATFORM, V1, World, a_world
-from update_server.service.report_versions import Attributed, attribute, versions_in
-from update_server.service.table import AppTable
-from update_server.service.tokens import Bearer, InstallToken
+from update_server.service.agents.table import AppTable
+from update_server.service.agents.tokens import Bearer, InstallToken
+from update_server.service.crashes.versions import Attributed, attribute, versions_in
 
 
 @pytest.fixture(scope="module")

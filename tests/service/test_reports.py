@@ -31,12 +31,12 @@ from tests.public_world import (
     empty_world,
 )
 from update_server.crashes.errors import MalformedEnvelopeError
+from update_server.service.agents.pseudonyms import install_key, reporter_key
+from update_server.service.crashes.limits import Kind
+from update_server.service.crashes.reports import DumpForm, Taken
 from update_server.service.errors import BadKeyError, NotReadyError
 from update_server.service.ports import Event, UnavailableError
-from update_server.service.pseudonyms import install_key, reporter_key
-from update_server.service.report_limits import Kind
-from update_server.service.reports import DumpForm, Taken
-from update_server.service.settings_ports import AppSettings
+from update_server.service.ports.settings import AppSettings
 
 APP_KEY = "0123456789abcdef" * 2
 DUMP = b"MDMP" + bytes(60)

@@ -14,8 +14,7 @@ from rollout.documents import parse_rollout
 from rollout.model import Actor, Approvals, Audience, Entry, Rollout, RolloutState, Step
 from tests.admin_world import APP, QUICK_LADDER, STABLE, World, a_registered_world
 from update_server.evidence.settings import STANDARD
-from update_server.service import second_person
-from update_server.service.caller import AUTOMATIC, Caller
+from update_server.service.access.caller import AUTOMATIC, Caller
 from update_server.service.errors import (
     ApprovalsMissingError,
     BadValueError,
@@ -24,8 +23,9 @@ from update_server.service.errors import (
     RevisionError,
     TooManyPendingError,
 )
-from update_server.service.pending_ports import LIFE, PendingVerb
 from update_server.service.ports import NotFoundError, Role, SignerRefusedError, UnavailableError
+from update_server.service.ports.pending import LIFE, PendingVerb
+from update_server.service.rollouts import second_person
 
 TWO = (
     Step(ring="1%", exposure_bp=100),

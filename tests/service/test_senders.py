@@ -9,8 +9,8 @@ import pytest
 from tests.fakes import FakeDatabase
 from tests.fakes.database import FakeStores
 from tests.store.values import a_contact, an_app, an_event
+from update_server.service.crashes.senders import with_senders
 from update_server.service.ports import Contact, Event, Stores
-from update_server.service.senders import with_senders
 
 KEY = b"tag-one!" + b"k" * 24
 TAG = KEY[:8]

@@ -10,9 +10,9 @@ import pytest
 
 from tests.admin_world import APP, World, a_world
 from tests.notify.messages import a_message
-from update_server.service.outbox_ports import Attempt, DeliveryState, Message
+from update_server.service.notices.server_watch import KEEP_MESSAGES, ServerWatch
 from update_server.service.ports import Role
-from update_server.service.server_watch import KEEP_MESSAGES, ServerWatch
+from update_server.service.ports.outbox import Attempt, DeliveryState, Message
 
 HOUR = 3_600.0
 

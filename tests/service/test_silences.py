@@ -11,12 +11,12 @@ from rollout.model import Arm, RolloutId
 from update_server.evidence.baseline import LATER
 from update_server.evidence.design import silence_window
 from update_server.evidence.settings import STANDARD, Settings
-from update_server.service.attribution import Attribution
-from update_server.service.histories import usual_gap
 from update_server.service.ports import Contact, Event
-from update_server.service.silences import measures_alike
-from update_server.service.stretch import Stretch
-from update_server.service.study_ports import History
+from update_server.service.ports.studies import History
+from update_server.service.studies.attribution import Attribution
+from update_server.service.studies.histories import usual_gap
+from update_server.service.studies.silences import measures_alike
+from update_server.service.studies.stretch import Stretch
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR, DAY = 3_600.0, 86_400.0

@@ -9,13 +9,13 @@ from rollout.model import Approvals, InstallId, RolloutId, RolloutState
 from tests.admin_world import APP, STABLE, World
 from tests.service.clinic import FLEET, OPEN, PAUSES, Clinic, a_clinic, key_of, settle, sicken
 from update_server.evidence.state import Arms, Label
+from update_server.service.agents.pseudonyms import install_key, network_hash
+from update_server.service.agents.refresh import PEPPER
 from update_server.service.errors import BadValueError
 from update_server.service.ports import Event, NotFoundError
-from update_server.service.pseudonyms import install_key, network_hash
-from update_server.service.refresh import PEPPER
-from update_server.service.strikes import CONTESTED, Strike
-from update_server.service.study_codec import decode_entry, decode_state
-from update_server.service.study_ports import StoredDecision
+from update_server.service.ports.studies import StoredDecision
+from update_server.service.studies.codec import decode_entry, decode_state
+from update_server.service.studies.strikes import CONTESTED, Strike
 
 INSTALL = InstallId("5f0c1c1e-7d0e-4e0a-9d7e-3a5b6c7d8e9f")
 LAB = "203.0.113.7"

@@ -20,8 +20,9 @@ from update_server.evidence.facts import Fact, Seen, Session, StageOpened
 from update_server.evidence.register import Member
 from update_server.evidence.settings import STANDARD, Metric, Settings
 from update_server.evidence.state import Arms, Label, Process, Scored, State
-from update_server.service import study_codec
-from update_server.service.study_codec import (
+from update_server.service.ports.studies import LogKind, StoredLabel
+from update_server.service.studies import codec as study_codec
+from update_server.service.studies.codec import (
     UnreadableError,
     decode_entry,
     decode_fact,
@@ -34,7 +35,6 @@ from update_server.service.study_codec import (
     encode_settings,
     encode_state,
 )
-from update_server.service.study_ports import LogKind, StoredLabel
 
 A_SESSION = Session(at=1.0, install=b"i")
 
@@ -121,7 +121,7 @@ def test_equal_sets_are_equal_bytes_in_every_process() -> None:
     program = (
         "from update_server.evidence.register import Member;"
         "from update_server.evidence.settings import STANDARD;"
-        "from update_server.service.study_codec import encode_member, encode_settings;"
+        "from update_server.service.studies.codec import encode_member, encode_settings;"
         "member = Member(had={'crash', 'silence', 'signature:1', 'score:startup_ms:q50'});"
         "print(encode_member(member).body.hex(), encode_settings(STANDARD).hex())"
     )

@@ -14,7 +14,7 @@ from rollout.model import RolloutId
 from tests.fakes import FakeDatabase
 from update_server.evidence.register import Member, MemoryRegister, Register
 from update_server.evidence.state import Label, MemoryLog, Scored
-from update_server.service.study_register import StoredLog, StoredRegister
+from update_server.service.studies.register import StoredLog, StoredRegister
 
 ROLLOUT = RolloutId("ro_7k2m")
 A_LABEL = Label(

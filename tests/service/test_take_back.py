@@ -6,10 +6,10 @@ from rollout.compose import document_for
 from rollout.documents import render_policy, render_rollout
 from rollout.model import Actor, Rollout, RolloutDocument, RolloutState
 from tests.builders import APP, CHANNEL, NEW, NOW, a_policy, a_rollout
-from update_server.service.contents import POLICY, ROLLOUT
-from update_server.service.placement import offered_to_all
+from update_server.service.agents.placement import offered_to_all
 from update_server.service.ports import StoredDocument
-from update_server.service.take_back import restored_from
+from update_server.service.repository.contents import POLICY, ROLLOUT
+from update_server.service.rollouts.take_back import restored_from
 
 
 def signed(*rollouts: Rollout) -> RolloutDocument:

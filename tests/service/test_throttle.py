@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout.model import RolloutId
-from update_server.service.throttle import BURST_SECONDS, Throttle, full_bucket
+from update_server.service.agents.throttle import BURST_SECONDS, Throttle, full_bucket
 
 ONE, OTHER = RolloutId("ro_one1"), RolloutId("ro_other1")
 

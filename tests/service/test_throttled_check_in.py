@@ -26,7 +26,7 @@ from tests.public_world import (
     an_entry,
 )
 from update_server.evidence.settings import Settings
-from update_server.service.memory import begin
+from update_server.service.studies.memory import begin
 from update_server.web.public.app import create_app
 
 

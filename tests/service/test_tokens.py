@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rollout.model import RolloutId
-from update_server.service.errors import BadTokenError, ExpiredTokenError
-from update_server.service.tokens import (
+from update_server.service.agents.tokens import (
     Bearer,
     InstallToken,
     TokenKeys,
@@ -16,6 +15,7 @@ from update_server.service.tokens import (
     read,
     rollout_number,
 )
+from update_server.service.errors import BadTokenError, ExpiredTokenError
 
 NOW = datetime(2026, 11, 22, 3, 7, tzinfo=UTC)
 KEYS = TokenKeys.of(b"first key", b"second key")

@@ -12,7 +12,7 @@ from packaging.version import Version
 from rollout.model import Actor, Approvals, Rollout
 from tests.admin_world import APP, STABLE, World, a_released_world
 from update_server.evidence.facts import Resumed
-from update_server.service.caller import AUTOMATIC
+from update_server.service.access.caller import AUTOMATIC
 from update_server.service.errors import (
     BadValueError,
     NotReleasedError,
@@ -20,9 +20,9 @@ from update_server.service.errors import (
     UnknownChannelError,
 )
 from update_server.service.ports import NotFoundError
-from update_server.service.study_codec import decode_fact
-from update_server.service.waiver_ports import Waiver
-from update_server.service.waivers import LONGEST, MOST
+from update_server.service.ports.waivers import Waiver
+from update_server.service.studies.codec import decode_fact
+from update_server.service.studies.waivers import LONGEST, MOST
 
 SIGNATURE, OTHER = "1f2e3d4c5b6a7988", "00112233445566aa"
 NEW = Version("2.1.0")

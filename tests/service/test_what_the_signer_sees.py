@@ -15,12 +15,12 @@ from rollout.model import Actor, Audience, Entry, Rollout, RolloutState, Step
 from rollout.transitions import pause, promote
 from tests.admin_world import APP, STABLE, World, a_registered_world
 from update_server.service.errors import ApprovalsMissingError
-from update_server.service.leases import LEASE_SECONDS
 from update_server.service.ports import (
     LeaseLostError,
     SignedState,
     Signer,
 )
+from update_server.service.repository.leases import LEASE_SECONDS
 from update_server.signer.memory import recall
 
 

@@ -30,8 +30,8 @@ from rollout.model import (
 )
 from tests.signer.signer_world import ROLLOUT, SignerWorld, a_document, a_world, an_entry
 from tests.signing.world import APP
-from update_server.service.pending_ports import LIFE
 from update_server.service.ports import Role, SignerRefusedError
+from update_server.service.ports.pending import LIFE
 from update_server.signer import tickets
 from update_server.signer.approvals import MAX_SHOWN
 from update_server.signer.memory import recall

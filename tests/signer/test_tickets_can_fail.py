@@ -14,8 +14,8 @@ from rollout import documents
 from rollout.model import Approvals, RolloutDocument, RolloutId, RolloutState
 from tests.signer.signer_world import SignerWorld, a_document, a_world, an_entry
 from tests.signing.world import APP
-from update_server.service.pending_ports import LIFE
 from update_server.service.ports import ApiToken, SignerRefusedError
+from update_server.service.ports.pending import LIFE
 from update_server.signer import approvals, online, tickets
 from update_server.signer.memory import Memory, recall
 from update_server.signer.tickets import Ticket

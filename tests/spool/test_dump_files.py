@@ -12,8 +12,8 @@ import pytest
 
 from tests.fakes.dump_files import FakeDumpFiles
 from tests.spool.disks import BadDisk
-from update_server.service.dump_ports import DumpFiles
 from update_server.service.ports import NotFoundError, UnavailableError
+from update_server.service.ports.dumps import DumpFiles
 from update_server.spool.dump_files import DumpFolder
 
 DAY = timedelta(days=1)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.store.values import NOW, ROLLOUT
-from update_server.service.crash_ports import Cell, CrashCount, CrashGroup, Reported, Sample
+from update_server.service.ports.crashes import Cell, CrashCount, CrashGroup, Reported, Sample
 
 CANDIDATE = Cell(rollout=ROLLOUT, ring="1%", arm="candidate")
 CONTROL = Cell(rollout=ROLLOUT, ring="1%", arm="control")

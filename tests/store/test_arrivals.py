@@ -9,8 +9,8 @@ import pytest
 
 from rollout.model import Arm
 from tests.store.values import NOW, ROLLOUT, a_contact, a_control
-from update_server.service.arrival_ports import Arrived, LevelCount
 from update_server.service.ports import Database, ReadOnlyError
+from update_server.service.ports.arrivals import Arrived, LevelCount
 
 MINUTE = NOW.replace(second=0, microsecond=0)
 A_MINUTE = timedelta(minutes=1)

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import event
 
 from tests.store.conftest import SQL
-from update_server.service.counter_ports import Counted
 from update_server.service.ports import Database, ReadOnlyError
+from update_server.service.ports.counters import Counted
 from update_server.store import SqlDatabase
 
 OFFERED = Counted(app="demo", name="checkins", labels=(("action", "update"), ("reason", "in_ring")))

@@ -32,10 +32,10 @@ from tests.store.values import (
     an_enrolment,
     an_event,
 )
-from update_server.service.digest import Digest
-from update_server.service.forget import FORGET_KIND
+from update_server.service.agents.forget import FORGET_KIND
+from update_server.service.agents.pseudonyms import report_key
 from update_server.service.ports import Contact, Database, Event, Stores, UnavailableError
-from update_server.service.pseudonyms import report_key
+from update_server.service.telemetry.digest import Digest
 from update_server.store import SqlDatabase
 from update_server.store.engine import make_engine
 from update_server.store.tables import metadata

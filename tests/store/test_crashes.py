@@ -18,7 +18,8 @@ from tests.store.crash_values import (
     a_sample,
 )
 from tests.store.values import NOW, ROLLOUT, a_contact, a_control, a_rollout, an_event
-from update_server.service.crash_ports import (
+from update_server.service.ports import Database
+from update_server.service.ports.crashes import (
     UNTOLD,
     Alias,
     Cell,
@@ -28,7 +29,6 @@ from update_server.service.crash_ports import (
     Standing,
     Tally,
 )
-from update_server.service.ports import Database
 
 DAY = timedelta(days=1)
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.store.values import HOUR, NOW, OTHER_ROLLOUT, ROLLOUT, a_decision
 from update_server.service.ports import Database, ExistsError, NotFoundError
-from update_server.service.study_ports import StoredDecision
+from update_server.service.ports.studies import StoredDecision
 
 FULL = a_decision(
     verdict="continue",

@@ -7,7 +7,7 @@ import pytest
 
 from tests.store.values import a_contact, a_history
 from update_server.service.ports import Database
-from update_server.service.study_ports import History, Window, WindowsOfDay
+from update_server.service.ports.studies import History, Window, WindowsOfDay
 
 A, B = b"\x00a", b"b" * 32
 FULL = History(

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.store.values import NOW
-from update_server.service.outbox_ports import (
+from update_server.service.ports import Database, NotFoundError, ReadOnlyError
+from update_server.service.ports.outbox import (
     Alert,
     Attempt,
     Delivery,
@@ -18,7 +19,6 @@ from update_server.service.outbox_ports import (
     Level,
     Message,
 )
-from update_server.service.ports import Database, NotFoundError, ReadOnlyError
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)

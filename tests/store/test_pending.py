@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.store.values import HOUR, NOW, a_pending, an_app
-from update_server.service.pending_ports import Approval
 from update_server.service.ports import Database, NotFoundError, ReadOnlyError
+from update_server.service.ports.pending import Approval
 
 
 def test_what_waits_is_listed_oldest_first(database: Database) -> None:

@@ -11,7 +11,7 @@ from packaging.version import Version
 from rollout.model import Rollout, RolloutState
 from tests.store.values import HOUR, NOW, a_contact, a_control, a_rollout, an_event
 from update_server.service.ports import Contact, Database, Event, Phase
-from update_server.service.pull_ports import PullCounts
+from update_server.service.ports.pulls import PullCounts
 
 PULLED_AT = NOW + 2 * HOUR
 AFTER = NOW + 3 * HOUR

@@ -11,7 +11,7 @@ import pytest
 from rollout.model import Arm
 from tests.store.values import HOUR, NOW, OTHER_ROLLOUT, ROLLOUT, a_contact, a_control, an_event
 from update_server.service.ports import Database, Event, ReadOnlyError
-from update_server.service.quarantine_ports import Aside, RuleCount
+from update_server.service.ports.quarantine import Aside, RuleCount
 
 IMPLAUSIBLE, UNKNOWN = "implausible", "unknown_version"
 DAY = timedelta(days=1)

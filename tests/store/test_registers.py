@@ -4,7 +4,7 @@ import pytest
 
 from tests.store.values import HOUR, NOW, OTHER_ROLLOUT, ROLLOUT, a_member, a_study
 from update_server.service.ports import Database
-from update_server.service.study_ports import StoredMember
+from update_server.service.ports.studies import StoredMember
 
 A, B, C, D = b"\x00a", b"b", b"c\xff", b"d" * 32
 MORE_THAN_A_STATEMENT_HOLDS = 40_000

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.store.values import NOW, ROLLOUT
-from update_server.service.crash_ports import STATUSES, Cell, SessionCount, SessionState, Tally
 from update_server.service.ports import Database
+from update_server.service.ports.crashes import STATUSES, Cell, SessionCount, SessionState, Tally
 
 DAY = timedelta(days=1)
 HOUR = NOW.replace(minute=0, second=0, microsecond=0)

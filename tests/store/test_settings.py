@@ -6,7 +6,7 @@ import pytest
 
 from tests.store.values import an_app
 from update_server.service.ports import Database, NotFoundError, ReadOnlyError
-from update_server.service.settings_ports import AppSettings
+from update_server.service.ports.settings import AppSettings
 
 SET = AppSettings(
     crash_messages=True, tags=("gpu", "window manager"), app_keys=("0" * 32,), atom=True

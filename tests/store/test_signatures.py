@@ -11,7 +11,7 @@ import pytest
 
 from tests.store.values import NOW
 from update_server.service.ports import Database
-from update_server.service.signature_ports import LOOK_BACK, MAX_NEW_A_DAY, OTHER, Sighting
+from update_server.service.ports.signatures import LOOK_BACK, MAX_NEW_A_DAY, OTHER, Sighting
 
 DAY = timedelta(days=1)
 MOMENT = timedelta(microseconds=1)

@@ -13,7 +13,7 @@ from update_server.service.ports import (
     NotFoundError,
     ReadOnlyError,
 )
-from update_server.service.study_ports import StudyHead
+from update_server.service.ports.studies import StudyHead
 
 MORE_THAN_A_STATEMENT_HOLDS = 40_000
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.store.values import HOUR, NOW, OTHER_ROLLOUT, ROLLOUT, a_label, a_study
 from update_server.service.ports import Database
-from update_server.service.study_ports import LogKind
+from update_server.service.ports.studies import LogKind
 
 FIRST = a_label(b"1")
 SECOND = a_label(b"2", networks=b"")

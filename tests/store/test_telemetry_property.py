@@ -14,7 +14,7 @@ from rollout.model import Arm, Rollout, RolloutId, RolloutState
 from tests.fakes import FakeDatabase
 from tests.store.values import NOW, a_contact, a_rollout, an_app, an_event
 from update_server.service.ports import Contact, Database, Event, Phase
-from update_server.service.pull_ports import PullCounts
+from update_server.service.ports.pulls import PullCounts
 from update_server.store import SqlDatabase
 
 pytestmark = pytest.mark.no_cover  # test_telemetry.py walks the same lines

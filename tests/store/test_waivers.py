@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from tests.store.values import HOUR, NOW, an_app
 from update_server.service.ports import Database, ExistsError, NotFoundError, ReadOnlyError
-from update_server.service.waiver_ports import Waiver
+from update_server.service.ports.waivers import Waiver
 
 FIRST = Waiver(
     id="wv_1",

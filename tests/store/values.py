@@ -9,7 +9,6 @@ from typing import Any
 from packaging.version import Version
 
 from rollout.model import Arm, Audience, Hold, Rollout, RolloutId, RolloutState, Step
-from update_server.service.pending_ports import Approval, PendingVerb
 from update_server.service.ports import (
     ApiToken,
     App,
@@ -25,7 +24,8 @@ from update_server.service.ports import (
     StoredRelease,
     StoredTarget,
 )
-from update_server.service.study_ports import (
+from update_server.service.ports.pending import Approval, PendingVerb
+from update_server.service.ports.studies import (
     History,
     LogKind,
     StoredDecision,

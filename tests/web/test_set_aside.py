@@ -9,9 +9,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.public_world import ELSEWHERE, HIGH_BUCKET, NOW, World, a_rollout, a_world
-from update_server.service.caller import Caller
-from update_server.service.digest import Digest
+from update_server.service.access.caller import Caller
 from update_server.service.ports import Role
+from update_server.service.telemetry.digest import Digest
 from update_server.signer.online import OnlineSigner
 from update_server.web.admin.app import create_app as create_admin_app
 from update_server.web.admin.services import AdminServices, admin_services

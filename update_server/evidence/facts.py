@@ -3,7 +3,7 @@
 Instants are Unix seconds, UTC, as floats. ``at`` is when the server received it; ``happened_at``
 when it happened by the server's clock. ``install`` is the install key, a pseudonym.
 
-Not here: where facts come from (``service.attribution``), and what they mean (``study``).
+Not here: where facts come from (``service.studies.attribution``), and what they mean (``study``).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from update_server.service.dump_ports import DumpFrame, DumpReport
+from update_server.service.ports.dumps import DumpFrame, DumpReport
 
 MAX_ANSWER_BYTES: Final = 256 << 10
 

@@ -14,7 +14,7 @@ from typing import IO, Final
 
 from update_server.minidumps.answers import MAX_ANSWER_BYTES, BadAnswerError, parse_answer
 from update_server.minidumps.child import MAX_DUMP_BYTES, MAX_DUMPS
-from update_server.service.dump_ports import DumpReport
+from update_server.service.ports.dumps import DumpReport
 
 WALL_SECONDS: Final = 5.0
 
@@ -28,7 +28,7 @@ _PASSED_ON: Final = ("DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH")
 class ChildReader:
     """Reads minidumps in a child process, and a new one when that has died or read enough.
 
-    Satisfies ``service.dump_ports.DumpReader``. For one thread at a time.
+    Satisfies ``service.ports.dumps.DumpReader``. For one thread at a time.
     """
 
     def __init__(

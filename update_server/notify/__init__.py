@@ -10,7 +10,7 @@ from update_server.notify.settings import TargetSettings
 from update_server.notify.slack import Slack
 from update_server.notify.teams import Teams
 from update_server.notify.webhook import Webhook
-from update_server.service.outbox_ports import Notifier
+from update_server.service.ports.outbox import Notifier
 
 NOTIFIERS: dict[str, Callable[[TargetSettings, Network], Notifier]] = {
     "webhook": Webhook,

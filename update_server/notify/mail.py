@@ -17,7 +17,7 @@ from update_server.notify.deadline import Deadline
 from update_server.notify.network import ANSWER_SECONDS, Network, Place, too_late, why_failed
 from update_server.notify.secret_files import read_secret
 from update_server.notify.settings import TargetSettings
-from update_server.service.outbox_ports import Message, UndeliveredError
+from update_server.service.ports.outbox import Message, UndeliveredError
 
 _SCHEMES: Final = frozenset({"smtp", "smtps"})
 _OK: Final = 250

@@ -23,7 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from update_server.notify import deadline
 from update_server.notify.deadline import Deadline
-from update_server.service.outbox_ports import UndeliveredError
+from update_server.service.ports.outbox import UndeliveredError
 
 Resolve = Callable[[str, int], Sequence[str]]
 """Returns the addresses of a host. Raises OSError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from update_server.service.outbox_ports import UndeliveredError
+from update_server.service.ports.outbox import UndeliveredError
 
 
 def read_secret(path: Path) -> str:

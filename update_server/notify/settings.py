@@ -14,7 +14,8 @@ class TargetSettings:
     secrets in themselves. ``secret_files`` sign webhooks: one, or two while one follows the other.
     ``allow_private`` are names of hosts that may be private addresses, and need no TLS.
     ``sender``, ``recipients``, ``user`` and ``password_file`` are for mail.
-    ``events``, ``apps`` and ``escalate_to`` say what it is told (``service.deliver.Subscriber``).
+    ``events``, ``apps`` and ``escalate_to`` say what it is told
+    (``service.notices.deliver.Subscriber``).
     """
 
     name: str

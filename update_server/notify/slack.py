@@ -8,7 +8,7 @@ from datetime import datetime
 from update_server.notify.chat import send
 from update_server.notify.network import Network
 from update_server.notify.settings import TargetSettings
-from update_server.service.outbox_ports import Message
+from update_server.service.ports.outbox import Message
 
 
 class Slack:

@@ -12,7 +12,7 @@ from typing import Any
 from update_server.notify.chat import send
 from update_server.notify.network import Network
 from update_server.notify.settings import TargetSettings
-from update_server.service.outbox_ports import Message
+from update_server.service.ports.outbox import Message
 
 
 class Teams:

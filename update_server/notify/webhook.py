@@ -19,7 +19,7 @@ from update_server.notify.chat import address_of
 from update_server.notify.network import Network
 from update_server.notify.secret_files import read_secret
 from update_server.notify.settings import TargetSettings
-from update_server.service.outbox_ports import Message, UndeliveredError
+from update_server.service.ports.outbox import Message, UndeliveredError
 
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
 _PREFIX: Final = "whsec_"

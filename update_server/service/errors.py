@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from packaging.version import Version
 
 from rollout.model import Rollout
-from update_server.service.pending_ports import PendingVerb
+from update_server.service.ports.pending import PendingVerb
 
 
 class ServiceError(Exception):

@@ -11,8 +11,8 @@ from typing import Final
 from rollout.changes import Change, ChangeKind
 from rollout.documents import digests_of
 from rollout.model import RolloutDocument
-from update_server.service.pending_ports import LIFE
 from update_server.service.ports import ApiToken, NotFoundError, SignerRefusedError, Stores
+from update_server.service.ports.pending import LIFE
 from update_server.signer.marks import Marks, mark_of
 from update_server.signer.tickets import PREFIX, Ticket, read
 

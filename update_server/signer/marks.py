@@ -12,7 +12,7 @@ from datetime import datetime
 
 from rollout.documents import digests_of
 from rollout.model import RolloutDocument, RolloutId
-from update_server.service.pending_ports import LIFE
+from update_server.service.ports.pending import LIFE
 
 NEVER_CHANGED = 0
 

@@ -42,7 +42,6 @@ from signing.journal import dump_journal
 from signing.keys import load_signer, new_plain_key
 from signing.public_keys import render_key
 from signing.repository import OnlineSigners, plan, sign_rollout
-from update_server.service.pending_ports import LIFE
 from update_server.service.ports import (
     Clock,
     Database,
@@ -50,6 +49,7 @@ from update_server.service.ports import (
     SignerRefusedError,
     UnavailableError,
 )
+from update_server.service.ports.pending import LIFE
 from update_server.signer import tickets
 from update_server.signer.approvals import (
     Approvals,

@@ -27,7 +27,7 @@ _NAME: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class DumpFolder:
-    """The files in *folder*, for any number of processes. Satisfies ``service.dump_ports``.
+    """The files in *folder*, for any number of processes. Satisfies ``service.ports.dumps``.
 
     It takes up to *max_bytes*, give or take what is being written at the same time.
     """

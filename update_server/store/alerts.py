@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from update_server.service.outbox_ports import Alert
+from update_server.service.ports.outbox import Alert
 from update_server.store.rows import insert_new, one
 from update_server.store.tables import alerts
 

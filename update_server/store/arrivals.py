@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, case, delete, func, select
 
 from rollout.model import RolloutId
-from update_server.service.arrival_ports import Arrived, LevelCount
+from update_server.service.ports.arrivals import Arrived, LevelCount
 from update_server.store.rows import upsert
 from update_server.store.tables import arrivals, contacts, progress
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from update_server.service.counter_ports import Counted
+from update_server.service.ports.counters import Counted
 from update_server.store.rows import upsert
 from update_server.store.tables import counters
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, distinct, false, func, select
 
 from rollout.model import RolloutId
-from update_server.service.crash_ports import UNTOLD, CrashCount, CrashedInstalls, Tally
+from update_server.service.ports.crashes import UNTOLD, CrashCount, CrashedInstalls, Tally
 from update_server.store.tables import crash_aliases, crash_reports
 
 _r = crash_reports.c

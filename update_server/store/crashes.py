@@ -10,7 +10,7 @@ from packaging.version import Version
 from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select
 
 from rollout.model import Arm, RolloutId, RolloutState
-from update_server.service.crash_ports import (
+from update_server.service.ports.crashes import (
     Alias,
     CrashGroup,
     Reported,

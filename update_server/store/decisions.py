@@ -12,7 +12,7 @@ from sqlalchemy.engine import Row
 
 from rollout.model import RolloutId
 from update_server.service.ports import ExistsError
-from update_server.service.study_ports import StoredDecision
+from update_server.service.ports.studies import StoredDecision
 from update_server.store.rows import changed, insert_new, one
 from update_server.store.tables import decisions
 

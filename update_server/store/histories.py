@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select
 
-from update_server.service.study_ports import History, Window, WindowsOfDay
+from update_server.service.ports.studies import History, Window, WindowsOfDay
 from update_server.store.rows import chunks, upsert
 from update_server.store.tables import contacts, histories, silence_windows
 

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, delete, func, insert, literal, or_, select, update
 from sqlalchemy.engine import Row
 
-from update_server.service.outbox_ports import (
+from update_server.service.ports import NotFoundError
+from update_server.service.ports.outbox import (
     Attempt,
     Delivery,
     DeliveryState,
@@ -18,7 +19,6 @@ from update_server.service.outbox_ports import (
     Message,
     Undelivered,
 )
-from update_server.service.ports import NotFoundError
 from update_server.store.rows import insert_new, one, upsert
 from update_server.store.tables import deliveries, delivery_attempts, messages
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.engine import Row
 
 from rollout.model import RolloutId
-from update_server.service.pending_ports import Approval, PendingVerb
 from update_server.service.ports import NotFoundError
+from update_server.service.ports.pending import Approval, PendingVerb
 from update_server.store.rows import one, require_app, upsert
 from update_server.store.tables import pending_verbs
 

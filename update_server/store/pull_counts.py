@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, case, exists, false, func, not_, or_, s
 from rollout.model import Rollout
 from rollout.versions import render_version
 from update_server.service.ports import Phase
-from update_server.service.pull_ports import PullCounts
+from update_server.service.ports.pulls import PullCounts
 from update_server.store.folding import DOWNLOADED, INSTALLED, OFFERED, STEP_BITS
 from update_server.store.tables import contacts, progress
 

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from rollout.model import Arm, RolloutId
 from update_server.service.ports import Event
-from update_server.service.quarantine_ports import MOST_KEPT, Aside, Kept, RuleCount
+from update_server.service.ports.quarantine import MOST_KEPT, Aside, Kept, RuleCount
 from update_server.store.rows import chunks, upsert
 from update_server.store.tables import progress, quarantine_counts, quarantined, seen_events
 

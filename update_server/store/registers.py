@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from rollout.model import RolloutId
-from update_server.service.study_ports import StoredMember
+from update_server.service.ports.studies import StoredMember
 from update_server.store.rows import chunks, upsert
 from update_server.store.tables import study_members
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, delete, func, select
 
 from rollout.model import RolloutId
-from update_server.service.crash_ports import Cell, SessionCount, SessionState, Tally, after
+from update_server.service.ports.crashes import Cell, SessionCount, SessionState, Tally, after
 from update_server.store.rows import chunks, upsert
 from update_server.store.tables import session_hours, sessions
 

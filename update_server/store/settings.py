@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, select
 
-from update_server.service.settings_ports import AppSettings
+from update_server.service.ports.settings import AppSettings
 from update_server.store.rows import require_app, upsert
 from update_server.store.tables import app_settings
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
-from update_server.service.signature_ports import LOOK_BACK, MAX_NEW_A_DAY, OTHER, Sighting
+from update_server.service.ports.signatures import LOOK_BACK, MAX_NEW_A_DAY, OTHER, Sighting
 from update_server.store.rows import chunks
 from update_server.store.tables import crash_signatures as runs
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from rollout.model import RolloutId
 from update_server.service.ports import ChangedError, ExistsError
-from update_server.service.study_ports import LogKind, StoredLabel, StoredStudy, StudyHead
+from update_server.service.ports.studies import LogKind, StoredLabel, StoredStudy, StudyHead
 from update_server.store.rows import changed, chunks, insert_new, one
 from update_server.store.tables import studies, study_facts, study_log, study_members
 

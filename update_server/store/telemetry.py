@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from rollout.model import Arm, Rollout, RolloutId
 from update_server.service.ports import Checkpoint, Contact, Event, FunnelCell, SeenInstall
-from update_server.service.pull_ports import PullCounts
+from update_server.service.ports.pulls import PullCounts
 from update_server.store.folding import LIFE, STEP_BITS, Known, Progress, fold, without_channel
 from update_server.store.pull_counts import has_step, pull_counts, with_contacts
 from update_server.store.rows import chunks, upsert

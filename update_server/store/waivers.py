@@ -10,7 +10,7 @@ from packaging.version import Version
 from sqlalchemy import Connection, delete, select
 
 from update_server.service.ports import ExistsError, NotFoundError
-from update_server.service.waiver_ports import Waiver
+from update_server.service.ports.waivers import Waiver
 from update_server.store.rows import insert_new, require_app
 from update_server.store.tables import waivers
 

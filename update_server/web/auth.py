@@ -10,8 +10,8 @@ from typing import Final
 
 from flask import request
 
-from update_server.service.access import allows
-from update_server.service.caller import Caller
+from update_server.service.access.access import allows
+from update_server.service.access.caller import Caller
 from update_server.service.errors import BadApiTokenError
 from update_server.service.ports import ApiToken, Role
 from update_server.web.errors import ForbiddenError, UnauthorizedError

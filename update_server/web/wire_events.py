@@ -15,8 +15,8 @@ import msgspec
 
 from rollout.versions import render_version
 from update_server.crashes.scrub import plain_name
-from update_server.service.ingest import Batch, Receipt, RejectCode, Rejected, Report
 from update_server.service.ports import Phase
+from update_server.service.telemetry.ingest import Batch, Receipt, RejectCode, Rejected, Report
 from update_server.web import wire
 from update_server.web.errors import BadFieldError, TooLargeError
 from update_server.web.wire_fields import (

@@ -14,7 +14,7 @@ import msgspec
 
 from rollout.model import InstallId
 from rollout.versions import render_version
-from update_server.service.check_in import Answer, CheckIn
+from update_server.service.agents.check_in import Answer, CheckIn
 from update_server.web import wire
 from update_server.web.wire_fields import (
     Count,

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import msgspec
 
 from update_server.evidence.facts import Rule
-from update_server.service.quarantine import Action
+from update_server.service.telemetry.quarantine import Action
 from update_server.web.wire import decode
 from update_server.web.wire_admin import Reason, Word
 

@@ -10,10 +10,10 @@ from rollout.model import Arm, Rollout, RolloutId, RolloutState
 from tests.admin_world import APP, STABLE, World, a_registered_world
 from tests.store.values import NOW
 from tests.web.admin.conftest import Ask
-from update_server.service.counter_ports import Counted
-from update_server.service.counting import CHECK_INS, REJECTED
-from update_server.service.crash_ports import Cell, Reported, SessionCount
 from update_server.service.ports import Contact, Role
+from update_server.service.ports.counters import Counted
+from update_server.service.ports.crashes import Cell, Reported, SessionCount
+from update_server.service.telemetry.counting import CHECK_INS, REJECTED
 from update_server.web.admin.app import create_app
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

@@ -9,8 +9,8 @@ from werkzeug.test import TestResponse
 from tests.admin_world import APP, World
 from tests.notify.messages import a_message
 from tests.web.admin.conftest import Ask
-from update_server.service.outbox_ports import Alert, Attempt, DeliveryState
 from update_server.service.ports import Role
+from update_server.service.ports.outbox import Alert, Attempt, DeliveryState
 
 LOG, ALERTS = "/v1/admin/notifications", "/v1/admin/alerts"
 

@@ -8,8 +8,8 @@ from werkzeug.test import TestResponse
 from tests.admin_world import World
 from tests.service.clinic import Clinic, a_clinic, key_of
 from tests.web.admin.conftest import Ask
-from update_server.service.digest import Digest
 from update_server.service.ports import Event, Role
+from update_server.service.telemetry.digest import Digest
 
 QUARANTINE = "/v1/admin/apps/demo/quarantine"
 DROP = {"action": "drop", "rule": "implausible", "reason": "a test lab"}

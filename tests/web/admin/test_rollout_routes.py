@@ -16,8 +16,8 @@ from tests.store.values import NOW
 from tests.web.admin.conftest import Ask
 from update_server.evidence.ladder import settings_to_json
 from update_server.evidence.settings import STANDARD
-from update_server.service.crash_ports import Cell, SessionCount
 from update_server.service.ports import Contact, Role, UnavailableError
+from update_server.service.ports.crashes import Cell, SessionCount
 from update_server.web.admin.app import create_app
 
 ROLLOUTS = "/v1/admin/apps/demo/rollouts"

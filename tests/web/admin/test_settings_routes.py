@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 from tests.admin_world import World
 from tests.web.admin.conftest import Ask
 from update_server.service.ports import Role
-from update_server.service.settings import MOST_APP_KEYS
+from update_server.service.telemetry.settings import MOST_APP_KEYS
 
 SETTINGS = "/v1/admin/apps/demo/settings"
 KEPT = {"crash_messages": False, "tags": [], "app_keys": [], "atom": False}

@@ -10,9 +10,9 @@ from werkzeug.test import TestResponse
 from tests.admin_world import World
 from tests.service.clinic import FLEET, Clinic, a_clinic, key_of
 from tests.web.admin.conftest import Ask
-from update_server.service.digest import Digest
-from update_server.service.notes import CLOCK_KIND, REJECTED_KIND, note_of
 from update_server.service.ports import Event, Role
+from update_server.service.telemetry.digest import Digest
+from update_server.service.telemetry.notes import CLOCK_KIND, REJECTED_KIND, note_of
 from update_server.web.admin.app import create_app
 from update_server.web.wire import render_time
 

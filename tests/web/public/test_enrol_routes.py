@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.public_world import HIGH_BUCKET, LOW_BUCKET, World
-from update_server.service.forget import FORGET_KIND
+from update_server.service.agents.forget import FORGET_KIND
 
 
 def test_a_code_is_traded_for_a_credential(client: FlaskClient, world: World) -> None:

@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 
 from tests.notify.messages import a_message
 from tests.public_world import World
-from update_server.service.feed import KEPT_SECONDS, MOST_ENTRIES
-from update_server.service.settings_ports import AppSettings
+from update_server.service.notices.feed import KEPT_SECONDS, MOST_ENTRIES
+from update_server.service.ports.settings import AppSettings
 
 PATH = "/v1/apps/demo/rollouts.atom"
 ATOM = {"a": "http://www.w3.org/2005/Atom"}

@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.public_world import APP, LOW_BUCKET, World
-from update_server.service.pseudonyms import network_hash
+from update_server.service.agents.pseudonyms import network_hash
 from update_server.web.public.app import create_app
 from update_server.web.public.proxies import Proxies
 

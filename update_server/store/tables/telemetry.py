@@ -95,7 +95,7 @@ histories = Table(
     sqlite_with_rowid=False,
 )
 
-# Windows of silence by the UTC day on which they end, see service.silences.
+# Windows of silence by the UTC day on which they end, see service.studies.silences.
 silence_windows = Table(
     "silence_windows",
     metadata,
@@ -109,7 +109,7 @@ silence_windows = Table(
     sqlite_with_rowid=False,
 )
 
-# Runs of sightings of crash signatures, see service.signature_ports.
+# Runs of sightings of crash signatures, see service.ports.signatures.
 crash_signatures = Table(
     "crash_signatures",
     metadata,

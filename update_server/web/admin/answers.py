@@ -13,11 +13,8 @@ import msgspec
 from rollout.documents import render_audience, render_ladder, render_policy
 from rollout.model import Arm, Assignment
 from update_server.evidence.state import Label
-from update_server.service.apps import KnownApp
-from update_server.service.crash_ports import SOURCES, STATUSES, Tally
-from update_server.service.decisions import Entry, EvidenceView
-from update_server.service.explain import Explanation
-from update_server.service.outcomes import crash_free
+from update_server.service.access.apps import KnownApp
+from update_server.service.crashes.outcomes import crash_free
 from update_server.service.ports import (
     ApiToken,
     App,
@@ -29,11 +26,14 @@ from update_server.service.ports import (
     StoredHold,
     StoredTarget,
 )
-from update_server.service.publish import SigningView, Submitted
-from update_server.service.pull_ports import PullPlan
-from update_server.service.report import PlatformView, PolicyView, ReleaseView, RolloutView
-from update_server.service.strikes import Strike
-from update_server.service.study_ports import StoredDecision
+from update_server.service.ports.crashes import SOURCES, STATUSES, Tally
+from update_server.service.ports.pulls import PullPlan
+from update_server.service.ports.studies import StoredDecision
+from update_server.service.repository.publish import SigningView, Submitted
+from update_server.service.rollouts.explain import Explanation
+from update_server.service.rollouts.report import PlatformView, PolicyView, ReleaseView, RolloutView
+from update_server.service.studies.decisions import Entry, EvidenceView
+from update_server.service.studies.strikes import Strike
 from update_server.web.wire import render_time
 
 JsonObject = dict[str, Any]

@@ -7,9 +7,9 @@ from typing import Final
 
 from flask import Blueprint, Response, request
 
-from update_server.service.crash_groups import CrashView, GroupView
-from update_server.service.crash_ports import CrashCount, CrashedInstalls, Sample
+from update_server.service.crashes.groups import CrashView, GroupView
 from update_server.service.ports import Role
+from update_server.service.ports.crashes import CrashCount, CrashedInstalls, Sample
 from update_server.web import wire, wire_admin, wire_crashes
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import cursor_asked, limit_asked

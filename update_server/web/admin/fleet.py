@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
 
-from update_server.service.fleet import FleetView
 from update_server.service.ports import Role
+from update_server.service.rollouts.fleet import FleetView
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from update_server.service.notifications import AlertView, DeliveryView
+from update_server.service.notices.notifications import AlertView, DeliveryView
 from update_server.service.ports import Role
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import cursor_asked, limit_asked

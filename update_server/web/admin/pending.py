@@ -7,8 +7,8 @@ from typing import Any
 from flask import Blueprint, Response
 
 from update_server.service.errors import PendingError
-from update_server.service.pending_ports import PendingVerb
 from update_server.service.ports import Role
+from update_server.service.ports.pending import PendingVerb
 from update_server.web.admin.replies import Reply, nothing, page
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard

@@ -6,8 +6,8 @@ from flask import Blueprint, Response, request
 
 from update_server.evidence.facts import Rule
 from update_server.service.ports import Role
-from update_server.service.quarantine import QuarantinePage
-from update_server.service.quarantine_ports import Kept, RuleCount
+from update_server.service.ports.quarantine import Kept, RuleCount
+from update_server.service.telemetry.quarantine import QuarantinePage
 from update_server.web import wire, wire_telemetry
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import cursor_asked, limit_asked, optional_one_of

@@ -11,7 +11,7 @@ from flask import request
 
 from rollout.errors import BadNameError
 from rollout.names import check_install_id
-from update_server.service.explain import Question
+from update_server.service.rollouts.explain import Question
 from update_server.web.errors import BadFieldError
 from update_server.web.wire_admin import optional_version
 

@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 from flask import Response, request
 
-from update_server.service.caller import Caller
-from update_server.service.replays import Replays
+from update_server.service.access.caller import Caller
+from update_server.service.access.replays import Replays
 from update_server.web import wire
 from update_server.web.admin.queries import cursor_asked, limit_asked
 from update_server.web.errors import NO_STORE, BadFieldError, ReusedKeyError

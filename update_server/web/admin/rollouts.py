@@ -10,9 +10,9 @@ from typing import Final
 from flask import Blueprint, Response, request
 
 from rollout.model import Rollout, RolloutId
-from update_server.service.caller import Caller
+from update_server.service.access.caller import Caller
 from update_server.service.ports import Role
-from update_server.service.report import RolloutView
+from update_server.service.rollouts.report import RolloutView
 from update_server.web import wire, wire_admin
 from update_server.web.admin import answers
 from update_server.web.admin.replies import Reply, page, replayed

@@ -6,33 +6,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from update_server.service.access import Groups, Tokens
-from update_server.service.apps import AppRegistry
-from update_server.service.audit import AuditLog
-from update_server.service.control import Control
-from update_server.service.crash_groups import CrashGroups
-from update_server.service.decisions import DecisionLog
-from update_server.service.dump_ports import DumpFiles
-from update_server.service.explain import Explain
-from update_server.service.exports import Exports
-from update_server.service.fleet import Fleets
-from update_server.service.holds import Holds
-from update_server.service.leases import Leases
-from update_server.service.notifications import Notifications
+from update_server.service.access.access import Groups, Tokens
+from update_server.service.access.apps import AppRegistry
+from update_server.service.access.audit import AuditLog
+from update_server.service.access.replays import Replays
+from update_server.service.crashes.groups import CrashGroups
+from update_server.service.notices.notifications import Notifications
 from update_server.service.ports import Blobs, Clock, Database, Ids, Signer, SpoolReader
-from update_server.service.publish import Publisher
-from update_server.service.quarantine import Quarantine
-from update_server.service.reconcile import Reconciler
-from update_server.service.renew import Renewer
-from update_server.service.replays import Replays
-from update_server.service.report import Report
-from update_server.service.second_person import SecondPerson
-from update_server.service.settings import TelemetrySettings
-from update_server.service.states import SignedStates
-from update_server.service.strikes import Strikes
-from update_server.service.telemetry_report import TelemetryReport
-from update_server.service.uploads import Uploads
-from update_server.service.waivers import Waivers
+from update_server.service.ports.dumps import DumpFiles
+from update_server.service.repository.leases import Leases
+from update_server.service.repository.publish import Publisher
+from update_server.service.repository.reconcile import Reconciler
+from update_server.service.repository.renew import Renewer
+from update_server.service.repository.states import SignedStates
+from update_server.service.repository.uploads import Uploads
+from update_server.service.rollouts.control import Control
+from update_server.service.rollouts.explain import Explain
+from update_server.service.rollouts.fleet import Fleets
+from update_server.service.rollouts.holds import Holds
+from update_server.service.rollouts.report import Report
+from update_server.service.rollouts.second_person import SecondPerson
+from update_server.service.studies.decisions import DecisionLog
+from update_server.service.studies.strikes import Strikes
+from update_server.service.studies.waivers import Waivers
+from update_server.service.telemetry.exports import Exports
+from update_server.service.telemetry.health import TelemetryReport
+from update_server.service.telemetry.quarantine import Quarantine
+from update_server.service.telemetry.settings import TelemetrySettings
 
 # An answer that a web process began within its lease is on its way for some time.
 _MARGIN_SECONDS: Final = 0.25

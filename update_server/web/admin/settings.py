@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from update_server.service.ports import App, Role
-from update_server.service.settings import Change
-from update_server.service.settings_ports import AppSettings
+from update_server.service.ports.settings import AppSettings
+from update_server.service.telemetry.settings import Change
 from update_server.web import wire, wire_telemetry
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.replies import Reply, replayed

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from rollout.versions import render_version
 from update_server.service.ports import Role
-from update_server.service.telemetry_report import (
+from update_server.service.telemetry.health import (
     MOST_HOURS,
     Arrivals,
     RolloutTelemetry,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from update_server.service.ports import Role
-from update_server.service.waiver_ports import Waiver
+from update_server.service.ports.waivers import Waiver
 from update_server.web import wire, wire_admin
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import reason_asked

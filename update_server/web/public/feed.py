@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from flask import Blueprint, Response, request
 
-from update_server.service.feed import Entry
+from update_server.service.notices.feed import Entry
 from update_server.web.public.services import PublicServices
 
 ATOM: Final = "application/atom+xml; charset=utf-8"

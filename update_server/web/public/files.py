@@ -13,7 +13,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.wsgi import wrap_file
 
-from update_server.service.files import FoundFile
+from update_server.service.agents.files import FoundFile
 from update_server.web.errors import NO_STORE
 from update_server.web.public.answers import JSON
 from update_server.web.public.byte_ranges import (

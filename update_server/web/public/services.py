@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from update_server.service.check_in import CheckIns
-from update_server.service.dump_ports import DumpFiles
-from update_server.service.enrol import Enrol
-from update_server.service.feed import Feed
-from update_server.service.files import Files
-from update_server.service.forget import Forget
-from update_server.service.ingest import Ingest
+from update_server.service.agents.check_in import CheckIns
+from update_server.service.agents.enrol import Enrol
+from update_server.service.agents.files import Files
+from update_server.service.agents.forget import Forget
+from update_server.service.agents.table import Tables
+from update_server.service.agents.throttle import Throttle
+from update_server.service.crashes.reports import Reports
+from update_server.service.notices.feed import Feed
 from update_server.service.ports import Blobs, Clock, Database, Ids, Spool
-from update_server.service.reports import Reports
-from update_server.service.table import Tables
-from update_server.service.throttle import Throttle
+from update_server.service.ports.dumps import DumpFiles
+from update_server.service.telemetry.ingest import Ingest
 from update_server.web.public.proxies import Proxies
 
 

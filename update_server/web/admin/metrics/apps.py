@@ -9,9 +9,9 @@ from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from update_server.service import counting
-from update_server.service.counter_ports import Counted
-from update_server.service.exports import AppState
+from update_server.service.ports.counters import Counted
+from update_server.service.telemetry import counting
+from update_server.service.telemetry.exports import AppState
 from update_server.web.admin.metrics.rollouts import VERDICTS
 
 

@@ -11,9 +11,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from rollout.model import RolloutState
 from rollout.versions import render_version
 from update_server.evidence.verdicts import Verdict
-from update_server.service.crash_ports import Tally
-from update_server.service.exports import LiveRollout
 from update_server.service.ports import Phase
+from update_server.service.ports.crashes import Tally
+from update_server.service.telemetry.exports import LiveRollout
 
 # A version may be on its way on two channels at once.
 _ROLLOUT: Final = ("app", "version", "channel")

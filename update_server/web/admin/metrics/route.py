@@ -15,8 +15,8 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from update_server.service.exports import Exported
 from update_server.service.ports import Role
+from update_server.service.telemetry.exports import Exported
 from update_server.web.admin.metrics import apps, rollouts, server
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard

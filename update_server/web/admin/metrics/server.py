@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from update_server.service.exports import ServerState
+from update_server.service.telemetry.exports import ServerState
 
 
 def families(server: ServerState) -> Iterator[Metric]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from update_server.crashes.minidump import is_minidump
-from update_server.service.reports import DumpForm
+from update_server.service.crashes.reports import DumpForm
 from update_server.web.errors import MalformedError
 from update_server.web.public.intake.bodies import DUMP
 from update_server.web.public.intake.multipart import Form, parse_form

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from update_server.service.report_limits import Kind
+from update_server.service.crashes.limits import Kind
 from update_server.web import wire
 from update_server.web.errors import NO_STORE, problem_for
 from update_server.web.public.answers import Bytes, json_bytes

@@ -1,0 +1,1 @@
+"""What agents ask for, answered from memory: check-ins, files, enrolment."""

@@ -1,0 +1,1 @@
+"""Reports of crashes: whose they are, about which version, and how they are counted."""

@@ -1,0 +1,229 @@
+"""Crashes as people look at them: groups, where each was seen, and what is the same bug."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from packaging.version import Version
+
+from rollout.versions import render_version
+from update_server.service.access.caller import Caller
+from update_server.service.crashes.facts import known_signatures
+from update_server.service.crashes.released import spellings_of
+from update_server.service.errors import BadValueError
+from update_server.service.ports import Clock, Database, NotFoundError, Stores
+from update_server.service.ports.crashes import (
+    UNATTRIBUTED,
+    UNPUBLISHED,
+    UNTOLD,
+    Alias,
+    CrashCount,
+    CrashedInstalls,
+    CrashGroup,
+    Sample,
+)
+from update_server.service.ports.signatures import OTHER
+from update_server.service.ports.waivers import Waiver
+
+TITLES: Final[Mapping[str, str]] = {
+    UNTOLD: "crashed, and no report says how",
+    OTHER: "one of too many signatures that began on a day",
+}
+"""What groups are called that are about no one signature."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupView:
+    """A signature, or what stands for others, and how often it was seen where.
+
+    ``about`` is None for what ``TITLES`` names. ``installs`` counts those that crashed, once for
+    each version and arm; of ``UNTOLD`` those of which no report has a signature.
+    """
+
+    signature: str
+    title: str
+    installs: int
+    counts: tuple[CrashCount, ...]
+    about: CrashGroup | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashesView:
+    """Groups, those of the most installs first, and installs that crashed at all."""
+
+    groups: Sequence[GroupView]
+    crashed: Sequence[CrashedInstalls]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashView:
+    """All that is known of one group.
+
+    ``counts`` are by version, arm, platform and operating system. ``news`` says for each channel
+    and version on which installs showed it whether it was new there. ``samples`` are the newest
+    first, ``frames`` those of the newest that has any.
+    """
+
+    group: GroupView
+    same: tuple[str, ...]
+    news: Mapping[tuple[str, str], bool]
+    waivers: tuple[Waiver, ...]
+    samples: tuple[Sample, ...]
+    frames: tuple[Mapping[str, Any], ...]
+
+
+class CrashGroups:
+    """Shows crashes, and notes which are the same."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def all(
+        self, app: str, *, version: Version | None = None, channel: str | None = None
+    ) -> CrashesView:
+        """Return the crashes of *app*, of one version or on one channel only if that is asked.
+
+        Raises NotFoundError.
+        """
+        with self._database.reading() as stores:
+            stores.apps.get(app)
+            text = None
+            if version is not None:
+                text = spellings_of(stores, app).get(version, render_version(version))
+            counts = stores.crashes.counts(app, version=text, channel=channel)
+            crashed = stores.crashes.crashed(app, version=text, channel=channel)
+            about = stores.crashes.groups(app, {one.signature for one in counts})
+        by_signature: dict[str, list[CrashCount]] = {}
+        for one in counts:
+            by_signature.setdefault(one.signature, []).append(one)
+        views = [_group(name, some, about, crashed) for name, some in by_signature.items()]
+        return CrashesView(groups=sorted(views, key=_rank), crashed=crashed)
+
+    def get(self, app: str, signature: str) -> CrashView:
+        """Return one group, by its signature or by one that is the same. Raises NotFoundError."""
+        now = self._clock.now()
+        with self._database.reading() as stores:
+            stores.apps.get(app)
+            aliases = stores.crashes.aliases(app)
+            root = _root(aliases, signature)
+            same = tuple(one.signature for one in aliases if one.same_as == root)
+            counts = stores.crashes.places(app, root)
+            about = stores.crashes.groups(app, [root])
+            if not counts and not about:
+                raise NotFoundError("signature", signature)
+            names = {root, *same}
+            samples = tuple(stores.crashes.samples(app, names))
+            return CrashView(
+                group=_group(root, counts, about, stores.crashes.crashed(app)),
+                same=same,
+                news=_news(stores, app, root, counts),
+                waivers=tuple(
+                    one
+                    for one in stores.waivers.of_app(app)
+                    if one.signature in names and now < one.expires_at
+                ),
+                samples=samples,
+                frames=next((found for one in samples if (found := _frames(one))), ()),
+            )
+
+    def same_as(
+        self, caller: Caller, app: str, signature: str, other: str, *, reason: str = ""
+    ) -> None:
+        """Note that *signature* is the same bug as *other*, and count it there.
+
+        Raises:
+            NotFoundError: One of them was never seen.
+            BadValueError: They are the same already, or others are the same as *signature*.
+        """
+        with self._database.transaction() as stores:
+            stores.apps.get(app)
+            known = stores.crashes.groups(app, {signature, other})
+            for name in (signature, other):
+                if name not in known:
+                    raise NotFoundError("signature", name)
+            aliases = stores.crashes.aliases(app)
+            root = _root(aliases, other)
+            if root == signature:
+                raise BadValueError("signature", "another than itself, or than what is the same")
+            if any(one.same_as == signature for one in aliases):
+                # What studies know must not change: what others lead to leads nowhere else.
+                raise BadValueError("signature", "others are the same as this: say it of the other")
+            now = self._clock.now()
+            alias = Alias(app=app, signature=signature, same_as=root, at=now, by=caller.name)
+            stores.crashes.put_alias(alias)
+            stores.audit.append(
+                at=now,
+                actor=caller.name,
+                action="crash.same_as",
+                app=app,
+                subject=signature,
+                reason=reason,
+                after={"same_as": root},
+            )
+
+
+def _root(aliases: Iterable[Alias], signature: str) -> str:
+    """Return under which signature *signature* is counted."""
+    return next((one.same_as for one in aliases if one.signature == signature), signature)
+
+
+def _group(
+    signature: str,
+    counts: Sequence[CrashCount],
+    about: Mapping[str, CrashGroup],
+    crashed: Sequence[CrashedInstalls],
+) -> GroupView:
+    group = about.get(signature)
+    if signature == UNTOLD:
+        installs = sum(one.installs - one.named for one in crashed)
+    else:
+        by_place = {(one.version, one.arm): 0 for one in counts}
+        for one in counts:
+            if not one.handled:
+                by_place[one.version, one.arm] += one.installs
+        installs = sum(by_place.values())
+    return GroupView(
+        signature=signature,
+        title=group.title if group else TITLES.get(signature, signature),
+        installs=installs,
+        counts=tuple(counts),
+        about=group,
+    )
+
+
+def _rank(view: GroupView) -> tuple[int, int, str]:
+    return -view.installs, -sum(one.reports for one in view.counts), view.signature
+
+
+def _news(
+    stores: Stores, app: str, signature: str, counts: Sequence[CrashCount]
+) -> Mapping[tuple[str, str], bool]:
+    """Return whether *signature* was new, where installs crashed with it.
+
+    A signature that stands for others is never new.
+    """
+    seen = {one.version for one in counts if not one.handled and one.arm != UNATTRIBUTED}
+    if signature in TITLES or not seen - {UNPUBLISHED}:
+        return {}
+    spelled = spellings_of(stores, app)
+    published: dict[Version, datetime] = {}
+    places: set[tuple[str, Version]] = set()
+    for release in stores.releases.all(app):
+        if spelled[release.version] in seen:
+            places.add((release.channel, release.version))
+            at = published.get(release.version, release.admitted_at)
+            published[release.version] = min(at, release.admitted_at)
+    return {
+        (channel, spelled[version]): signature
+        not in known_signatures(stores, app, channel, version, published[version])
+        for channel, version in sorted(places)
+    }
+
+
+def _frames(sample: Sample) -> tuple[Mapping[str, Any], ...]:
+    found = sample.body.get("crashed_thread") or sample.body.get("frames") or ()
+    return tuple(frame for frame in found if isinstance(frame, Mapping))

@@ -1,0 +1,59 @@
+"""What was sent to whom, and which alerts are open: for people who look. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from update_server.service.ports import Database, NotFoundError
+from update_server.service.ports.outbox import Alert, Attempt, Delivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryView:
+    """A delivery and all its tries, in order."""
+
+    delivery: Delivery
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertView:
+    """An alert that is open. ``subject`` and ``text`` are those of the message that opened it."""
+
+    alert: Alert
+    subject: str
+    text: str
+
+
+class Notifications:
+    """Answers questions about messages to people. *app* None: about all apps, and the server."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def log(
+        self, app: str | None, *, before: int | None, limit: int
+    ) -> tuple[Sequence[DeliveryView], int | None]:
+        """Return deliveries, newest first, and the number to go on before."""
+        with self._database.reading() as stores:
+            found = stores.outbox.page(app, before, limit + 1)
+            views = [
+                DeliveryView(delivery=each, attempts=tuple(stores.outbox.attempts(each.number)))
+                for each in found[:limit]
+            ]
+        more = len(found) > limit
+        return views, found[limit - 1].number if more else None
+
+    def alerts(self, app: str | None) -> Sequence[AlertView]:
+        """Return the alerts that are open, oldest first."""
+        found = []
+        with self._database.reading() as stores:
+            for alert in stores.alerts.unresolved(app):
+                try:
+                    message = stores.outbox.get(alert.message)
+                except NotFoundError:  # as old as that: kept for some months
+                    found.append(AlertView(alert=alert, subject=alert.reason, text=""))
+                else:
+                    found.append(AlertView(alert=alert, subject=message.subject, text=message.text))
+        return found

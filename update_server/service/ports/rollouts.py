@@ -1,0 +1,38 @@
+"""What the server wants: rollouts and holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from rollout.model import Hold, Rollout, RolloutId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredHold:
+    """A hold of one channel. Lifted holds stay on record."""
+
+    app: str
+    channel: str
+    hold: Hold
+    created_at: datetime
+    created_by: str
+    reason: str
+    rollout: RolloutId | None = None  # None: every rollout of the channel
+    lifted_at: datetime | None = None
+
+
+class Rollouts(Protocol):
+    """What the server wants: each rollout's state."""
+
+    def add(self, rollout: Rollout) -> None: ...
+    def get(self, app: str, rollout_id: RolloutId) -> Rollout: ...
+    def of_app(self, app: str) -> Sequence[Rollout]: ...  # newest first
+    def live(self) -> Sequence[Rollout]: ...  # active or paused, all apps
+    def replace(self, old: Rollout, new: Rollout) -> None: ...  # ChangedError
+    def add_hold(self, hold: StoredHold) -> None: ...
+    def lift_hold(self, app: str, hold_id: str, at: datetime) -> StoredHold: ...
+    def restore_hold(self, app: str, hold_id: str) -> None: ...  # undo a lift that was not signed
+    def holds(self, app: str, *, lifted: bool = False) -> Sequence[StoredHold]: ...

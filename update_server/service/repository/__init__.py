@@ -1,0 +1,1 @@
+"""The signed repository: taken in, brought into force, renewed, checked, rebuilt."""

@@ -1,0 +1,1 @@
+"""What operators do to rollouts, and how these stand."""

@@ -1,0 +1,1 @@
+"""Rollouts as the judge sees them: facts, ticks, decisions."""

@@ -1,0 +1,1 @@
+"""What installs tell: taken in, digested, counted, set aside."""
