@@ -21,6 +21,18 @@ settings.register_profile("thorough", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+MOST_SHOWN = 60
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a test by its parameter where the value is long.
+
+    Documents hold keys that are drawn, and times: every worker of a run would name the test
+    otherwise, and none could be told to run it.
+    """
+    return argname if isinstance(val, bytes | str) and len(val) > MOST_SHOWN else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what waits for real processes: one worker waits while others compute."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)

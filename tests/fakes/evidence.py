@@ -260,6 +260,11 @@ class FakeTelemetry:
         self._state.write()
         contacts = self._state.contacts.items()
         self._state.contacts = {k: one for k, one in contacts if one.at >= contacts_before}
+        self._state.progress = {
+            (rollout, key): one
+            for (rollout, key), one in self._state.progress.items()
+            if one.last_at >= contacts_before or (one.app, key) in self._state.contacts
+        }
         self._state.seen = {k: at for k, at in self._state.seen.items() if at >= events_before}
 
 

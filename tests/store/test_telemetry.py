@@ -367,6 +367,24 @@ def test_what_is_old_expires(live: Database) -> None:
     assert [absorb(live, an_event("old")), absorb(live, an_event("new"))] == [1, 0]
 
 
+def test_how_far_an_install_came_goes_when_it_was_not_heard_of_for_long(live: Database) -> None:
+    absorb(live, a_contact("gone"), a_contact("back"))
+    absorb(live, an_event("never seen", phase=Phase.HEALTHY))
+    absorb(live, an_event("new", phase=Phase.HEALTHY, received_at=LATER))
+    absorb(live, a_contact("back", at=LATER, rollout=None, ring=None, arm=None))
+    before = funnel(live)
+
+    with live.transaction() as stores:
+        stores.telemetry.expire(contacts_before=LATER, events_before=LATER)
+
+    def reached(step: str, counted: dict[tuple[str, str, str], int]) -> int:
+        return sum(n for (*_, told), n in counted.items() if told == step)
+
+    left = funnel(live)
+    assert (reached("offered", before), reached("healthy", before)) == (2, 2)
+    assert (reached("offered", left), reached("healthy", left)) == (1, 1)
+
+
 # --- checkpoints ---
 
 

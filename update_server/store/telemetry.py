@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     case,
     delete,
+    exists,
     func,
     literal,
     or_,
@@ -287,8 +288,17 @@ class SqlTelemetry:
             )
 
     def expire(self, *, contacts_before: datetime, events_before: datetime) -> None:
-        """Delete installs not seen, and event IDs received, before these instants."""
+        """Delete installs not seen, and event IDs received, before these instants.
+
+        How far an install came with rollouts goes with it.
+        """
         self._connection.execute(delete(contacts).where(contacts.c.at < contacts_before))
+        is_known = exists().where(
+            contacts.c.app == progress.c.app, contacts.c.install_key == progress.c.install_key
+        )
+        self._connection.execute(
+            delete(progress).where(progress.c.last_at < contacts_before, ~is_known)
+        )
         self._connection.execute(
             delete(seen_events).where(seen_events.c.received_at < events_before)
         )
