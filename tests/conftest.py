@@ -34,8 +34,14 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what waits for real processes: one worker waits while others compute."""
+    """Begin with what waits for real processes: one worker waits while others compute.
+
+    What such a test walks in its own process is the test's, not the server's: nothing to measure.
+    """
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    for item in items:
+        if item.get_closest_marker("e2e"):
+            item.add_marker("no_cover")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -129,8 +129,7 @@ def killed_controller(world: World, size: Size, folder: Path, *, kills: int) -> 
     What a fleet told is collected while nobody judges. Then it is judged twice: in peace, and
     by controllers that are killed as soon as they got anywhere.
     """
-    (controller,) = world.controllers()
-    os.kill(controller, signal.SIGSTOP)
+    world.stop_judging()
     installs = make_installs(size.installs, seed=5)
     introduce(world.server.public, installs)
     world.start(size.terms(automatic=["pause", "promote"]))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -180,6 +182,12 @@ class World:
         with self._database.reading() as stores:
             rollout = stores.rollouts.of_app(APP)[0]
             return decode_state(stores.studies.get(rollout.id).state)
+
+    def stop_judging(self) -> None:
+        """Halt the controller where it stands, but not while it keeps others from writing."""
+        (controller,) = self.controllers()
+        with self._database.transaction():
+            os.kill(controller, signal.SIGSTOP)
 
     def controllers(self) -> list[int]:
         """Return the processes that judge; one of them leads."""
