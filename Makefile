@@ -36,11 +36,11 @@ demo: $(STAMP)
 serve: $(STAMP)
 	@$(BIN)/serinus serve $(ARGS)
 
-# One worker more than cores, for many tests wait; each begins with a part of its own, so that what
+# Two workers more than cores, for many tests wait; each begins with a part of its own, so that what
 # fixtures make is made once. The two reports are the two floors.
 test: $(STAMP) postgres strace promtool example-tools
 	@rm -f .coverage .coverage.*
-	@$(BIN)/pytest -q -n $$(($$(nproc) + 1)) --dist loadgroup --cov --cov-report= --cov-fail-under=0 $(ARGS)
+	@$(BIN)/pytest -q -n $$(($$(nproc) + 2)) --dist loadgroup --cov --cov-report= --cov-fail-under=0 $(ARGS)
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='$(EXACT)' --fail-under=100
 

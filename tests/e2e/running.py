@@ -89,6 +89,16 @@ class Server:
     def token(self) -> str:
         return (self.folder / "admin.token").read_text().strip()
 
+    def start_rollout(self, version: str, *more: str) -> dict[str, Any]:
+        """Start a rollout, again where the controller was just changing one of the channel's."""
+        for _ in range(5):
+            try:
+                return self.serinus("rollout", "start", version, "--reason", "test", *more)
+            except CommandFailedError as error:
+                if "about:blank#conflict" not in error.out:
+                    raise
+        raise AssertionError(f"the channel changed each time that {version} was to start")
+
     def serinus(
         self, *arguments: str, allowed: Sequence[int] = (0,), seconds: float = 100
     ) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def publish(server: Server, version: str, *more: str) -> dict[str, Any]:
     published = server.serinus(
         "release", "publish", version, "--artifact", artifact, "--entry", "notes", *more
     )
-    server.serinus("rollout", "start", version)
+    server.start_rollout(version)
     server.serinus(
         "rollout", "promote", version, "--ring", "all", "--override", "--reason", "a test", "--yes"
     )

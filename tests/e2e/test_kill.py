@@ -98,7 +98,7 @@ def test_a_publication_that_was_killed_can_be_made_again(
 
     published = [item["version"] for item in server.serinus("release", "list")["items"]]
     assert published.count(version) == 1
-    server.serinus("rollout", "start", version, "--ring", "all", "--reason", "test")
+    server.start_rollout(version, "--ring", "all")
     server.wait_until_offered(version)
     check(server)
 
@@ -107,8 +107,8 @@ def test_verbs_that_were_killed_are_finished_or_were_never_begun(server: Server)
     old, new = server.new_version(), server.new_version()
     server.publish(old)
     server.publish(new, "--rollback-to", old)
-    server.serinus("rollout", "start", old, "--ring", "all", "--reason", "test")
-    server.serinus("rollout", "start", new, "--reason", "test")
+    server.start_rollout(old, "--ring", "all")
+    server.start_rollout(new)
 
     kill_at(server, metadata_came(server), "rollout", "promote", new, "--yes")
     server.serinus(

@@ -54,7 +54,7 @@ def started(server: Server, receiver: Receiver) -> str:
     """Start a new version, and wait until the receiver knows."""
     version = server.new_version()
     server.publish(version)
-    server.serinus("rollout", "start", version, "--reason", "test")
+    server.start_rollout(version)
     next_of(receiver, "serinus.rollout.started", version)
     return version
 

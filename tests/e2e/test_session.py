@@ -33,7 +33,7 @@ def wait_for(server: Server, step: str, count: int) -> dict[str, dict[str, int]]
 
 
 def open_to_all(server: Server, version: str) -> None:
-    server.serinus("rollout", "start", version, "--ring", "all", "--reason", "test")
+    server.start_rollout(version, "--ring", "all")
     server.wait_until_offered(version)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 from sqlalchemy import event as listeners
@@ -159,6 +159,7 @@ def rows(path: Path) -> list[list[Any]]:
 
 
 @pytest.mark.no_cover
+@settings(max_examples=25)
 @given(order=orders)
 def test_the_order_of_reports_means_nothing_and_neither_does_a_second_time(
     prepared: tuple[Path, list[list[Any]]], order: tuple[list[Event], list[Event], int]

@@ -67,7 +67,7 @@ def description(fuzzed: World, request: pytest.FixtureRequest) -> BaseSchema:
 @pytest.mark.no_cover
 @pytest.mark.timeout(300)
 @from_fixture("description").parametrize()
-@settings(max_examples=4, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, suppress_health_check=list(HealthCheck))
 def test_what_the_description_allows_never_fails(
     case: schemathesis.Case[Any], fuzzed: World
 ) -> None:

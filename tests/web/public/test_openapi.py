@@ -49,7 +49,7 @@ def description(request: pytest.FixtureRequest) -> BaseSchema:
 @pytest.mark.no_cover
 @pytest.mark.timeout(300)
 @from_fixture("description").parametrize()
-@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 def test_what_the_description_allows_never_fails(case: schemathesis.Case[Any]) -> None:
     response = case.call()
 
