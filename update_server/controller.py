@@ -10,17 +10,16 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from update_server.service.crashes import book as crash_book
+from update_server.service.duties import Duties
 from update_server.service.ports import Blobs, Clock, Database, LeaseLostError
 from update_server.service.repository.reconcile import Reconciler
 from update_server.service.repository.renew import Renewer
 from update_server.service.studies.judge import Judge
 from update_server.service.telemetry import arrivals, quarantine
 from update_server.service.telemetry.digest import Digest, Digested
-
-T = TypeVar("T")
 
 # Whoever watches a rollout is to see a report within two seconds; half of that is its way here.
 PAUSE_SECONDS: Final = 0.5
@@ -106,10 +105,8 @@ class Controller:
         self._judge = judge
         self._reconciler = reconciler
         self._renewer = renewer
-        self._log = log
         self._beside = beside
-        self._failing: dict[str, str] = {}
-        self._last: dict[str, float] = {}
+        self._duties = Duties(clock, log)
         self._caught_up_to = datetime.min.replace(tzinfo=UTC)
 
     def run(self, stop: threading.Event) -> None:
@@ -121,32 +118,32 @@ class Controller:
 
     def round(self) -> None:
         """Do once all there is to do, if this process leads."""
-        if not self._try("leading", self._leadership.holds):
+        if not self._duties.attempt("leading", self._leadership.holds):
             return
         began_at = self._clock.now()
-        digested = self._try("telemetry", self._digest.run)
+        digested = self._duties.attempt("telemetry", self._digest.run)
         if digested is not None:
             self._judge_all(digested, began_at)
-        if self._is_time("tidy", TIDY_SECONDS):
-            self._try("tidying", self._tidy)
-        closer = self._is_time("look closer", LOOK_CLOSER_SECONDS)
-        for app in self._try("apps", self._registered) or ():
-            self._try(f"rollouts of {app}", partial(self._reconcile, app, closer=closer))
-            self._try(f"metadata of {app}", partial(self._renew, app))
+        if self._duties.is_time("tidy", TIDY_SECONDS):
+            self._duties.attempt("tidying", self._tidy)
+        closer = self._duties.is_time("look closer", LOOK_CLOSER_SECONDS)
+        for app in self._duties.attempt("apps", self._registered) or ():
+            self._duties.attempt(f"rollouts of {app}", partial(self._reconcile, app, closer=closer))
+            self._duties.attempt(f"metadata of {app}", partial(self._renew, app))
 
     def _judge_all(self, digested: Digested, began_at: datetime) -> None:
         """Judge by what is digested; by the time alone only if nothing is left in the spools."""
         news = digested.contacts or digested.events or self._judge.hurries
-        if not news and not self._is_time("judging", JUDGE_SECONDS):
+        if not news and not self._duties.is_time("judging", JUDGE_SECONDS):
             return
         if not digested.more:
             self._caught_up_to = began_at - SPOOLED_WITHIN
-        for study in self._try("studies", self._judge.studies) or ():
+        for study in self._duties.attempt("studies", self._judge.studies) or ():
             duty = f"judging {study.rollout}"
-            self._try(duty, partial(self._judge.judge, study, self._caught_up_to))
-        for decision in self._try("decisions", self._judge.undone) or ():
+            self._duties.attempt(duty, partial(self._judge.judge, study, self._caught_up_to))
+        for decision in self._duties.attempt("decisions", self._judge.undone) or ():
             duty = f"decision {decision.id}"
-            self._try(duty, partial(self._judge.carry_out, decision))
+            self._duties.attempt(duty, partial(self._judge.carry_out, decision))
 
     def _registered(self) -> list[str]:
         with self._database.reading() as stores:
@@ -173,25 +170,3 @@ class Controller:
             stores.quarantine.expire(now - quarantine.KEPT)
             stores.arrivals.expire(now - arrivals.KEPT)
         self._blobs.sweep(now, KEEP_UPLOADS)
-
-    def _is_time(self, what: str, seconds: float) -> bool:
-        now = self._clock.monotonic()
-        if what in self._last and now - self._last[what] < seconds:
-            return False
-        self._last[what] = now
-        return True
-
-    def _try(self, duty: str, act: Callable[[], T]) -> T | None:
-        try:
-            result = act()
-        except LeaseLostError:
-            return None  # somebody else is at it
-        except Exception as error:  # noqa: BLE001 - the loop must outlive every outage
-            told = f"{type(error).__name__}: {error}"
-            if self._failing.get(duty) != told:
-                self._log(f"{duty} failed: {told}")
-            self._failing[duty] = told
-            return None
-        if self._failing.pop(duty, None) is not None:
-            self._log(f"{duty} work again")
-        return result

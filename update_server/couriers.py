@@ -9,13 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
+from update_server.service.duties import Duties
 from update_server.service.notices.deliver import Deliverer
 from update_server.service.notices.server_watch import ServerWatch
 from update_server.service.ports import Clock
-
-T = TypeVar("T")
 
 ADDRESS_SECONDS: Final = 0.25
 """How often it is looked for new messages: other processes than this one write them, too."""
@@ -49,12 +48,9 @@ class Couriers:
     ) -> None:
         self._deliverer = deliverer
         self._watch = watch
-        self._clock = clock
         self._leadership = leadership
-        self._log = log
         self._wake = {name: threading.Event() for name in deliverer.targets}
-        self._failing: dict[str, str] = {}
-        self._last: dict[str, float] = {}
+        self._duties = Duties(clock, log)
         self._dropped = False
 
     def start(self, stop: threading.Event) -> None:
@@ -66,17 +62,17 @@ class Couriers:
 
     def address_once(self) -> None:
         """Address what is new, and look after alerts."""
-        if not self._try("leading couriers", self._leadership.holds):
+        if not self._duties.attempt("leading couriers", self._leadership.holds):
             return
         if not self._dropped:
-            self._try("dropping old targets", self._deliverer.drop_strangers)
-            self._dropped = "dropping old targets" not in self._failing
-        routed = self._try("addressing messages", self._deliverer.route)
-        if self._is_time("watch", WATCH_SECONDS):
-            self._try("watching the server", self._watch.look)
-            routed = self._try("escalating alerts", self._deliverer.escalate) or routed
-        if self._is_time("expire", EXPIRE_SECONDS):
-            self._try("expiring messages", self._watch.expire)
+            self._duties.attempt("dropping old targets", self._deliverer.drop_strangers)
+            self._dropped = not self._duties.is_failing("dropping old targets")
+        routed = self._duties.attempt("addressing messages", self._deliverer.route)
+        if self._duties.is_time("watch", WATCH_SECONDS):
+            self._duties.attempt("watching the server", self._watch.look)
+            routed = self._duties.attempt("escalating alerts", self._deliverer.escalate) or routed
+        if self._duties.is_time("expire", EXPIRE_SECONDS):
+            self._duties.attempt("expiring messages", self._watch.expire)
         if routed:
             for event in self._wake.values():
                 event.set()
@@ -84,7 +80,7 @@ class Couriers:
     def deliver_once(self, target: str) -> None:
         """Try all that is due at *target* now."""
         deliver = partial(self._deliverer.deliver, target)
-        while self._leadership.is_held and self._try(f"telling {target}", deliver):
+        while self._leadership.is_held and self._duties.attempt(f"telling {target}", deliver):
             pass
 
     def _address(self, stop: threading.Event) -> None:
@@ -98,24 +94,3 @@ class Couriers:
             self._wake[target].clear()
             if not stop.is_set():
                 self.deliver_once(target)
-
-    def _is_time(self, what: str, seconds: float) -> bool:
-        now = self._clock.monotonic()
-        if what in self._last and now - self._last[what] < seconds:
-            return False
-        self._last[what] = now
-        return True
-
-    def _try(self, duty: str, act: Callable[[], T]) -> T | None:
-        """Do one duty; tell of a fault once when it begins, and once when it is over."""
-        try:
-            result = act()
-        except Exception as error:  # noqa: BLE001 - the threads must outlive every outage
-            told = f"{type(error).__name__}: {error}"
-            if self._failing.get(duty) != told:
-                self._log(f"{duty} failed: {told}")
-            self._failing[duty] = told
-            return None
-        if self._failing.pop(duty, None) is not None:
-            self._log(f"{duty} works again")
-        return result

@@ -284,7 +284,7 @@ def test_a_failing_duty_is_told_once_and_keeps_no_other_from_its_own(office: Off
     spools.broken = False
     controller.round()
     controller.round()
-    assert office.told[1:] == ["telemetry work again"]
+    assert office.told[1:] == ["telemetry works again"]
 
 
 def test_another_failure_of_the_same_duty_is_told_as_well(office: Office) -> None:
@@ -297,7 +297,7 @@ def test_another_failure_of_the_same_duty_is_told_as_well(office: Office) -> Non
 
     assert office.told == [
         "leading failed: UnavailableError: the database does not answer",
-        "leading work again",
+        "leading works again",
     ]
 
 
