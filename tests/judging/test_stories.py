@@ -1,6 +1,7 @@
 """The judge over real HTTP, real processes and a real database, with a small fleet.
 
-A sample: all stories, and at their full size, are told by ``make judge-e2e``.
+A sample: all stories, and at their full size, are told by ``make judge-e2e``. What planted installs
+can do is tried without processes too (``tests/evidence/test_tamper.py``, ``tests/service``).
 """
 
 from __future__ import annotations
@@ -28,8 +29,3 @@ def test_a_release_that_bricks_is_pulled_without_a_crash_report(
 def test_a_controller_that_is_killed_decides_the_same(published: Path, tmp_path: Path) -> None:
     with a_world(published, tmp_path / "updates") as world:
         stories.killed_controller(world, SMALL, tmp_path, kills=1)
-
-
-def test_planted_installs_on_three_networks_never_pull(opened: Path, tmp_path: Path) -> None:
-    with a_world(opened, tmp_path / "updates") as world:
-        stories.forged_by_planted(world, SMALL, by_silence=False)
