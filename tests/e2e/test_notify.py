@@ -136,6 +136,7 @@ def test_a_controller_killed_before_it_could_send_sends_after_its_restart(
 def test_a_target_can_be_tried(telling: Server, receiver: Receiver) -> None:
     assert telling.serinus("notify", "test", "ops") == {"target": "ops", "delivered": True}
 
-    assert receiver.next().json()["type"] == "serinus.test"
+    # What was told of rollouts before may still be on its way.
+    assert "serinus.test" in (message.json()["type"] for message in iter(receiver.next, None))
     refused = telling.serinus("notify", "test", "nobody", allowed=(2,))
     assert refused["type"].endswith("#no_target")
