@@ -28,7 +28,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_P
 # Without bytecode every worker of a test run, and all that it starts, compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo serve test check docs bench bench-evidence bench-agent bench-ingest judge-e2e crash-agent examples lock clean postgres strace promtool example-tools
+.PHONY: demo serve test check docs bench bench-evidence bench-agent bench-ingest judge-e2e crash-agent examples lock clean postgres chromium strace promtool example-tools
 
 demo: $(STAMP)
 	@$(BIN)/serinus demo $(ARGS)
@@ -38,7 +38,7 @@ serve: $(STAMP)
 
 # Two workers more than cores, for many tests wait; each begins with a part of its own, so that what
 # fixtures make is made once. The two reports are the two floors.
-test: $(STAMP) postgres strace promtool example-tools
+test: $(STAMP) postgres chromium strace promtool example-tools
 	@rm -f .coverage .coverage.*
 	@$(BIN)/pytest -q -n $$(($$(nproc) + 2)) --dist loadgroup --cov --cov-report= --cov-fail-under=0 $(ARGS)
 	@$(BIN)/coverage report
@@ -104,6 +104,9 @@ $(STAMP): requirements.lock pyproject.toml scripts/venv
 
 postgres:
 	@scripts/postgres >&2
+
+chromium:
+	@scripts/chromium >&2
 
 example-tools: $(STAMP)
 	@scripts/example-tools '$(BIN)/python' >&2
