@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from flask import Blueprint, Response, request
+from packaging.version import Version
 
 from update_server.service.crashes.groups import CrashView, GroupView
 from update_server.service.ports import Role
 from update_server.service.ports.crashes import CrashCount, CrashedInstalls, Sample
 from update_server.web import wire, wire_admin, wire_crashes
 from update_server.web.admin.answers import JsonObject
-from update_server.web.admin.queries import cursor_asked, limit_asked
-from update_server.web.admin.replies import Reply, replayed
+from update_server.web.admin.queries import Part, part_asked
+from update_server.web.admin.replies import Reply, answered, paged, replayed
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 from update_server.web.wire import render_time
@@ -28,34 +29,25 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get(_PATH)
     def get_crashes(app: str) -> Response:
         guard.require(Role.VIEWER, app)
-        limit, start = limit_asked(), cursor_asked() or 0
-        channel = request.args.get("channel")
-        view = services.crashes.all(
-            app,
-            version=wire_admin.optional_version(request.args.get("version"), "version"),
-            channel=None if channel is None else wire_admin.channel_name(channel),
-        )
-        end = start + limit
-        body = {
-            "items": [_summary(group) for group in view.groups[start:end]],
-            "next_cursor": str(end) if end < len(view.groups) else None,
-            "crashed_installs": [_crashed(one) for one in view.crashed],
-        }
-        return Reply(body=body).response()
+        part = part_asked()
+        version = wire_admin.optional_version(request.args.get("version"), "version")
+        text = request.args.get("channel")
+        channel = None if text is None else wire_admin.channel_name(text)
+        return answered(list_body(services, app, part, version=version, channel=channel))
 
     @bp.get(f"{_PATH}/<name:signature>")
     def get_crash(app: str, signature: str) -> Response:
         guard.require(Role.VIEWER, app)
-        return Reply(body=_crash(services.crashes.get(app, signature))).response()
+        return answered(body(services, app, signature))
 
     @bp.post(f"{_PATH}/<name:signature>/same-as")
     def post_same_as(app: str, signature: str) -> Response:
         caller = guard.require(Role.OPERATOR, app)
         data = wire.read_body(request)
-        body = wire_crashes.parse_same_as(data)
+        asked = wire_crashes.parse_same_as(data)
 
         def note() -> Reply:
-            services.crashes.same_as(caller, app, signature, body.signature, reason=body.reason)
+            services.crashes.same_as(caller, app, signature, asked.signature, reason=asked.reason)
             found = services.crashes.get(app, signature)
             # No sample: this answer is kept for a week, and who wishes it is forgotten before.
             return Reply(body={**_summary(found.group), "same": list(found.same)})
@@ -63,6 +55,27 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         return replayed(services.replays, caller, data, note)
 
     return bp
+
+
+def list_body(
+    services: AdminServices,
+    app: str,
+    part: Part,
+    *,
+    version: Version | None = None,
+    channel: str | None = None,
+) -> JsonObject:
+    """Return a part of the crashes of *app*, of one version or channel or of all."""
+    view = services.crashes.all(app, version=version, channel=channel)
+    return {
+        **paged(view.groups, _summary, part),
+        "crashed_installs": [_crashed(one) for one in view.crashed],
+    }
+
+
+def body(services: AdminServices, app: str, signature: str) -> JsonObject:
+    """Return all that is known of one crash."""
+    return _crash(services.crashes.get(app, signature))
 
 
 def _summary(value: GroupView) -> JsonObject:

@@ -11,8 +11,9 @@ from rollout.model import RolloutId
 from update_server.service.ports import Role
 from update_server.web import wire, wire_admin
 from update_server.web.admin import answers
-from update_server.web.admin.queries import cursor_asked, limit_asked, metric_asked
-from update_server.web.admin.replies import Reply, listing, replayed
+from update_server.web.admin.answers import JsonObject
+from update_server.web.admin.queries import Part, metric_asked, part_asked
+from update_server.web.admin.replies import Reply, answered, listed, replayed
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 from update_server.web.wire_fields import install_id_of
@@ -25,16 +26,12 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/decisions")
     def get_decisions(app: str, rollout: str) -> Response:
         guard.require(Role.VIEWER, app)
-        found, next_number = services.decisions.page(
-            app, RolloutId(rollout), before=cursor_asked(), limit=limit_asked()
-        )
-        return listing((answers.decision(each) for each in found), next_number)
+        return answered(page_body(services, app, RolloutId(rollout), part_asked()))
 
     @bp.get("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/evidence")
     def get_evidence(app: str, rollout: str) -> Response:
         guard.require(Role.VIEWER, app)
-        view = services.decisions.evidence(app, RolloutId(rollout), metric_asked())
-        return Reply(body=answers.evidence(view)).response()
+        return answered(evidence_body(services, app, RolloutId(rollout), metric_asked()))
 
     @bp.post("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/evidence/strike")
     def post_strike(app: str, rollout: str) -> Response:
@@ -56,3 +53,14 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         return replayed(services.replays, caller, data, strike)
 
     return bp
+
+
+def page_body(services: AdminServices, app: str, rollout: RolloutId, part: Part) -> JsonObject:
+    """Return a part of what was decided about a rollout, newest first."""
+    found, next_number = services.decisions.page(app, rollout, before=part.cursor, limit=part.limit)
+    return listed((answers.decision(each) for each in found), next_number)
+
+
+def evidence_body(services: AdminServices, app: str, rollout: RolloutId, metric: str) -> JsonObject:
+    """Return the evidence of one metric with its log."""
+    return answers.evidence(services.decisions.evidence(app, rollout, metric))

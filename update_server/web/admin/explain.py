@@ -5,9 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from update_server.service.ports import Role
+from update_server.service.rollouts.explain import Question
 from update_server.web.admin import answers
+from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import question_asked
-from update_server.web.admin.replies import Reply
+from update_server.web.admin.replies import answered
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 
@@ -21,6 +23,11 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         guard.require(Role.VIEWER, app)
         known = services.apps.named(app)
         question = question_asked(known.channels, known.platforms)
-        return Reply(body=answers.explanation(services.explain.explain(app, question))).response()
+        return answered(body(services, app, question))
 
     return bp
+
+
+def body(services: AdminServices, app: str, question: Question) -> JsonObject:
+    """Return what the install in question would get, and why."""
+    return answers.explanation(services.explain.explain(app, question))

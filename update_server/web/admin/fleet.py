@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response
 
 from update_server.service.ports import Role
 from update_server.service.rollouts.fleet import FleetView
 from update_server.web.admin.answers import JsonObject
+from update_server.web.admin.replies import answered
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 
@@ -18,9 +19,14 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/apps/<name:app>/fleet")
     def get_fleet(app: str) -> Response:
         guard.require(Role.VIEWER, app)
-        return jsonify(rendered(services.fleets.view(app)))
+        return answered(body(services, app))
 
     return bp
+
+
+def body(services: AdminServices, app: str) -> JsonObject:
+    """Return the app's installs as a whole."""
+    return rendered(services.fleets.view(app))
 
 
 def rendered(view: FleetView) -> JsonObject:

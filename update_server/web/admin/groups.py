@@ -7,7 +7,9 @@ from flask import Blueprint, Response, request
 from update_server.service.ports import Role
 from update_server.web import wire, wire_admin
 from update_server.web.admin import answers
-from update_server.web.admin.replies import Reply, nothing, page, replayed
+from update_server.web.admin.answers import JsonObject
+from update_server.web.admin.queries import Part, part_asked
+from update_server.web.admin.replies import Reply, answered, nothing, paged, replayed
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 
@@ -19,7 +21,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/apps/<name:app>/groups")
     def get_groups(app: str) -> Response:
         guard.require(Role.VIEWER, app)
-        return page(services.groups.all(app), answers.group)
+        return answered(page_body(services, app, part_asked()))
 
     @bp.post("/v1/admin/apps/<name:app>/groups")
     def post_group(app: str) -> Response:
@@ -41,3 +43,8 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         return nothing()
 
     return bp
+
+
+def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
+    """Return a part of the app's groups."""
+    return paged(services.groups.all(app), answers.group, part)

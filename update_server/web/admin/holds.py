@@ -7,8 +7,9 @@ from flask import Blueprint, Response, request
 from update_server.service.ports import Role
 from update_server.web import wire, wire_admin
 from update_server.web.admin import answers
-from update_server.web.admin.queries import reason_asked
-from update_server.web.admin.replies import Reply, nothing, page, replayed
+from update_server.web.admin.answers import JsonObject
+from update_server.web.admin.queries import Part, part_asked, reason_asked
+from update_server.web.admin.replies import Reply, answered, nothing, paged, replayed
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 
@@ -20,7 +21,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/apps/<name:app>/holds")
     def get_holds(app: str) -> Response:
         guard.require(Role.VIEWER, app)
-        return page(services.holds.all(app), answers.hold)
+        return answered(page_body(services, app, part_asked()))
 
     @bp.post("/v1/admin/apps/<name:app>/holds")
     def post_hold(app: str) -> Response:
@@ -52,3 +53,8 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         return nothing()
 
     return bp
+
+
+def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
+    """Return a part of the holds in force."""
+    return paged(services.holds.all(app), answers.hold, part)

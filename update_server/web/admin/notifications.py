@@ -7,8 +7,8 @@ from flask import Blueprint, Response
 from update_server.service.notices.notifications import AlertView, DeliveryView
 from update_server.service.ports import Role
 from update_server.web.admin.answers import JsonObject
-from update_server.web.admin.queries import cursor_asked, limit_asked
-from update_server.web.admin.replies import listing, page
+from update_server.web.admin.queries import Part, part_asked
+from update_server.web.admin.replies import answered, listed, paged
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 from update_server.web.wire import render_time
@@ -21,17 +21,25 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/notifications")
     def get_notifications() -> Response:
         caller = guard.require(Role.VIEWER)
-        found, next_number = services.notifications.log(
-            caller.app, before=cursor_asked(), limit=limit_asked()
-        )
-        return listing((_delivery(each) for each in found), next_number)
+        return answered(page_body(services, caller.app, part_asked()))
 
     @bp.get("/v1/admin/alerts")
     def get_alerts() -> Response:
         caller = guard.require(Role.VIEWER)
-        return page(services.notifications.alerts(caller.app), _alert)
+        return answered(alerts_body(services, caller.app, part_asked()))
 
     return bp
+
+
+def page_body(services: AdminServices, app: str | None, part: Part) -> JsonObject:
+    """Return a part of what people were told, newest first: about *app*, or all of it."""
+    found, next_number = services.notifications.log(app, before=part.cursor, limit=part.limit)
+    return listed((_delivery(each) for each in found), next_number)
+
+
+def alerts_body(services: AdminServices, app: str | None, part: Part) -> JsonObject:
+    """Return a part of the open alerts about *app*, or of all."""
+    return paged(services.notifications.alerts(app), _alert, part)
 
 
 def _delivery(view: DeliveryView) -> JsonObject:

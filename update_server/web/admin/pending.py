@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, Response
 
 from update_server.service.errors import PendingError
 from update_server.service.ports import Role
 from update_server.service.ports.pending import PendingVerb
-from update_server.web.admin.replies import Reply, nothing, page
+from update_server.web.admin.answers import JsonObject
+from update_server.web.admin.queries import Part, part_asked
+from update_server.web.admin.replies import Reply, answered, nothing, paged
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 from update_server.web.wire import render_time
@@ -22,7 +22,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/apps/<name:app>/pending")
     def get_pending(app: str) -> Response:
         guard.require(Role.VIEWER, app)
-        return page(services.second_person.all(app), render)
+        return answered(page_body(services, app, part_asked()))
 
     @bp.delete("/v1/admin/apps/<name:app>/pending/<name:pending>")
     def delete_pending(app: str, pending: str) -> Response:
@@ -33,6 +33,11 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     return bp
 
 
+def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
+    """Return a part of what waits for a second person."""
+    return paged(services.second_person.all(app), render, part)
+
+
 def waits(error: PendingError) -> Response:
     """Answer a verb that waits for others: nothing was done, and it was noted.
 
@@ -41,7 +46,7 @@ def waits(error: PendingError) -> Response:
     return Reply(body={"pending": render(error.pending), "why": error.why}, status=202).response()
 
 
-def render(value: PendingVerb) -> dict[str, Any]:
+def render(value: PendingVerb) -> JsonObject:
     """Return what waits. Tickets are nobody's business but the signer's."""
     people = [each.by for each in value.approvals]
     return {

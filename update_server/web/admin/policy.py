@@ -6,8 +6,9 @@ from flask import Blueprint, Response
 
 from update_server.service.ports import Role
 from update_server.web.admin import answers
+from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import one_of
-from update_server.web.admin.replies import Reply
+from update_server.web.admin.replies import answered
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 
@@ -20,6 +21,11 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     def get_policy(app: str) -> Response:
         guard.require(Role.VIEWER, app)
         channel = one_of("channel", services.apps.named(app).channels)
-        return Reply(body=answers.policy(services.report.policy(app, channel))).response()
+        return answered(body(services, app, channel))
 
     return bp
+
+
+def body(services: AdminServices, app: str, channel: str) -> JsonObject:
+    """Return the policy in force on a channel."""
+    return answers.policy(services.report.policy(app, channel))

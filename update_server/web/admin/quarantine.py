@@ -10,8 +10,8 @@ from update_server.service.ports.quarantine import Kept, RuleCount
 from update_server.service.telemetry.quarantine import QuarantinePage
 from update_server.web import wire, wire_telemetry
 from update_server.web.admin.answers import JsonObject
-from update_server.web.admin.queries import cursor_asked, limit_asked, optional_one_of
-from update_server.web.admin.replies import Reply, replayed
+from update_server.web.admin.queries import Part, optional_one_of, part_asked
+from update_server.web.admin.replies import Reply, answered, replayed
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 from update_server.web.wire import render_time
@@ -24,29 +24,32 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/apps/<name:app>/quarantine")
     def get_quarantine(app: str) -> Response:
         guard.require(Role.VIEWER, app)
-        asked = optional_one_of("rule", tuple(Rule))
-        rule = None if asked is None else Rule(asked)
-        page = services.quarantine.page(
-            app, rule=rule, before_id=cursor_asked(), limit=limit_asked()
-        )
-        return Reply(body=_page(page)).response()
+        named = optional_one_of("rule", tuple(Rule))
+        rule = None if named is None else Rule(named)
+        return answered(body(services, app, part_asked(), rule))
 
     @bp.post("/v1/admin/apps/<name:app>/quarantine")
     def post_quarantine(app: str) -> Response:
         caller = guard.require(Role.OPERATOR, app)
         services.apps.named(app)  # what is not there is told before what is wrong with the body
         data = wire.read_body(request)
-        body = wire_telemetry.parse_decision(data)
+        asked = wire_telemetry.parse_decision(data)
 
         def act() -> Reply:
             reports = services.quarantine.decide(
-                caller, app, body.action, body.rule, version=body.version, reason=body.reason
+                caller, app, asked.action, asked.rule, version=asked.version, reason=asked.reason
             )
-            return Reply(body={"action": body.action, "rule": body.rule, "reports": reports})
+            return Reply(body={"action": asked.action, "rule": asked.rule, "reports": reports})
 
         return replayed(services.replays, caller, data, act)
 
     return bp
+
+
+def body(services: AdminServices, app: str, part: Part, rule: Rule | None = None) -> JsonObject:
+    """Return what is set aside, by *rule* or by all: counts, and a part of the reports."""
+    page = services.quarantine.page(app, rule=rule, before_id=part.cursor, limit=part.limit)
+    return _page(page)
 
 
 def counted(value: RuleCount) -> JsonObject:

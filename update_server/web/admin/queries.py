@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -23,6 +24,19 @@ _MAX_REASON_CHARACTERS: Final = 500
 _MAX_ATTRIBUTE_CHARACTERS: Final = 256
 _ATTRIBUTE: Final = re.compile(r"attribute\.([a-z][a-z0-9_]{0,31})")
 _ATTRIBUTES: Final = ("os_version", "locale", "country")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The part of a list that is wanted: so many items, from *cursor* on; None: from its start."""
+
+    limit: int = DEFAULT_LIMIT
+    cursor: int | None = None
+
+
+def part_asked() -> Part:
+    """Return the part of a list that the request wants."""
+    return Part(limit=limit_asked(), cursor=cursor_asked())
 
 
 def limit_asked() -> int:

@@ -13,7 +13,8 @@ from flask import Response, request
 from update_server.service.access.caller import Caller
 from update_server.service.access.replays import Replays
 from update_server.web import wire
-from update_server.web.admin.queries import cursor_asked, limit_asked
+from update_server.web.admin.answers import JsonObject
+from update_server.web.admin.queries import Part
 from update_server.web.errors import NO_STORE, BadFieldError, ReusedKeyError
 
 T = TypeVar("T")
@@ -75,18 +76,23 @@ def replayed(replays: Replays, caller: Caller, body: bytes, act: Callable[[], Re
     return reply.response()
 
 
-def page(items: Sequence[T], render: Callable[[T], Mapping[str, Any]]) -> Response:
-    """Return the page of *items* that ``limit`` and ``cursor`` of the request ask for."""
-    limit, start = limit_asked(), cursor_asked() or 0
-    chosen = items[start : start + limit]
-    more = start + limit if start + limit < len(items) else None
-    return listing((render(item) for item in chosen), more)
+def answered(body: JsonObject) -> Response:
+    """Return the answer that is *body*, and nothing else."""
+    return Reply(body=body).response()
 
 
-def listing(items: Iterable[Mapping[str, Any]], next_cursor: int | None) -> Response:
+def paged(items: Sequence[T], render: Callable[[T], JsonObject], part: Part) -> JsonObject:
+    """Return a part of *items*, whose cursor is how many stand before it."""
+    start = part.cursor or 0
+    end = start + part.limit
+    more = end if end < len(items) else None
+    return listed((render(item) for item in items[start:end]), more)
+
+
+def listed(items: Iterable[JsonObject], next_cursor: int | None) -> JsonObject:
     """Return a list, and where it goes on."""
     cursor = None if next_cursor is None else str(next_cursor)
-    return Reply(body={"items": list(items), "next_cursor": cursor}).response()
+    return {"items": list(items), "next_cursor": cursor}
 
 
 class _Remembered(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,10 +12,11 @@ from flask import Blueprint, Response, request
 from rollout.model import Rollout, RolloutId
 from update_server.service.access.caller import Caller
 from update_server.service.ports import Role
-from update_server.service.rollouts.report import RolloutView
 from update_server.web import wire, wire_admin
 from update_server.web.admin import answers
-from update_server.web.admin.replies import Reply, page, replayed
+from update_server.web.admin.answers import JsonObject
+from update_server.web.admin.queries import Part, part_asked
+from update_server.web.admin.replies import Reply, answered, paged, replayed
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 
@@ -35,16 +36,9 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         view = services.report.rollout(rollout.app, rollout.id)
         return Reply(body=answers.rollout(view), status=status, etag=view.rollout.revision)
 
-    def with_way_back(view: RolloutView) -> Reply:
-        it = view.rollout
-        back = services.report.way_back(it.app, it.id)
-        told = {
-            "way_back": None if back is None else str(back),
-            "no_replacement": _NO_REPLACEMENT if back is None else None,
-            "outcomes": [answers.outcome(one) for one in services.report.outcomes(it.app, it.id)],
-            "pull_plan": answers.pull_plan(services.report.pull_plan(it.app, it.id)),
-        }
-        return Reply(body={**answers.rollout(view), **told}, etag=it.revision)
+    def in_full(app: str, rollout: RolloutId) -> Reply:
+        told = body(services, app, rollout)
+        return Reply(body=told, etag=told["revision"])
 
     def verb(app: str, act: Callable[[Caller, wire_admin.Verb, int | None], Reply]) -> Response:
         caller = guard.require(Role.OPERATOR, app)
@@ -56,12 +50,12 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/rollouts")
     def get_live_rollouts() -> Response:
         caller = guard.require(Role.VIEWER)
-        return page(services.report.live(caller.app), answers.rollout)
+        return answered(live_body(services, caller.app, part_asked()))
 
     @bp.get("/v1/admin/apps/<name:app>/rollouts")
     def get_rollouts(app: str) -> Response:
         guard.require(Role.VIEWER, app)
-        return page(services.report.rollouts(app), answers.rollout)
+        return answered(page_body(services, app, part_asked()))
 
     @bp.post("/v1/admin/apps/<name:app>/rollouts")
     def post_rollout(app: str) -> Response:
@@ -92,7 +86,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/apps/<name:app>/rollouts/<name:rollout>")
     def get_rollout(app: str, rollout: str) -> Response:
         guard.require(Role.VIEWER, app)
-        return with_way_back(services.report.rollout(app, RolloutId(rollout))).response()
+        return in_full(app, RolloutId(rollout)).response()
 
     @bp.post("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/promote")
     def post_promote(app: str, rollout: str) -> Response:
@@ -146,11 +140,34 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
                 replacement=wire_admin.optional_version(body.replacement, "replacement"),
                 expected_revision=expected,
             )
-            return with_way_back(services.report.rollout(app, pulled.id))
+            return in_full(app, pulled.id)
 
         return verb(app, pull)
 
     return bp
+
+
+def live_body(services: AdminServices, app: str | None, part: Part) -> JsonObject:
+    """Return a part of the rollouts that are live, of *app* or of all apps."""
+    return paged(services.report.live(app), answers.rollout, part)
+
+
+def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
+    """Return a part of the rollouts of *app*, newest first."""
+    return paged(services.report.rollouts(app), answers.rollout, part)
+
+
+def body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:
+    """Return one rollout, what its installs came to, and where a pull sends them."""
+    view = services.report.rollout(app, rollout)
+    back = services.report.way_back(app, rollout)
+    return {
+        **answers.rollout(view),
+        "way_back": None if back is None else str(back),
+        "no_replacement": _NO_REPLACEMENT if back is None else None,
+        "outcomes": [answers.outcome(one) for one in services.report.outcomes(app, rollout)],
+        "pull_plan": answers.pull_plan(services.report.pull_plan(app, rollout)),
+    }
 
 
 def _revision_expected() -> int | None:

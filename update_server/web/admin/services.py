@@ -49,6 +49,7 @@ class AdminServices:
     ``passed_on_to`` tells by app to whose Sentry accepted reports go as well, if to any.
     """
 
+    clock: Clock
     apps: AppRegistry
     tokens: Tokens
     groups: Groups
@@ -107,6 +108,7 @@ def admin_services(
     )
     second_person = SecondPerson(database, clock, ids, signer=signer)
     return AdminServices(
+        clock=clock,
         apps=AppRegistry(database, signer, clock),
         tokens=Tokens(database, clock, ids),
         groups=Groups(database, clock, ids),

@@ -9,7 +9,7 @@ from update_server.service.ports.settings import AppSettings
 from update_server.service.telemetry.settings import Change
 from update_server.web import wire, wire_telemetry
 from update_server.web.admin.answers import JsonObject
-from update_server.web.admin.replies import Reply, replayed
+from update_server.web.admin.replies import Reply, answered, replayed
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 
@@ -21,22 +21,21 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/apps/<name:app>/settings")
     def get_settings(app: str) -> Response:
         guard.require(Role.VIEWER, app)
-        known = services.apps.named(app)
-        return Reply(body=_settings(known, services.settings.get(app))).response()
+        return answered(body(services, app))
 
     @bp.patch("/v1/admin/apps/<name:app>/settings")
     def patch_settings(app: str) -> Response:
         caller = guard.require(Role.OPERATOR, app)
         known = services.apps.named(app)  # not there: told before what is wrong with the body
         data = wire.read_body(request)
-        body = wire_telemetry.parse_settings(data)
+        asked = wire_telemetry.parse_settings(data)
         change = Change(
-            crash_messages=body.crash_messages,
-            tags=body.tags,
-            new_app_key=body.new_app_key,
-            remove_app_key=body.remove_app_key,
-            atom=body.atom,
-            reason=body.reason,
+            crash_messages=asked.crash_messages,
+            tags=asked.tags,
+            new_app_key=asked.new_app_key,
+            remove_app_key=asked.remove_app_key,
+            atom=asked.atom,
+            reason=asked.reason,
         )
 
         def act() -> Reply:
@@ -45,6 +44,11 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         return replayed(services.replays, caller, data, act)
 
     return bp
+
+
+def body(services: AdminServices, app: str) -> JsonObject:
+    """Return what is set for the telemetry of *app*."""
+    return _settings(services.apps.named(app), services.settings.get(app))
 
 
 def _settings(app: App, value: AppSettings) -> JsonObject:

@@ -16,7 +16,7 @@ from update_server.service.telemetry.health import (
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.quarantine import counted
 from update_server.web.admin.queries import number_asked
-from update_server.web.admin.replies import Reply
+from update_server.web.admin.replies import answered
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 from update_server.web.wire import render_time
@@ -30,11 +30,15 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     def get_telemetry(app: str) -> Response:
         guard.require(Role.VIEWER, app)
         hours = number_asked("hours", default=MOST_HOURS, most=MOST_HOURS)
-        body = _view(services.telemetry.look(app, hours))
-        body["passed_on_to"] = services.passed_on_to(app)
-        return Reply(body=body).response()
+        return answered(body(services, app, hours))
 
     return bp
+
+
+def body(services: AdminServices, app: str, hours: int = MOST_HOURS) -> JsonObject:
+    """Return what arrived in the last *hours*, what did not, and how far to trust it."""
+    view = services.telemetry.look(app, hours)
+    return {**_view(view), "passed_on_to": services.passed_on_to(app)}
 
 
 def _view(value: TelemetryView) -> JsonObject:

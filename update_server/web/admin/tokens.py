@@ -7,7 +7,9 @@ from flask import Blueprint, Response, request
 from update_server.service.ports import Role
 from update_server.web import wire, wire_admin
 from update_server.web.admin import answers
-from update_server.web.admin.replies import Reply, nothing, page, replayed
+from update_server.web.admin.answers import JsonObject
+from update_server.web.admin.queries import Part, part_asked
+from update_server.web.admin.replies import Reply, answered, nothing, paged, replayed
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 from update_server.web.errors import ForbiddenError
@@ -20,7 +22,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/tokens")
     def get_tokens() -> Response:
         caller = guard.require(Role.ADMIN)
-        return page(services.tokens.all(caller.app), answers.token)
+        return answered(page_body(services, caller.app, part_asked()))
 
     @bp.post("/v1/admin/tokens")
     def post_token() -> Response:
@@ -47,3 +49,8 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         return nothing()
 
     return bp
+
+
+def page_body(services: AdminServices, app: str | None, part: Part) -> JsonObject:
+    """Return a part of the tokens, of one app or of all."""
+    return paged(services.tokens.all(app), answers.token, part)

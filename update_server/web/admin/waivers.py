@@ -8,8 +8,8 @@ from update_server.service.ports import Role
 from update_server.service.ports.waivers import Waiver
 from update_server.web import wire, wire_admin
 from update_server.web.admin.answers import JsonObject
-from update_server.web.admin.queries import reason_asked
-from update_server.web.admin.replies import Reply, nothing, page, replayed
+from update_server.web.admin.queries import Part, part_asked, reason_asked
+from update_server.web.admin.replies import Reply, answered, nothing, paged, replayed
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 from update_server.web.wire import render_time
@@ -22,7 +22,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/apps/<name:app>/waivers")
     def get_waivers(app: str) -> Response:
         guard.require(Role.VIEWER, app)
-        return page(services.waivers.all(app), _waiver)
+        return answered(page_body(services, app, part_asked()))
 
     @bp.post("/v1/admin/apps/<name:app>/waivers")
     def post_waiver(app: str) -> Response:
@@ -53,6 +53,11 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         return nothing()
 
     return bp
+
+
+def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
+    """Return a part of the waivers in force."""
+    return paged(services.waivers.all(app), _waiver, part)
 
 
 def _waiver(value: Waiver) -> JsonObject:
