@@ -38,6 +38,26 @@ from update_server.web.wire import render_time
 
 JsonObject = dict[str, Any]
 
+# What of the newest decision's record goes with a rollout; all of it is in ``…/decisions``.
+_JUDGED = (
+    "ring",
+    "epoch",
+    "cause_metric",
+    "hold",
+    "held",
+    "suspended_by",
+    "contested",
+    "candidate",
+    "control",
+    "ratio_estimate",
+    "ratio_interval_95",
+    "ratio_is_odds",
+    "bricked_share",
+    "log_e_by_metric",
+    "tamper_margin",
+    "top_signatures",
+)
+
 FUNNEL_STEPS = ("contacts", *(phase.value for phase in Phase), "silent")
 
 
@@ -168,11 +188,17 @@ def pull_plan(value: PullPlan | None) -> JsonObject | None:
 def verdict(value: StoredDecision | None) -> JsonObject:
     """Return what is said of a rollout by the newest decision about it."""
     if value is None:
-        return {"verdict": None, "no_verdict": "not_judged", "sentence": None}
+        return {"verdict": None, "no_verdict": "not_judged", "sentence": None, "judged": None}
     return {
         "verdict": value.verdict or None,
         "no_verdict": value.record["no_verdict"],
         "sentence": value.record["sentence"],
+        "judged": {
+            "decision": value.id,
+            "at": _time(value.at),
+            "outcome": value.outcome,
+            **{name: value.record.get(name) for name in _JUDGED},
+        },
     }
 
 
