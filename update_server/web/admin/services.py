@@ -50,6 +50,7 @@ class AdminServices:
     """
 
     clock: Clock
+    clock: Clock
     apps: AppRegistry
     tokens: Tokens
     groups: Groups
