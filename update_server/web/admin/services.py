@@ -50,7 +50,6 @@ class AdminServices:
     """
 
     clock: Clock
-    clock: Clock
     apps: AppRegistry
     tokens: Tokens
     groups: Groups
