@@ -13,6 +13,7 @@ from tests.fakes.evidence import FakeAudit, FakeTelemetry
 from tests.fakes.outbox import FakeAlerts, FakeOutbox
 from tests.fakes.pending import FakePendingVerbs
 from tests.fakes.quarantine import FakeArrivals, FakeQuarantine
+from tests.fakes.recounts import FakeRecounts
 from tests.fakes.settings import FakeSettings
 from tests.fakes.signatures import FakeSignatures
 from tests.fakes.state import State
@@ -46,6 +47,7 @@ class FakeStores:
         self.quarantine = FakeQuarantine(state)
         self.arrivals = FakeArrivals(state)
         self.counters = FakeCounters(state)
+        self.recounts = FakeRecounts(state)
         self.outbox = FakeOutbox(state)
         self.alerts = FakeAlerts(state)
 

@@ -37,6 +37,7 @@ from update_server.service.ports.crashes import (
 from update_server.service.ports.outbox import Alert, Attempt, Delivery, Message
 from update_server.service.ports.pending import PendingVerb
 from update_server.service.ports.quarantine import Kept
+from update_server.service.ports.recounts import Recount
 from update_server.service.ports.settings import AppSettings
 from update_server.service.ports.signatures import Sighting
 from update_server.service.ports.studies import (
@@ -119,6 +120,7 @@ class State:
     aside_counts: dict[tuple[str, int, str, str], int] = field(default_factory=dict)
     arrivals: dict[tuple[str, datetime, str, str], Arrived] = field(default_factory=dict)
     counters: dict[tuple[str, str, tuple[tuple[str, str], ...]], int] = field(default_factory=dict)
+    recounts: dict[str, Recount] = field(default_factory=dict)
     messages: dict[str, tuple[Message, datetime | None]] = field(default_factory=dict)
     deliveries: dict[int, Delivery] = field(default_factory=dict)
     attempts: dict[int, tuple[Attempt, ...]] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from update_server.store.journal import SqlJournal
 from update_server.store.outbox import SqlOutbox
 from update_server.store.pending import SqlPendingVerbs
 from update_server.store.quarantine import SqlQuarantine
+from update_server.store.recounts import SqlRecounts
 from update_server.store.registers import SqlRegisters
 from update_server.store.releases import SqlReleases
 from update_server.store.rollouts import SqlRollouts
@@ -57,6 +58,7 @@ class SqlStores:
         self.quarantine = SqlQuarantine(connection)
         self.arrivals = SqlArrivals(connection)
         self.counters = SqlCounters(connection)
+        self.recounts = SqlRecounts(connection)
         self.outbox = SqlOutbox(connection)
         self.alerts = SqlAlerts(connection)
 

@@ -16,6 +16,7 @@ from update_server.service.ports.crashes import Crashes, Sessions
 from update_server.service.ports.outbox import Alerts, Outbox
 from update_server.service.ports.pending import PendingVerbs
 from update_server.service.ports.quarantine import QuarantineStore
+from update_server.service.ports.recounts import Recounts
 from update_server.service.ports.releases import (
     Journal,
     Releases,
@@ -73,6 +74,8 @@ class Stores(Protocol):
     def arrivals(self) -> ArrivalStore: ...
     @property
     def counters(self) -> Counters: ...
+    @property
+    def recounts(self) -> Recounts: ...
     @property
     def outbox(self) -> Outbox: ...
     @property

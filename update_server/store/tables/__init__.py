@@ -26,6 +26,7 @@ from update_server.store.tables.outbox import (
     messages,
 )
 from update_server.store.tables.quarantine import arrivals, quarantine_counts, quarantined
+from update_server.store.tables.recounts import recounts
 from update_server.store.tables.settings import app_settings
 from update_server.store.tables.state import (
     apps,
@@ -88,6 +89,7 @@ __all__ = [
     "progress",
     "quarantine_counts",
     "quarantined",
+    "recounts",
     "releases",
     "rollouts",
     "secrets",

@@ -1,0 +1,1 @@
+"""One page a file: what the API answers, put into a template."""
