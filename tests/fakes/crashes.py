@@ -135,9 +135,50 @@ class FakeCrashes:
         return found
 
     def counts(
-        self, app: str, *, version: str | None = None, channel: str | None = None
+        self,
+        app: str,
+        *,
+        version: str | None = None,
+        channel: str | None = None,
+        signatures: Collection[str] | None = None,
     ) -> Sequence[CrashCount]:
-        return _counted(one for one in self._named(app) if _is_asked(one, version, channel))
+        return _counted(
+            one
+            for one in self._named(app)
+            if _is_asked(one, version, channel)
+            and (signatures is None or one.signature in signatures)
+        )
+
+    def worst(
+        self,
+        app: str,
+        *,
+        version: str | None = None,
+        channel: str | None = None,
+        limit: int,
+        offset: int = 0,
+    ) -> Sequence[str]:
+        installs, reports = Counter[str](), Counter[str]()
+        for one in self.counts(app, version=version, channel=channel):
+            installs[one.signature] += 0 if one.handled else one.installs
+            reports[one.signature] += one.reports
+        installs[UNTOLD] = sum(
+            one.installs - one.named for one in self.crashed(app, version=version, channel=channel)
+        )
+        worst = sorted(reports, key=lambda name: (-installs[name], -reports[name], name))
+        return worst[offset : offset + limit]
+
+    def counts_of(
+        self, rollouts: Collection[RolloutId]
+    ) -> Mapping[RolloutId, Sequence[CrashCount]]:
+        every = [one for app in self._apps() for one in self._named(app)]
+        return {
+            rollout: _counted(one for one in every if one.cell.rollout == rollout)
+            for rollout in rollouts
+        }
+
+    def _apps(self) -> set[str]:
+        return {one.app for one in self._state.reports.values()}
 
     def places(self, app: str, signature: str) -> Sequence[CrashCount]:
         mine = (one for one in self._named(app) if one.signature == signature)
@@ -159,11 +200,13 @@ class FakeCrashes:
             for place, some in _split(found, lambda one: (one.version, one.cell.arm))
         ]
 
+    def tallies(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Sequence[Tally]]:
+        return {rollout: self.crashed_of(rollout) for rollout in rollouts}
+
     def crashed_of(self, rollout: RolloutId) -> Sequence[Tally]:
-        apps = {one.app for one in self._state.reports.values()}
         found = [
             one
-            for app in apps
+            for app in self._apps()
             for one in self._named(app)
             if one.cell.rollout == rollout and not one.handled
         ]
@@ -246,6 +289,9 @@ class FakeSessions:
         return sorted(
             found, key=lambda one: (one.hour, one.version, str(one.cell), one.source, one.status)
         )
+
+    def tallies(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Sequence[Tally]]:
+        return {rollout: self.of_rollout(rollout) for rollout in rollouts}
 
     def of_rollout(self, rollout: RolloutId) -> Sequence[Tally]:
         sums: dict[tuple[str, str, str], dict[str, Counter[str]]] = {}

@@ -165,15 +165,22 @@ class FakeTelemetry:
         self._state.write()
         self._state.checkpoints.pop(spool, None)
 
+    def funnels(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Sequence[FunnelCell]]:
+        return {rollout: self._funnel(rollout, None) for rollout in rollouts}
+
     def funnel(self, rollout: Rollout, *, silent_before: datetime) -> Sequence[FunnelCell]:
+        return self._funnel(rollout.id, silent_before)
+
+    def _funnel(self, rollout: RolloutId, silent_before: datetime | None) -> Sequence[FunnelCell]:
         counts: Counter[tuple[str, Arm, str]] = Counter()
         for (rollout_id, install_key), one in self._state.progress.items():
-            if rollout_id != rollout.id:
+            if rollout_id != rollout:
                 continue
             arm = one.arm or Arm.CANDIDATE
             last = self._state.contacts.get((one.app, install_key))
             silent = (
-                arm is not Arm.CONTROL
+                silent_before is not None
+                and arm is not Arm.CONTROL
                 and one.steps & {Phase.APPLIED, Phase.LAUNCHED}
                 and (last.at if last else one.last_at) < silent_before
             )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, distinct, false, func, select
@@ -31,10 +32,44 @@ class SqlCrashCounts:
         self._connection = connection
 
     def counts(
-        self, app: str, *, version: str | None = None, channel: str | None = None
+        self,
+        app: str,
+        *,
+        version: str | None = None,
+        channel: str | None = None,
+        signatures: Collection[str] | None = None,
     ) -> Sequence[CrashCount]:
         """Return how many installs and reports each group has, by version and arm."""
-        return self._counted(_where(app, version, channel))
+        where = _where(app, version, channel)
+        if signatures is not None:
+            where = and_(where, _group.in_(signatures))
+        return self._counted(where)
+
+    def worst(
+        self,
+        app: str,
+        *,
+        version: str | None = None,
+        channel: str | None = None,
+        limit: int,
+        offset: int = 0,
+    ) -> Sequence[str]:
+        """Return the groups that most installs crashed with, then those of most reports."""
+        installs, reports = Counter[str](), Counter[str]()
+        for one in self.counts(app, version=version, channel=channel):
+            installs[one.signature] += 0 if one.handled else one.installs
+            reports[one.signature] += one.reports
+        installs[UNTOLD] = sum(
+            one.installs - one.named for one in self.crashed(app, version=version, channel=channel)
+        )
+        worst = sorted(reports, key=lambda name: (-installs[name], -reports[name], name))
+        return worst[offset : offset + limit]
+
+    def counts_of(
+        self, rollouts: Collection[RolloutId]
+    ) -> Mapping[RolloutId, Sequence[CrashCount]]:
+        """Return the counts of those who took part in each of *rollouts*."""
+        return {rollout: self._counted(_r.rollout == rollout) for rollout in rollouts}
 
     def places(self, app: str, signature: str) -> Sequence[CrashCount]:
         """Return the same of one group, also by platform and operating system."""
@@ -92,6 +127,10 @@ class SqlCrashCounts:
         )
         found = [CrashedInstalls(**row) for row in rows.mappings()]
         return sorted(found, key=lambda one: (one.version, one.arm))
+
+    def tallies(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Sequence[Tally]]:
+        """Return the same for each of *rollouts*."""
+        return {rollout: self.crashed_of(rollout) for rollout in rollouts}
 
     def crashed_of(self, rollout: RolloutId) -> Sequence[Tally]:
         """Return how many installs of a rollout crashed, by version, ring and arm."""

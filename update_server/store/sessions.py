@@ -121,6 +121,10 @@ class SqlSessions:
             counts, key=lambda one: (one.hour, one.version, str(one.cell), one.source, one.status)
         )
 
+    def tallies(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Sequence[Tally]]:
+        """Return the same for each of *rollouts*."""
+        return {rollout: self.of_rollout(rollout) for rollout in rollouts}
+
     def of_rollout(self, rollout: RolloutId) -> Sequence[Tally]:
         """Return how many sessions a rollout had, by version, ring, arm, source and status."""
         of = session_hours.c

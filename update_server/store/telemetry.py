@@ -195,6 +195,35 @@ class SqlTelemetry:
         """Drop the note on a spool that is gone."""
         self._connection.execute(delete(checkpoints).where(checkpoints.c.spool == spool))
 
+    def funnels(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Sequence[FunnelCell]]:
+        """Return how many installs reached each step of each of *rollouts*; no cell is 0."""
+        ring = func.coalesce(progress.c.ring, literal("", literal_execute=True))
+        arm = func.coalesce(progress.c.arm, literal(Arm.CANDIDATE.value, literal_execute=True))
+        found = self._connection.execute(
+            select(
+                progress.c.rollout,
+                ring.label("ring"),
+                arm.label("arm"),
+                *(
+                    func.sum(case((has_step(bit), 1), else_=0)).label(name)
+                    for name, bit in STEP_BITS.items()
+                ),
+            )
+            .where(progress.c.rollout.in_(rollouts))
+            .group_by(progress.c.rollout, ring, arm)
+            .order_by(progress.c.rollout, ring, arm)
+        )
+        funnels: dict[RolloutId, list[FunnelCell]] = {rollout: [] for rollout in rollouts}
+        for row in found:
+            funnels[RolloutId(row.rollout)] += [
+                FunnelCell(
+                    ring=row.ring, arm=Arm(row.arm), step=step, installs=int(getattr(row, step))
+                )
+                for step in STEP_BITS
+                if getattr(row, step)
+            ]
+        return funnels
+
     def funnel(self, rollout: Rollout, *, silent_before: datetime) -> Sequence[FunnelCell]:
         """Return how many installs reached each step, by ring and arm; no cell is 0.
 

@@ -241,10 +241,29 @@ class Crashes(Protocol):
     def put_alias(self, alias: Alias) -> None: ...  # instead of one of the same signature
     def aliases(self, app: str) -> Sequence[Alias]: ...  # by signature
 
-    # counted under the signature that theirs is the same as
+    # counted under the signature that theirs is the same as; only of *signatures*, if told
     def counts(
-        self, app: str, *, version: str | None = None, channel: str | None = None
+        self,
+        app: str,
+        *,
+        version: str | None = None,
+        channel: str | None = None,
+        signatures: Collection[str] | None = None,
     ) -> Sequence[CrashCount]: ...
+    # the signatures that most installs crashed with, then those of most reports
+    def worst(
+        self,
+        app: str,
+        *,
+        version: str | None = None,
+        channel: str | None = None,
+        limit: int,
+        offset: int = 0,
+    ) -> Sequence[str]: ...
+    # the same counts of those who took part in each of *rollouts*; for every one that is asked for
+    def counts_of(
+        self, rollouts: Collection[RolloutId]
+    ) -> Mapping[RolloutId, Sequence[CrashCount]]: ...
     def places(self, app: str, signature: str) -> Sequence[CrashCount]: ...  # by platform and os
     def crashed(
         self, app: str, *, version: str | None = None, channel: str | None = None
@@ -252,6 +271,9 @@ class Crashes(Protocol):
     def groups(self, app: str, signatures: Collection[str]) -> Mapping[str, CrashGroup]: ...
     def samples(self, app: str, signatures: Collection[str]) -> Sequence[Sample]: ...  # newest 1st
     def crashed_of(self, rollout: RolloutId) -> Sequence[Tally]: ...  # without sessions
+    def tallies(
+        self, rollouts: Collection[RolloutId]
+    ) -> Mapping[RolloutId, Sequence[Tally]]: ...  # the same, for every one that is asked for
 
 
 class Sessions(Protocol):
@@ -266,5 +288,8 @@ class Sessions(Protocol):
     def add(self, counts: Sequence[SessionCount]) -> None: ...
     def hours(self, app: str) -> Sequence[SessionCount]: ...  # none is 0
     def of_rollout(self, rollout: RolloutId) -> Sequence[Tally]: ...  # without crashed installs
+    def tallies(
+        self, rollouts: Collection[RolloutId]
+    ) -> Mapping[RolloutId, Sequence[Tally]]: ...  # the same, for every one that is asked for
     def forget(self, app: str, report_keys: Collection[bytes]) -> None: ...  # counts stay
     def expire(self, *, sessions_before: datetime, hours_before: datetime) -> None: ...
