@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 MOST_CHARACTERS: Final = 256
 """Of one line of text that strangers wrote."""
 
-UNKNOWN: Final = "–"
+UNKNOWN: Final = "\N{EN DASH}"
 
 LATE_SECONDS: Final = 120
 OLD_SECONDS: Final = 900
@@ -34,7 +34,7 @@ STATES: Final[Mapping[str, tuple[str, str, str]]] = {
     "paused": ("■", "paused", "stopped"),
     "pulled": ("✕", "pulled", "ended"),
     "completed": ("✓", "completed", "good"),
-    "superseded": ("–", "superseded", "over"),
+    "superseded": (UNKNOWN, "superseded", "over"),
 }
 _NO_STATE: Final = ("?", "unknown", "over")
 
@@ -86,7 +86,7 @@ def duration(seconds: float | None) -> str:
 def when(text: str | None, now: datetime) -> Markup:
     """Return an instant of the API (RFC 3339) in UTC, with how long ago it is beside."""
     if text is None:
-        return Markup(UNKNOWN)
+        return escape(UNKNOWN)
     at = datetime.fromisoformat(text).astimezone(UTC)
     return Markup('<time datetime="{}">{}</time> <span class="ago">{}</span>').format(
         text, clock(at, now), ago(text, now)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from flask import Blueprint, Response
 
 from update_server.service.ports import Role
-from update_server.web.admin import notifications, pending, rollouts
+from update_server.web.admin import notifications, rollouts
 from update_server.web.admin.queries import MAX_LIMIT, Part
 from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard.pages import Pages
