@@ -6,7 +6,6 @@ What is missing is said, never shown as 0; no share stands without both its numb
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -26,7 +25,6 @@ _HOUR: Final = 3_600
 _DAY: Final = 86_400
 _FEW: Final = 2  # "90 s ago" says more than "2 min ago"
 _PLAIN_BELOW: Final = 1_000_000
-_NEVER_SHOWN: Final = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
 
 # A shape, a word and a class: nothing is said by colour alone.
 STATES: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -145,9 +143,7 @@ def _line(line: str) -> str:
 def _character(each: str) -> str:
     if each == "\t":
         return "    "
-    if unicodedata.category(each) in _NEVER_SHOWN:
-        return f"⟨U+{ord(each):04X}⟩"
-    return each
+    return each if each.isprintable() else f"⟨U+{ord(each):04X}⟩"
 
 
 def plain(value: Any) -> str:
