@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -32,6 +32,10 @@ class FakeOutbox:
         if message_id not in self._state.messages:
             raise NotFoundError("message", message_id)
         return self._state.messages[message_id][0]
+
+    def known(self, message_ids: Collection[str]) -> Mapping[str, Message]:
+        known = self._state.messages
+        return {name: known[name][0] for name in message_ids if name in known}
 
     def unrouted(self, limit: int) -> Sequence[Message]:
         return [one for one, routed_at in self._state.messages.values() if not routed_at][:limit]
@@ -105,6 +109,10 @@ class FakeOutbox:
 
     def attempts(self, delivery: int) -> Sequence[Attempt]:
         return self._state.attempts.get(delivery, ())
+
+    def tries(self, deliveries: Collection[int]) -> Mapping[int, Sequence[Attempt]]:
+        known = self._state.attempts
+        return {number: known[number] for number in deliveries if number in known}
 
     def undelivered(self, before: datetime) -> Sequence[Undelivered]:
         found = []

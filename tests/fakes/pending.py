@@ -26,9 +26,11 @@ class FakePendingVerbs:
             raise NotFoundError("pending verb", pending_id)
         return found
 
+    def all(self) -> Sequence[PendingVerb]:
+        return sorted(self._state.pending.values(), key=lambda each: (each.asked_at, each.id))
+
     def of_app(self, app: str) -> Sequence[PendingVerb]:
-        found = [each for each in self._state.pending.values() if each.app == app]
-        return sorted(found, key=lambda each: (each.asked_at, each.id))
+        return [each for each in self.all() if each.app == app]
 
     def remove(self, app: str, pending_id: str) -> None:
         self._state.write()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -22,6 +22,7 @@ from update_server.service.ports import (
     StoredRelease,
     StoredTarget,
 )
+from update_server.service.ports.rollouts import ChannelMark
 
 
 class FakeApps:
@@ -167,6 +168,23 @@ class FakeRollouts:
     def live(self) -> Sequence[Rollout]:
         states = {RolloutState.ACTIVE, RolloutState.PAUSED}
         return [rollout for rollout in self._newest_first() if rollout.state in states]
+
+    def marks(self, apps: Collection[str]) -> Mapping[tuple[str, str], ChannelMark]:
+        state = self._state
+        told: dict[tuple[str, str], list[str]] = {}
+        for document in state.documents.values():
+            told.setdefault((document.app, document.channel), []).append(repr(document))
+        for rollout in state.rollouts.values():
+            told.setdefault((rollout.app, rollout.channel), []).append(repr(rollout))
+        for hold in state.holds.values():
+            if hold.lifted_at is None:
+                told.setdefault((hold.app, hold.channel), []).append(repr(hold))
+        unstored = {row.app for row in state.journal.values() if row.published_at is None}
+        return {
+            (app, channel): ChannelMark(text="".join(parts), stored=app not in unstored)
+            for (app, channel), parts in told.items()
+            if app in apps
+        }
 
     def _newest_first(self) -> Sequence[Rollout]:
         return list(reversed(self._state.rollouts.values()))

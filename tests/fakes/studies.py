@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 
@@ -219,6 +219,11 @@ class FakeDecisions:
             and (before is None or one.number < before)
         ]
         return found[:limit]
+
+    def newest(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, StoredDecision]:
+        return {
+            one.rollout: one for one in self._state.decisions.values() if one.rollout in rollouts
+        }
 
     def undone(self) -> Sequence[StoredDecision]:
         return [one for one in self._state.decisions.values() if one.carried_out_at is None]

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from rollout.model import RolloutId
 from tests.store.values import HOUR, NOW, OTHER_ROLLOUT, ROLLOUT, a_decision
 from update_server.service.ports import Database, ExistsError, NotFoundError
 from update_server.service.ports.studies import StoredDecision
@@ -118,3 +119,18 @@ def test_a_contested_decision_says_so_in_its_record(database: Database) -> None:
     with database.reading() as stores:
         assert stores.decisions.get(one.id) == one
         assert stores.decisions.get("de_2") == replace(other, record={"contested": True, "e": 0.1})
+
+
+def test_the_newest_decision_is_known_of_many_rollouts_at_once(database: Database) -> None:
+    _, other, newest = added(
+        database,
+        a_decision("de_9"),
+        a_decision("de_1", rollout=OTHER_ROLLOUT),
+        a_decision("de_5", at=NOW - HOUR),
+    )
+    many = [RolloutId(f"ro_{number}") for number in range(300)]
+
+    with database.reading() as stores:
+        found = stores.decisions.newest([ROLLOUT, *many, OTHER_ROLLOUT])
+        assert found == {ROLLOUT: newest, OTHER_ROLLOUT: other}
+        assert stores.decisions.newest([]) == {}

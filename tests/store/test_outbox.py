@@ -132,6 +132,15 @@ def test_an_unknown_message_is_not_found(database: Database) -> None:
         route(database, "msg_9")
 
 
+def test_many_messages_are_found_at_once(database: Database) -> None:
+    one, two = a_message(), a_message(2)
+    add(database, one, two, a_message(3))
+
+    with database.reading() as stores:
+        found = stores.outbox.known({"msg_1", "msg_2", "msg_9"})
+        assert found == {"msg_1": one, "msg_2": two}
+
+
 def test_the_newest_messages_about_rollouts_of_an_app(database: Database) -> None:
     add(database, a_message(1), a_message(2, rollout=""), a_message(3, app="other"), a_message(4))
 
@@ -244,6 +253,25 @@ def test_every_try_is_in_the_log(database: Database) -> None:
             Attempt(number=2, at=NOW + 11 * SECOND, status=200),
         ]
         assert list(stores.outbox.attempts(delivery.number + 1)) == []
+
+
+def test_the_tries_of_many_deliveries_are_told_at_once(database: Database) -> None:
+    add(database, a_message())
+    route(database, targets=("desk", "ops", "untried"))
+    with database.transaction() as stores:
+        desk, ops, untried = stores.outbox.page(None, None, 3)[::-1]
+        first = Attempt(number=1, at=NOW, status=503, error="it answered 503")
+        second = Attempt(number=2, at=NOW + SECOND, status=200)
+        for delivery, tried in ((desk, first), (ops, first), (desk, second)):
+            stores.outbox.note(delivery, tried, DeliveryState.PENDING, NOW)
+
+    with database.reading() as stores:
+        found = stores.outbox.tries([desk.number, ops.number, untried.number])
+        assert {number: list(tries) for number, tries in found.items()} == {
+            desk.number: [first, second],
+            ops.number: [first],
+        }
+        assert stores.outbox.tries([]) == {}
 
 
 def test_deliveries_are_paged_newest_first(database: Database) -> None:

@@ -83,3 +83,14 @@ def test_reading_puts_and_removes_nothing(database: Database) -> None:
         stores.pending.put(a_pending("pe_2"))
     with pytest.raises(ReadOnlyError), database.reading() as stores:
         stores.pending.remove("demo", "pe_1")
+
+
+def test_what_waits_in_all_apps_is_listed_oldest_first(database: Database) -> None:
+    theirs, ours = a_pending("pe_1", app="other"), a_pending("pe_2", asked_at=NOW - HOUR)
+    with database.transaction() as stores:
+        stores.apps.add(an_app("other"))
+        for each in (theirs, ours):
+            stores.pending.put(each)
+
+    with database.reading() as stores:
+        assert stores.pending.all() == [ours, theirs]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, union_all, update
 from sqlalchemy.engine import Row
 
 from rollout.model import RolloutId
 from update_server.service.ports import ExistsError
 from update_server.service.ports.studies import StoredDecision
-from update_server.store.rows import changed, insert_new, one
+from update_server.store.rows import changed, chunks, insert_new, one
 from update_server.store.tables import decisions
 
+_PARTS = 200  # of a union: SQLite refuses more than 500
 _NAMES = [field.name for field in fields(StoredDecision)]
 
 
@@ -49,6 +50,20 @@ class SqlDecisions:
             found = found.where(decisions.c.number < before)
         newest = found.order_by(decisions.c.number.desc()).limit(limit)
         return [_decision(row) for row in self._connection.execute(newest)]
+
+    def newest(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, StoredDecision]:
+        """Return the newest decision about each of *rollouts*, where there is one."""
+        newest: dict[RolloutId, StoredDecision] = {}
+        for some in chunks(rollouts, _PARTS):
+            # One look-up by the index for each: of the others, however many, none is read.
+            last = (
+                select(func.max(decisions.c.number)).where(decisions.c.rollout == rollout)
+                for rollout in some
+            )
+            found = select(decisions).where(decisions.c.number.in_(union_all(*last)))
+            for decision in map(_decision, self._connection.execute(found)):
+                newest[decision.rollout] = decision
+        return newest
 
     def undone(self) -> Sequence[StoredDecision]:
         """Return the decisions that were not carried out yet, oldest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
@@ -51,6 +51,11 @@ class SqlOutbox:
         """Return a message, or raise NotFoundError."""
         found = select(messages).where(messages.c.id == message_id)
         return _message(one(self._connection, found, "message", message_id))
+
+    def known(self, message_ids: Collection[str]) -> Mapping[str, Message]:
+        """Return those of these messages that are still there."""
+        found = select(messages).where(messages.c.id.in_(message_ids))
+        return {row.id: _message(row) for row in self._connection.execute(found)}
 
     def unrouted(self, limit: int) -> Sequence[Message]:
         """Return the first messages that are addressed to nobody yet."""
@@ -141,12 +146,18 @@ class SqlOutbox:
 
     def attempts(self, delivery: int) -> Sequence[Attempt]:
         """Return the tries of a delivery, in order."""
-        found = select(delivery_attempts).where(delivery_attempts.c.delivery == delivery)
-        rows = self._connection.execute(found.order_by(delivery_attempts.c.number))
-        return [
-            Attempt(number=row.number, at=row.at, status=row.status, error=row.error)
-            for row in rows
-        ]
+        return self.tries([delivery]).get(delivery, ())
+
+    def tries(self, numbers: Collection[int]) -> Mapping[int, Sequence[Attempt]]:
+        """Return the tries of each of these deliveries, in order; of none where there were none."""
+        c = delivery_attempts.c
+        found = select(delivery_attempts).where(c.delivery.in_(numbers)).order_by(c.number)
+        by_delivery: dict[int, list[Attempt]] = {}
+        for row in self._connection.execute(found):
+            by_delivery.setdefault(row.delivery, []).append(
+                Attempt(number=row.number, at=row.at, status=row.status, error=row.error)
+            )
+        return by_delivery
 
     def undelivered(self, before: datetime) -> Sequence[Undelivered]:
         """Return which targets messages do not reach, by name."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from packaging.version import Version
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Select, delete, select
 from sqlalchemy.engine import Row
 
 from rollout.model import RolloutId
@@ -38,14 +38,17 @@ class SqlPendingVerbs:
         found = select(pending_verbs).where(here)
         return _pending(one(self._connection, found, "pending verb", pending_id))
 
+    def all(self) -> Sequence[PendingVerb]:
+        """Return the pending verbs of all apps, oldest first."""
+        return self._found(select(pending_verbs))
+
     def of_app(self, app: str) -> Sequence[PendingVerb]:
         """Return the pending verbs of *app*, oldest first."""
-        found = (
-            select(pending_verbs)
-            .where(pending_verbs.c.app == app)
-            .order_by(pending_verbs.c.asked_at, pending_verbs.c.id)
-        )
-        return [_pending(row) for row in self._connection.execute(found)]
+        return self._found(select(pending_verbs).where(pending_verbs.c.app == app))
+
+    def _found(self, statement: Select[Any]) -> list[PendingVerb]:
+        oldest_first = statement.order_by(pending_verbs.c.asked_at, pending_verbs.c.id)
+        return [_pending(row) for row in self._connection.execute(oldest_first)]
 
     def remove(self, app: str, pending_id: str) -> None:
         """Remove a pending verb, or raise NotFoundError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,8 @@ from sqlalchemy.engine import Row
 
 from rollout.model import Actor, Audience, Hold, Rollout, RolloutId, RolloutState, Step
 from update_server.service.ports import ChangedError, ExistsError, NotFoundError, StoredHold
+from update_server.service.ports.rollouts import ChannelMark
+from update_server.store.channel_marks import channel_marks
 from update_server.store.rows import changed, insert_new, one, require_app
 from update_server.store.tables import holds, rollouts
 
@@ -43,6 +45,10 @@ class SqlRollouts:
     def live(self) -> Sequence[Rollout]:
         """Return the rollouts that are active or paused, of all apps, newest first."""
         return self._found(select(rollouts).where(rollouts.c.state.in_(_LIVE)))
+
+    def marks(self, apps: Collection[str]) -> Mapping[tuple[str, str], ChannelMark]:
+        """Return the mark of every channel of *apps*."""
+        return channel_marks(self._connection, apps)
 
     def _found(self, statement: Select[Any]) -> list[Rollout]:
         newest_first = statement.order_by(rollouts.c.number.desc())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from update_server.service.ports import Database, NotFoundError
-from update_server.service.ports.outbox import Alert, Attempt, Delivery
+from update_server.service.ports import Database
+from update_server.service.ports.outbox import Alert, Attempt, Delivery, Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,22 +38,23 @@ class Notifications:
         """Return deliveries, newest first, and the number to go on before."""
         with self._database.reading() as stores:
             found = stores.outbox.page(app, before, limit + 1)
-            views = [
-                DeliveryView(delivery=each, attempts=tuple(stores.outbox.attempts(each.number)))
-                for each in found[:limit]
-            ]
+            tries = stores.outbox.tries([each.number for each in found[:limit]])
+        views = [
+            DeliveryView(delivery=each, attempts=tuple(tries.get(each.number, ())))
+            for each in found[:limit]
+        ]
         more = len(found) > limit
         return views, found[limit - 1].number if more else None
 
     def alerts(self, app: str | None) -> Sequence[AlertView]:
         """Return the alerts that are open, oldest first."""
-        found = []
         with self._database.reading() as stores:
-            for alert in stores.alerts.unresolved(app):
-                try:
-                    message = stores.outbox.get(alert.message)
-                except NotFoundError:  # as old as that: kept for some months
-                    found.append(AlertView(alert=alert, subject=alert.reason, text=""))
-                else:
-                    found.append(AlertView(alert=alert, subject=message.subject, text=message.text))
-        return found
+            found = stores.alerts.unresolved(app)
+            messages = stores.outbox.known({alert.message for alert in found})
+        return [_alert_view(alert, messages.get(alert.message)) for alert in found]
+
+
+def _alert_view(alert: Alert, message: Message | None) -> AlertView:
+    if message is None:  # as old as that: kept for some months
+        return AlertView(alert=alert, subject=alert.reason, text="")
+    return AlertView(alert=alert, subject=message.subject, text=message.text)

@@ -6,7 +6,7 @@ It names no target: whoever delivers knows those.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -130,6 +130,8 @@ class Outbox(Protocol):
 
     def add(self, message: Message) -> None: ...  # one of this id stays as it is
     def get(self, message_id: str) -> Message: ...  # NotFoundError
+    # by id; those that are gone are not in it
+    def known(self, message_ids: Collection[str]) -> Mapping[str, Message]: ...
     # what nobody has addressed yet, and up to *limit* of it, in order
     def unrouted(self, limit: int) -> Sequence[Message]: ...
     # addresses a message: deliveries that are due now; to a target that has it, nothing
@@ -149,6 +151,8 @@ class Outbox(Protocol):
     # newest first; *app* None: of all apps, and of none
     def page(self, app: str | None, before: int | None, limit: int) -> Sequence[Delivery]: ...
     def attempts(self, delivery: int) -> Sequence[Attempt]: ...  # in order
+    # the same of each that was tried
+    def tries(self, deliveries: Collection[int]) -> Mapping[int, Sequence[Attempt]]: ...
     # by target: what was given up since the target last got anything, and what was tried, is
     # older than *before* and still pending
     def undelivered(self, before: datetime) -> Sequence[Undelivered]: ...

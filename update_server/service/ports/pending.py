@@ -60,5 +60,6 @@ class PendingVerbs(Protocol):
 
     def put(self, pending: PendingVerb) -> None: ...
     def get(self, app: str, pending_id: str) -> PendingVerb: ...  # NotFoundError
+    def all(self) -> Sequence[PendingVerb]: ...  # of all apps, oldest first
     def of_app(self, app: str) -> Sequence[PendingVerb]: ...  # oldest first
     def remove(self, app: str, pending_id: str) -> None: ...  # NotFoundError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -24,6 +24,18 @@ class StoredHold:
     lifted_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelMark:
+    """What a channel's signed documents, rollouts and holds in force are known by, in short.
+
+    Two marks of a channel have the same ``text`` only if nothing of these differs. ``stored``:
+    all that was signed for the app is in storage.
+    """
+
+    text: str
+    stored: bool
+
+
 class Rollouts(Protocol):
     """What the server wants: each rollout's state."""
 
@@ -31,6 +43,8 @@ class Rollouts(Protocol):
     def get(self, app: str, rollout_id: RolloutId) -> Rollout: ...
     def of_app(self, app: str) -> Sequence[Rollout]: ...  # newest first
     def live(self) -> Sequence[Rollout]: ...  # active or paused, all apps
+    # by app and channel; a channel of which nothing is stored is not in it
+    def marks(self, apps: Collection[str]) -> Mapping[tuple[str, str], ChannelMark]: ...
     def replace(self, old: Rollout, new: Rollout) -> None: ...  # ChangedError
     def add_hold(self, hold: StoredHold) -> None: ...
     def lift_hold(self, app: str, hold_id: str, at: datetime) -> StoredHold: ...

@@ -8,7 +8,7 @@ faster than the server's (``evidence.settings``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -236,6 +236,8 @@ class Decisions(Protocol):
     def page(
         self, app: str, *, rollout: RolloutId | None = None, before: int | None = None, limit: int
     ) -> Sequence[StoredDecision]: ...
+    # the newest one about each; rollouts without one are not in it
+    def newest(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, StoredDecision]: ...
     def undone(self) -> Sequence[StoredDecision]: ...  # not carried out yet, oldest first
     # NotFoundError; one that was done before stays as it is
     def mark_done(self, decision_id: str, at: datetime, outcome: str) -> None: ...

@@ -93,18 +93,7 @@ def desired_for(
     policy, signed = documents_of(stores, app, channel)
     rollouts = rollouts_of(stores, app, channel)
     holds = tuple(hold for hold in stores.rollouts.holds(app) if hold.channel == channel)
-    wanted = document_for(
-        policy,
-        rollouts,
-        [PlacedHold(hold=held.hold, rollout=held.rollout) for held in holds],
-        now=now,
-        next_check_in_seconds=next_check_in_seconds,
-    )
-    # What an agent will read is the rendering, so that is what is compared and judged.
-    try:
-        wanted = check_against_policy(parse_rollout(render_rollout(wanted)), policy)
-    except DocumentError as error:
-        raise InexpressibleError(error.detail, error.where) from error
+    wanted = wanted_of(policy, rollouts, holds, now, next_check_in_seconds)
     return Desired(
         app=app,
         channel=channel,
@@ -115,6 +104,32 @@ def desired_for(
         holds=holds,
         releases=releases_of(stores, app, channel, _named(wanted, signed)),
     )
+
+
+def wanted_of(
+    policy: Policy,
+    rollouts: Iterable[Rollout],
+    holds: Iterable[StoredHold],
+    now: datetime,
+    next_check_in_seconds: int,
+) -> RolloutDocument:
+    """Return the document that says what is wanted of the policy's channel.
+
+    Raises:
+        InexpressibleError: It cannot be said within this policy.
+    """
+    wanted = document_for(
+        policy,
+        rollouts,
+        [PlacedHold(hold=held.hold, rollout=held.rollout) for held in holds],
+        now=now,
+        next_check_in_seconds=next_check_in_seconds,
+    )
+    # What an agent will read is the rendering, so that is what is compared and judged.
+    try:
+        return check_against_policy(parse_rollout(render_rollout(wanted)), policy)
+    except DocumentError as error:
+        raise InexpressibleError(error.detail, error.where) from error
 
 
 def documents_of(stores: Stores, app: str, channel: str) -> tuple[Policy, RolloutDocument | None]:
