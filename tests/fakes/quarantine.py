@@ -11,7 +11,7 @@ from rollout.model import Arm, RolloutId
 from tests.fakes.state import State
 from update_server.service.ports import Event
 from update_server.service.ports.arrivals import Arrived, LevelCount
-from update_server.service.ports.quarantine import MOST_KEPT, Aside, Kept, RuleCount
+from update_server.service.ports.quarantine import MOST_KEPT, TAG_BYTES, Aside, Kept, RuleCount
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,6 +67,11 @@ class FakeQuarantine:
             if (rule is None or each.rule == rule) and (before_id is None or each.id < before_id)
         ]
         return found[:limit]
+
+    def of_install(self, app: str, install_key: bytes) -> Sequence[tuple[str, int]]:
+        keys = {install_key, install_key[:TAG_BYTES]}
+        mine = Counter(e.rule for e in self._waiting(app) if e.event.install_key in keys)
+        return sorted(mine.items())
 
     def accept(self, app: str, rule: str, version: str | None) -> int:
         return self._decide(app, rule, version, lambda kept: (kept, True))

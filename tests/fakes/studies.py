@@ -8,10 +8,12 @@ from datetime import datetime
 
 from rollout.model import RolloutId
 from tests.fakes.state import State
-from update_server.service.ports import ChangedError, ExistsError, NotFoundError
+from update_server.service.ports import ChangedError, ExistsError, NotFoundError, Phase
 from update_server.service.ports.studies import (
     History,
+    LastContact,
     LogKind,
+    Progress,
     StoredDecision,
     StoredLabel,
     StoredMember,
@@ -225,6 +227,16 @@ class FakeDecisions:
             one.rollout: one for one in self._state.decisions.values() if one.rollout in rollouts
         }
 
+    def of_verdicts(
+        self, rollouts: Collection[RolloutId], verdicts: Collection[str], limit: int
+    ) -> Sequence[StoredDecision]:
+        found = [
+            each
+            for each in self._state.decisions.values()
+            if each.rollout in rollouts and each.verdict in verdicts
+        ]
+        return sorted(found, key=lambda each: each.number)[:limit]
+
     def undone(self) -> Sequence[StoredDecision]:
         return [one for one in self._state.decisions.values() if one.carried_out_at is None]
 
@@ -270,6 +282,19 @@ class FakeHistories:
     def put(self, app: str, histories: Mapping[bytes, History]) -> None:
         self._state.write()
         self._state.histories.update(((app, key), one) for key, one in histories.items())
+
+    def last_contact(self, app: str, install_key: bytes) -> LastContact | None:
+        one = self._state.contacts.get((app, install_key))
+        if one is None:
+            return None
+        return LastContact(**{each.name: getattr(one, each.name) for each in fields(LastContact)})
+
+    def progress_of(self, rollout: RolloutId, install_key: bytes) -> Progress | None:
+        one = self._state.progress.get((rollout, install_key))
+        if one is None:
+            return None
+        steps = tuple(step for step in ("contacts", *Phase) if step in one.steps)
+        return Progress(ring=one.ring, arm=one.arm, steps=steps, last_at=one.last_at)
 
     def forget_install(self, app: str, install_key: bytes) -> None:
         self._state.write()

@@ -134,3 +134,21 @@ def test_the_newest_decision_is_known_of_many_rollouts_at_once(database: Databas
         found = stores.decisions.newest([ROLLOUT, *many, OTHER_ROLLOUT])
         assert found == {ROLLOUT: newest, OTHER_ROLLOUT: other}
         assert stores.decisions.newest([]) == {}
+
+
+def test_decisions_are_found_by_their_verdicts_oldest_first(database: Database) -> None:
+    added(
+        database,
+        a_decision("de_1", verdict="promote"),
+        a_decision("de_2", verdict=""),
+        a_decision("de_3", verdict="pause", rollout=OTHER_ROLLOUT),
+        a_decision("de_4", verdict="pause"),
+        a_decision("de_5", verdict="pull", rollout=RolloutId("ro_0000")),
+    )
+
+    with database.reading() as stores:
+        of = stores.decisions.of_verdicts
+        both = of([ROLLOUT, OTHER_ROLLOUT], ["pause", "promote"], 10)
+        assert [each.id for each in both] == ["de_1", "de_3", "de_4"]
+        assert [each.id for each in of([ROLLOUT], ["pause", "promote"], 1)] == ["de_1"]
+        assert of([], ["pause"], 10) == []

@@ -65,6 +65,18 @@ class SqlDecisions:
                 newest[decision.rollout] = decision
         return newest
 
+    def of_verdicts(
+        self, rollouts: Collection[RolloutId], verdicts: Collection[str], limit: int
+    ) -> Sequence[StoredDecision]:
+        """Return up to *limit* decisions with one of *verdicts*, oldest first."""
+        found = (
+            select(decisions)
+            .where(decisions.c.rollout.in_(rollouts), decisions.c.verdict.in_(verdicts))
+            .order_by(decisions.c.number)
+            .limit(limit)
+        )
+        return [_decision(row) for row in self._connection.execute(found)]
+
     def undone(self) -> Sequence[StoredDecision]:
         """Return the decisions that were not carried out yet, oldest first."""
         found = (

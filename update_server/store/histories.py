@@ -12,7 +12,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select
 
-from update_server.service.ports.studies import History, Window, WindowsOfDay
+from rollout.model import RolloutId
+from update_server.service.ports.studies import (
+    History,
+    LastContact,
+    Progress,
+    Window,
+    WindowsOfDay,
+)
+from update_server.store.install_records import last_contact, progress_of
 from update_server.store.rows import chunks, upsert
 from update_server.store.tables import contacts, histories, silence_windows
 
@@ -76,6 +84,14 @@ class SqlHistories:
                 for key, one in changed.items()
             ],
         )
+
+    def last_contact(self, app: str, install_key: bytes) -> LastContact | None:
+        """Return the newest check-in of one install."""
+        return last_contact(self._connection, app, install_key)
+
+    def progress_of(self, rollout: RolloutId, install_key: bytes) -> Progress | None:
+        """Return how far one install came with a rollout."""
+        return progress_of(self._connection, rollout, install_key)
 
     def forget_install(self, app: str, install_key: bytes) -> None:
         """Delete what is known of an install."""

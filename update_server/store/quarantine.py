@@ -13,7 +13,13 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from rollout.model import Arm, RolloutId
 from update_server.service.ports import Event
-from update_server.service.ports.quarantine import MOST_KEPT, Aside, Kept, RuleCount
+from update_server.service.ports.quarantine import (
+    MOST_KEPT,
+    TAG_BYTES,
+    Aside,
+    Kept,
+    RuleCount,
+)
 from update_server.store.rows import chunks, upsert
 from update_server.store.tables import progress, quarantine_counts, quarantined, seen_events
 
@@ -135,6 +141,18 @@ class SqlQuarantine:
             Kept(id=row.id, rule=row.rule, arm=row.arm, event=_decoder.decode(row.event))
             for row in rows
         ]
+
+    def of_install(self, app: str, install_key: bytes) -> Sequence[tuple[str, int]]:
+        """Return by rule how many reports of one install wait."""
+        c = quarantined.c
+        keys = (install_key, install_key[:TAG_BYTES])
+        found = self._connection.execute(
+            select(c.rule, func.count())
+            .where(c.install_key.in_(keys), c.app == app, c.accepted.is_(False))
+            .group_by(c.rule)
+            .order_by(c.rule)
+        )
+        return [(rule, int(n)) for rule, n in found]
 
     def accept(self, app: str, rule: str, version: str | None) -> int:
         """Let the digest take what a rule set aside; return how many reports."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # ports itself names the store below
 MOST_KEPT: Final = 10_000
 """Reports kept of one app and rule. Further ones are counted, and gone."""
 
+TAG_BYTES: Final = 8
+"""So much of an install's key is in its tokens, and hence in reports that come by token alone."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aside:
@@ -61,6 +64,9 @@ class QuarantineStore(Protocol):
     def page(
         self, app: str, *, rule: str | None, before_id: int | None, limit: int
     ) -> Sequence[Kept]: ...
+    # reports that wait of one install, of which a token may tell the first 8 bytes only: rule
+    # and number, by rule
+    def of_install(self, app: str, install_key: bytes) -> Sequence[tuple[str, int]]: ...
     # both return how many; of one version or, with None, of all
     def accept(self, app: str, rule: str, version: str | None) -> int: ...
     def drop(self, app: str, rule: str, version: str | None) -> int: ...

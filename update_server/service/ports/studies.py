@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from rollout.model import RolloutId
+from rollout.model import Arm, RolloutId
 
 # --- values ------------------------------------------------------------------------------
 
@@ -145,6 +145,34 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastContact:
+    """The newest check-in of one install: what it told of itself, and what it was told."""
+
+    at: datetime
+    channel: str
+    platform: str
+    version: str
+    action: str
+    reason: str
+    offered: str | None
+    self_selected: bool
+    telemetry: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far one install came with one rollout. ``arm`` None: no contact was seen yet.
+
+    ``steps`` are those that were reached, in the order of the funnel.
+    """
+
+    ring: str | None
+    arm: Arm | None
+    steps: tuple[str, ...]
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WindowsOfDay:
     """Windows of silence on a channel that end on a UTC day, and the returns in them so far.
 
@@ -238,6 +266,10 @@ class Decisions(Protocol):
     ) -> Sequence[StoredDecision]: ...
     # the newest one about each; rollouts without one are not in it
     def newest(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, StoredDecision]: ...
+    # those with one of *verdicts*, oldest first, and up to *limit* of them
+    def of_verdicts(
+        self, rollouts: Collection[RolloutId], verdicts: Collection[str], limit: int
+    ) -> Sequence[StoredDecision]: ...
     def undone(self) -> Sequence[StoredDecision]: ...  # not carried out yet, oldest first
     # NotFoundError; one that was done before stays as it is
     def mark_done(self, decision_id: str, at: datetime, outcome: str) -> None: ...
@@ -253,6 +285,9 @@ class Histories(Protocol):
     def put(self, app: str, histories: Mapping[bytes, History]) -> None: ...
     # of the lowest keys; those last seen on *channel*, if one is named
     def sample(self, app: str, limit: int, *, channel: str | None = None) -> Sequence[History]: ...
+    # of one install, by its whole key; None where nothing is known
+    def last_contact(self, app: str, install_key: bytes) -> LastContact | None: ...
+    def progress_of(self, rollout: RolloutId, install_key: bytes) -> Progress | None: ...
     def forget_install(self, app: str, install_key: bytes) -> None: ...
     def expire(self, *, heard_before: float) -> None: ...  # by its last instant of any kind
     # adds up by channel, day and stratum
