@@ -125,8 +125,19 @@ class FakeReleases:
             raise NotFoundError("target", path)
         return self._state.targets[app, path]
 
-    def targets(self, app: str) -> Sequence[StoredTarget]:
-        found = [target for target in self._state.targets.values() if target.app == app]
+    def of_versions(self, app: str, versions: Collection[Version]) -> Sequence[StoredRelease]:
+        return [release for release in self.all(app) if release.version in versions]
+
+    def targets(
+        self, app: str, versions: Collection[Version] | None = None
+    ) -> Sequence[StoredTarget]:
+        named = None if versions is None else {str(version) for version in versions}
+        found = [
+            target
+            for target in self._state.targets.values()
+            if target.app == app
+            and (named is None or (target.release is not None and target.release[2] in named))
+        ]
         return sorted(found, key=lambda target: target.path)
 
     def put_document(self, document: StoredDocument) -> None:
@@ -162,8 +173,15 @@ class FakeRollouts:
             raise NotFoundError("rollout", rollout_id)
         return found
 
-    def of_app(self, app: str) -> Sequence[Rollout]:
-        return [rollout for rollout in self._newest_first() if rollout.app == app]
+    def of_app(self, app: str, *, start: int = 0, limit: int | None = None) -> Sequence[Rollout]:
+        found = [rollout for rollout in self._newest_first() if rollout.app == app]
+        return found[start:] if limit is None else found[start : start + limit]
+
+    def of_versions(self, app: str, versions: Collection[Version]) -> Sequence[Rollout]:
+        return [rollout for rollout in self.of_app(app) if rollout.version in versions]
+
+    def newest(self, app: str, limit: int) -> Sequence[Rollout]:
+        return self.of_app(app)[:limit]
 
     def live(self) -> Sequence[Rollout]:
         states = {RolloutState.ACTIVE, RolloutState.PAUSED}

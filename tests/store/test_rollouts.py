@@ -58,6 +58,7 @@ def test_rollouts_are_listed_newest_first(database: Database) -> None:
 
     with database.reading() as stores:
         assert [r.id for r in stores.rollouts.of_app("demo")] == ["ro_aaaa", "ro_zzzz"]
+        assert [r.id for r in stores.rollouts.newest("demo", 1)] == ["ro_aaaa"]
         assert [r.id for r in stores.rollouts.live()] == ["ro_aaaa", "ro_mmmm", "ro_zzzz"]
 
 

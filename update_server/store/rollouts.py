@@ -38,9 +38,19 @@ class SqlRollouts:
         found = select(rollouts).where(rollouts.c.app == app, rollouts.c.id == rollout_id)
         return _rollout(one(self._connection, found, "rollout", rollout_id))
 
-    def of_app(self, app: str) -> Sequence[Rollout]:
-        """Return all rollouts of *app*, newest first."""
-        return self._found(select(rollouts).where(rollouts.c.app == app))
+    def of_app(self, app: str, *, start: int = 0, limit: int | None = None) -> Sequence[Rollout]:
+        """Return the rollouts of *app*, newest first, from the one after *start* of them on."""
+        found = select(rollouts).where(rollouts.c.app == app)
+        return self._found(found.offset(start).limit(limit))
+
+    def of_versions(self, app: str, versions: Collection[Version]) -> Sequence[Rollout]:
+        """Return the rollouts of *versions*, newest first."""
+        named = rollouts.c.version.in_({str(version) for version in versions})
+        return self._found(select(rollouts).where(rollouts.c.app == app, named))
+
+    def newest(self, app: str, limit: int) -> Sequence[Rollout]:
+        """Return the newest rollouts of *app*, at most *limit*, newest first."""
+        return self._found(select(rollouts).where(rollouts.c.app == app).limit(limit))
 
     def live(self) -> Sequence[Rollout]:
         """Return the rollouts that are active or paused, of all apps, newest first."""

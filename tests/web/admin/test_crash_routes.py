@@ -107,6 +107,19 @@ def test_a_crash_is_shown_with_its_stack(ask: Ask) -> None:
     assert (body["same"], body["waivers"]) == ([], [])
 
 
+def test_a_crash_is_told_with_how_far_it_has_spread(ask: Ask) -> None:
+    body = body_of(ask("GET", f"{CRASHES}/{TWO}"))
+
+    (rollout,) = body["rollouts"]
+    assert (rollout["version"], rollout["state"]) == ("2.0.0", "completed")
+    assert rollout["candidate"] == rollout["control"] == {"installs": 0, "of": 0}
+    assert body["first_seen_in"] == {"version": "2.0.0", "at": render_time(NOW)}
+    assert [
+        (one["channel"], one["version"], one["installs"], one["running"], one["first_at"])
+        for one in body["versions"]
+    ] == [("stable", "2.1.0", 0, 0, None), ("stable", "2.0.0", 1, 0, render_time(NOW))]
+
+
 def test_what_nobody_named_is_shown_too(ask: Ask) -> None:
     body = body_of(ask("GET", f"{CRASHES}/none"))
 

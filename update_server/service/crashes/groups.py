@@ -13,6 +13,7 @@ from rollout.versions import render_version
 from update_server.service.access.caller import Caller
 from update_server.service.crashes.facts import known_signatures
 from update_server.service.crashes.released import spellings_of
+from update_server.service.crashes.spread import Spread, spread_of
 from update_server.service.errors import BadValueError
 from update_server.service.ports import Clock, Database, NotFoundError, Stores
 from update_server.service.ports.crashes import (
@@ -70,6 +71,7 @@ class CrashView:
     group: GroupView
     same: tuple[str, ...]
     news: Mapping[tuple[str, str], bool]
+    spread: Spread
     waivers: tuple[Waiver, ...]
     samples: tuple[Sample, ...]
     frames: tuple[Mapping[str, Any], ...]
@@ -117,10 +119,12 @@ class CrashGroups:
                 raise NotFoundError("signature", signature)
             names = {root, *same}
             samples = tuple(stores.crashes.samples(app, names))
+            news = _news(stores, app, root, counts)
             return CrashView(
                 group=_group(root, counts, about, stores.crashes.crashed(app)),
                 same=same,
-                news=_news(stores, app, root, counts),
+                news=news,
+                spread=spread_of(stores, app, root, counts, news),
                 waivers=tuple(
                     one
                     for one in stores.waivers.of_app(app)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from packaging.version import Version
+
 from rollout.model import Hold, Rollout, RolloutId
 
 
@@ -41,7 +43,14 @@ class Rollouts(Protocol):
 
     def add(self, rollout: Rollout) -> None: ...
     def get(self, app: str, rollout_id: RolloutId) -> Rollout: ...
-    def of_app(self, app: str) -> Sequence[Rollout]: ...  # newest first
+    # newest first; *start* is how many to leave out
+    def of_app(
+        self, app: str, *, start: int = 0, limit: int | None = None
+    ) -> Sequence[Rollout]: ...
+    def of_versions(
+        self, app: str, versions: Collection[Version]
+    ) -> Sequence[Rollout]: ...  # newest first
+    def newest(self, app: str, limit: int) -> Sequence[Rollout]: ...  # the first of these
     def live(self) -> Sequence[Rollout]: ...  # active or paused, all apps
     # by app and channel; a channel of which nothing is stored is not in it
     def marks(self, apps: Collection[str]) -> Mapping[tuple[str, str], ChannelMark]: ...

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from flask import Blueprint, Response, request
 from packaging.version import Version
 
 from update_server.service.crashes.groups import CrashView, GroupView
+from update_server.service.crashes.spread import InRollout, OnVersion
 from update_server.service.ports import Role
 from update_server.service.ports.crashes import CrashCount, CrashedInstalls, Sample
 from update_server.web import wire, wire_admin, wire_crashes
@@ -108,6 +110,9 @@ def _crash(value: CrashView) -> JsonObject:
             {"channel": channel, "version": version, "new": is_new}
             for (channel, version), is_new in value.news.items()
         ],
+        "rollouts": [_in_rollout(one) for one in value.spread.rollouts],
+        "versions": [_on_version(one) for one in value.spread.versions],
+        "first_seen_in": _first_seen_in(value.group.counts),
         "waivers": [
             {
                 "id": each.id,
@@ -135,6 +140,34 @@ def _count(one: CrashCount) -> JsonObject:
     }
 
 
+def _in_rollout(one: InRollout) -> JsonObject:
+    return {
+        "rollout": one.rollout.id,
+        "channel": one.rollout.channel,
+        "version": str(one.rollout.version),
+        "state": one.rollout.state.value,
+        **{arm.arm.value: {"installs": arm.installs, "of": arm.of} for arm in one.arms},
+    }
+
+
+def _on_version(one: OnVersion) -> JsonObject:
+    return {
+        "channel": one.channel,
+        "version": one.version,
+        "published_at": render_time(one.published_at),
+        "installs": one.installs,
+        "running": one.running,
+        "first_at": _time(one.first_at),
+        "last_at": _time(one.last_at),
+        "new": one.is_new,
+    }
+
+
+def _first_seen_in(counts: Iterable[CrashCount]) -> JsonObject | None:
+    first = min(counts, key=lambda one: (one.first_at, one.version), default=None)
+    return None if first is None else {"version": first.version, "at": _time(first.first_at)}
+
+
 def _crashed(one: CrashedInstalls) -> JsonObject:
     return {
         "version": one.version,
@@ -156,10 +189,12 @@ def _sample(one: Sample) -> JsonObject:
 
 
 def _first(counts: Iterable[CrashCount]) -> str | None:
-    at = min((one.first_at for one in counts), default=None)
-    return None if at is None else render_time(at)
+    return _time(min((one.first_at for one in counts), default=None))
 
 
 def _last(counts: Iterable[CrashCount]) -> str | None:
-    at = max((one.last_at for one in counts), default=None)
+    return _time(max((one.last_at for one in counts), default=None))
+
+
+def _time(at: datetime | None) -> str | None:
     return None if at is None else render_time(at)
