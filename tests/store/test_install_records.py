@@ -67,7 +67,7 @@ def test_steps_are_told_in_the_order_of_the_funnel(database: Database) -> None:
     with database.reading() as stores:
         told = stores.histories.progress_of(ROLLOUT, KEY)
     assert told is not None
-    assert told.steps == ("contacts", Phase.DOWNLOADED, Phase.APPLIED)
+    assert told.steps == ("contacts", Phase.OFFERED, Phase.DOWNLOADED, Phase.APPLIED)
 
 
 def test_reports_set_aside_are_those_of_the_whole_key_and_of_its_beginning(
