@@ -11,8 +11,9 @@ from tests.admin_world import APP, STABLE, World, a_registered_world, a_world
 from tests.store.crash_values import a_report
 from update_server.service.crashes.outcomes import crash_free
 from update_server.service.errors import NotRegisteredError, UnknownChannelError
-from update_server.service.ports import Contact, Event, NotFoundError, Phase, Role
+from update_server.service.ports import Contact, Event, FunnelCell, NotFoundError, Phase, Role
 from update_server.service.ports.crashes import Cell, SessionCount, Tally
+from update_server.service.ports.recounts import Recount
 
 
 def test_a_rollout_is_shown_as_far_as_it_reaches(released: World) -> None:
@@ -55,10 +56,10 @@ def test_a_single_rollout_tells_what_its_installs_and_sessions_came_to(released:
         stores.crashes.note([a_report(cell=candidate), a_report("2", cell=candidate)])
         stores.crashes.note([a_report("3", version="2.0.0", cell=control)])
 
-    outcomes = released.services().report.outcomes(APP, rollout.id)
+    outcomes = released.services().report.detail(APP, rollout.id).outcomes
 
     told = Tally(version="2.0.0", ring="1%", arm="control", crashed_installs=1)
-    assert outcomes == [
+    assert list(outcomes) == [
         told,
         replace(
             told,
@@ -130,9 +131,21 @@ def test_installs_are_counted_by_arm_and_step(released: World) -> None:
     assert steps["offered"] == steps["contacts"] == 1
     assert "silent" not in steps
     assert report.versions(APP) == [(STABLE, "linux-x86_64", "2.0.0", 1)]
-    released.advance(86_401)
-    cells = report.rollout(APP, rollout.id).cells
-    assert {cell.step: cell.installs for cell in cells}["silent"] == 1
+
+
+def test_silence_is_told_as_it_was_counted_last(released: World) -> None:
+    rollout = released.start("2.1.0")
+    counted_at = released.clock.now()
+    silent = FunnelCell(ring="internal", arm=Arm.INTERNAL, step="silent", installs=7)
+    before = released.services().report.rollout(APP, rollout.id)
+    with released.database.transaction() as stores:
+        recount = Recount(rollout=rollout.id, counted_at=counted_at, silent=(silent,))
+        stores.recounts.put([recount])
+
+    after = released.services().report.rollout(APP, rollout.id)
+
+    assert (before.counted_at, before.cells) == (None, ())
+    assert (after.counted_at, after.cells) == (counted_at, (silent,))
 
 
 def test_only_live_rollouts_are_live(released: World) -> None:

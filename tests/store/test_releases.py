@@ -112,3 +112,24 @@ def test_versions_are_told_once_for_each_channel(database: Database) -> None:
             ("stable", Version("2.1.0")),
         ]
         assert stores.releases.versions("other") == []
+
+
+def test_releases_and_their_files_are_found_by_version(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.apps.add(an_app("other"))
+        for app in ("demo", "other"):
+            stores.releases.add(a_release(app=app, version=Version("3.0")))
+            for version in ("1.0", "2.0"):
+                stores.releases.add(a_release(app=app, version=Version(version)))
+                release = ("stable", "linux-x86_64", version)
+                stores.releases.add_targets([a_target(f"{version}.zip", app=app, release=release)])
+        stores.releases.add_targets([a_target("policy.json")])
+
+    wanted = {Version("1.0"), Version("3.0")}
+    with database.reading() as stores:
+        found = stores.releases.of_versions("demo", wanted)
+        assert [(one.app, str(one.version)) for one in found] == [("demo", "3.0"), ("demo", "1.0")]
+        files = stores.releases.targets("demo", wanted)
+        assert [(one.app, one.path) for one in files] == [("demo", "1.0.zip")]
+        assert stores.releases.of_versions("demo", []) == []
+        assert stores.releases.targets("demo", []) == []

@@ -165,3 +165,29 @@ def test_an_unknown_hold_is_neither_lifted_nor_restored(database: Database) -> N
             stores.rollouts.lift_hold("demo", "h1", NOW)
         with pytest.raises(NotFoundError):
             stores.rollouts.restore_hold("demo", "h1")
+
+
+def test_rollouts_of_an_app_are_listed_in_parts(database: Database) -> None:
+    with database.transaction() as stores:
+        for number in range(5):
+            stores.rollouts.add(a_rollout(f"ro_{number}"))
+
+    with database.reading() as stores:
+        some = stores.rollouts.of_app("demo", start=1, limit=2)
+        assert [rollout.id for rollout in some] == ["ro_3", "ro_2"]
+        assert [r.id for r in stores.rollouts.of_app("demo", start=4, limit=2)] == ["ro_0"]
+        assert stores.rollouts.of_app("demo", start=5, limit=2) == []
+
+
+def test_rollouts_are_found_by_their_versions(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.apps.add(an_app("other"))
+        stores.rollouts.add(a_rollout("ro_1", version=Version("1.0")))
+        stores.rollouts.add(a_rollout("ro_2", version=Version("2.0"), channel="beta"))
+        stores.rollouts.add(a_rollout("ro_3", version=Version("3.0")))
+        stores.rollouts.add(a_rollout("ro_4", version=Version("1.0"), app="other"))
+
+    with database.reading() as stores:
+        found = stores.rollouts.of_versions("demo", {Version("1.0"), Version("2.0")})
+        assert [rollout.id for rollout in found] == ["ro_2", "ro_1"]
+        assert stores.rollouts.of_versions("demo", []) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from packaging.version import Version
@@ -67,6 +67,13 @@ class SqlReleases:
             select(releases).where(releases.c.app == app).order_by(releases.c.number)
         )
 
+    def of_versions(self, app: str, versions: Collection[Version]) -> Sequence[StoredRelease]:
+        """Return the releases of *versions* on all channels, oldest first."""
+        named = releases.c.version.in_({str(version) for version in versions})
+        return self._found(
+            select(releases).where(releases.c.app == app, named).order_by(releases.c.number)
+        )
+
     def _found(self, statement: Select[Any]) -> list[StoredRelease]:
         return [_release(row) for row in self._connection.execute(statement)]
 
@@ -104,9 +111,13 @@ class SqlReleases:
         found = select(targets).where(targets.c.app == app, targets.c.path == path)
         return _target(one(self._connection, found, "target", path))
 
-    def targets(self, app: str) -> Sequence[StoredTarget]:
-        """Return all targets of *app*, by path."""
+    def targets(
+        self, app: str, versions: Collection[Version] | None = None
+    ) -> Sequence[StoredTarget]:
+        """Return the targets of *app*, of releases of *versions* if these are told, by path."""
         found = select(targets).where(targets.c.app == app).order_by(targets.c.path)
+        if versions is not None:
+            found = found.where(targets.c.version.in_({str(version) for version in versions}))
         return [_target(row) for row in self._connection.execute(found)]
 
     def put_document(self, document: StoredDocument) -> None:

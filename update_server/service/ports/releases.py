@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -71,10 +71,15 @@ class Releases(Protocol):
     def add(self, release: StoredRelease) -> StoredRelease: ...  # number assigned; ExistsError
     def get(self, app: str, channel: str, version: Version) -> Sequence[StoredRelease]: ...
     def all(self, app: str) -> Sequence[StoredRelease]: ...
+    # on all channels
+    def of_versions(self, app: str, versions: Collection[Version]) -> Sequence[StoredRelease]: ...
     def versions(self, app: str) -> Sequence[tuple[str, Version]]: ...  # by channel, each once
     def add_targets(self, targets: Iterable[StoredTarget]) -> None: ...  # identical: no-op
     def target(self, app: str, path: str) -> StoredTarget: ...
-    def targets(self, app: str) -> Sequence[StoredTarget]: ...
+    # only those of releases of *versions*, if told
+    def targets(
+        self, app: str, versions: Collection[Version] | None = None
+    ) -> Sequence[StoredTarget]: ...
     def put_document(self, document: StoredDocument) -> None: ...  # never back in version
     def documents(self, app: str) -> Sequence[StoredDocument]: ...
 

@@ -1,8 +1,11 @@
-"""How releases and rollouts stand: what operators and dashboards look at. Reads only."""
+"""How rollouts stand, and what they roll out: what operators and dashboards look at. Reads only.
+
+However many releases, rollouts and installs there are, each answer takes the same few statements.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,37 +13,26 @@ from typing import Final
 from packaging.version import Version
 
 from rollout.compose import Shape, shape_at
-from rollout.documents import parse_policy, parse_release
-from rollout.model import Policy, Release, Rollout, RolloutId, RolloutState
+from rollout.documents import parse_policy
+from rollout.model import Policy, Rollout, RolloutId, RolloutState
 from update_server.service.crashes.outcomes import outcomes_of
-from update_server.service.errors import (
-    InexpressibleError,
-    NotRegisteredError,
-    UnknownChannelError,
-)
-from update_server.service.ports import (
-    Clock,
-    Database,
-    FunnelCell,
-    NotFoundError,
-    StoredRelease,
-    StoredTarget,
-    Stores,
-)
+from update_server.service.errors import NotRegisteredError, UnknownChannelError
+from update_server.service.ports import Clock, Database, FunnelCell, NotFoundError, Stores
 from update_server.service.ports.crashes import Tally
 from update_server.service.ports.pulls import PullPlan
+from update_server.service.ports.recounts import Recount
 from update_server.service.ports.studies import StoredDecision
 from update_server.service.repository.contents import POLICY
-from update_server.service.repository.desired import desired_for
+from update_server.service.repository.desired import releases_of
+from update_server.service.rollouts.channels import Channel, ChannelBook, Place
 from update_server.service.rollouts.control import legal_verbs
-from update_server.service.rollouts.replacement import default_replacement_of
+from update_server.service.rollouts.released import ReleaseView, released, views_of
+from update_server.service.rollouts.replacement import default_replacement
 
 # An install is silent once it has missed three check-ins, and at least a day: machines are
 # switched off at night.
 _MISSED_CHECK_INS: Final = 3
 _SILENT_AFTER_SECONDS: Final = 86_400
-
-_FilesByRelease = Mapping[tuple[str, str, str], Mapping[str, StoredTarget]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +40,7 @@ class RolloutView:
     """A rollout, how far it reaches, and how far its installs came.
 
     ``published`` is true when what is wanted of its channel is signed and in storage.
+    ``counted_at`` is when its installs were looked at for silence; until then no cell is of it.
     ``decision`` is the newest one about it; None before the first.
     """
 
@@ -56,29 +49,23 @@ class RolloutView:
     published: bool
     cells: tuple[FunnelCell, ...]
     legal: tuple[str, ...]
+    counted_at: datetime | None = None
     decision: StoredDecision | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlatformView:
-    """One platform's part of a release, and the files that its artifact, deltas and others are."""
+class RolloutDetail:
+    """What is told of a single rollout.
 
-    release: Release
-    number: int
-    admitted_at: datetime
-    submitted_by: str
-    files: Mapping[str, StoredTarget]
+    ``way_back`` is where a pull sends the release's installs, or would send them now; None: they
+    stay on it. ``pull_plan`` is what becomes of those of a pulled one. ``outcomes`` are what its
+    installs and sessions came to.
+    """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseView:
-    """A version on a channel. ``state`` is its newest rollout's, or ``admitted`` before one."""
-
-    app: str
-    channel: str
-    version: Version
-    state: str
-    platforms: tuple[PlatformView, ...]
+    view: RolloutView
+    way_back: Version | None
+    pull_plan: PullPlan | None
+    outcomes: tuple[Tally, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,79 +83,59 @@ class Report:
     def __init__(self, database: Database, clock: Clock, *, next_check_in_seconds: int) -> None:
         self._database = database
         self._clock = clock
-        self._next_check_in_seconds = next_check_in_seconds
+        self._book = ChannelBook(next_check_in_seconds=next_check_in_seconds)
 
     def rollout(self, app: str, rollout_id: RolloutId) -> RolloutView:
         """Return one rollout. Raises NotFoundError."""
         with self._database.reading() as stores:
-            stores.apps.get(app)
-            return self._view(stores, stores.rollouts.get(app, rollout_id), {})
+            return self._views(stores, [rollout_in(stores, app, rollout_id)])[0]
 
-    def rollouts(self, app: str) -> Sequence[RolloutView]:
-        """Return the rollouts of *app*, newest first."""
+    def detail(self, app: str, rollout_id: RolloutId) -> RolloutDetail:
+        """Return all that is told of one rollout. Raises NotFoundError, NotRegisteredError."""
+        with self._database.reading() as stores:
+            rollout = rollout_in(stores, app, rollout_id)
+            known = self._read(stores, [rollout])
+            return RolloutDetail(
+                view=known.view(rollout),
+                way_back=_way_back(stores, rollout, known.channel(rollout)),
+                pull_plan=_pull_plan(stores, rollout, known.recounts.get(rollout_id)),
+                outcomes=tuple(outcomes_of(stores, rollout_id)),
+            )
+
+    def rollouts(
+        self, app: str, *, start: int = 0, limit: int | None = None
+    ) -> Sequence[RolloutView]:
+        """Return rollouts of *app*, newest first; *start* is how many to leave out."""
         with self._database.reading() as stores:
             stores.apps.get(app)
-            known: dict[tuple[str, str], bool] = {}
-            return [self._view(stores, each, known) for each in stores.rollouts.of_app(app)]
-
-    def way_back(self, app: str, rollout_id: RolloutId) -> Version | None:
-        """Return where a pull sends the release's installs, or would send them now.
-
-        None: they stay on it. Raises NotFoundError, NotRegisteredError.
-        """
-        with self._database.reading() as stores:
-            rollout = stores.rollouts.get(app, rollout_id)
-            if rollout.state is RolloutState.PULLED:
-                return rollout.replacement
-            return default_replacement_of(stores, rollout)
-
-    def outcomes(self, app: str, rollout_id: RolloutId) -> Sequence[Tally]:
-        """Return what the installs and sessions of a rollout came to. Raises NotFoundError."""
-        with self._database.reading() as stores:
-            return outcomes_of(stores, stores.rollouts.get(app, rollout_id).id)
-
-    def pull_plan(self, app: str, rollout_id: RolloutId) -> PullPlan | None:
-        """Return what becomes of a pulled release's installs; None if it was not pulled.
-
-        Raises NotFoundError.
-        """
-        with self._database.reading() as stores:
-            rollout = stores.rollouts.get(app, rollout_id)
-            if rollout.state is not RolloutState.PULLED:
-                return None
-            counts = stores.telemetry.pull_counts(rollout)
-            return PullPlan(replacement=rollout.replacement, counts=counts)
+            return self._views(stores, stores.rollouts.of_app(app, start=start, limit=limit))
 
     def live(self, app: str | None = None) -> Sequence[RolloutView]:
         """Return the rollouts that are active or paused, of all apps or of *app*."""
         with self._database.reading() as stores:
-            known: dict[tuple[str, str], bool] = {}
-            return [
-                self._view(stores, each, known)
-                for each in stores.rollouts.live()
-                if app is None or each.app == app
-            ]
+            return self._views(
+                stores, [each for each in stores.rollouts.live() if app in {None, each.app}]
+            )
 
-    def releases(self, app: str) -> Sequence[ReleaseView]:
-        """Return the releases of *app*, newest version first within each channel."""
+    def releases(
+        self, app: str, *, start: int = 0, limit: int | None = None
+    ) -> Sequence[ReleaseView]:
+        """Return releases of *app*, newest version first within each channel."""
         with self._database.reading() as stores:
             stores.apps.get(app)
-            files = _by_release(stores.releases.targets(app))
-            rollouts = stores.rollouts.of_app(app)
-            by_version: dict[tuple[str, Version], list[StoredRelease]] = {}
-            for stored in stores.releases.all(app):
-                by_version.setdefault((stored.channel, stored.version), []).append(stored)
-        views = [
-            _release_view(app, channel, version, parts, files, rollouts)
-            for (channel, version), parts in by_version.items()
-        ]
-        by_channel = sorted(views, key=lambda view: view.version, reverse=True)
-        return sorted(by_channel, key=lambda view: view.channel)
+            return released(stores, app, start=start, limit=limit)
 
     def release(self, app: str, version: Version, channel: str | None = None) -> ReleaseView:
         """Return one version, on *channel* or on whichever has it. Raises NotFoundError."""
-        for view in self.releases(app):
-            if view.version == version and channel in {None, view.channel}:
+        with self._database.reading() as stores:
+            stores.apps.get(app)
+            # As it is spelled there: 2.1 and 2.1.0 are one version.
+            wanted = [
+                each
+                for each in stores.releases.versions(app)
+                if each[1] == version and channel in {None, each[0]}
+            ]
+            for view in views_of(stores, app, wanted[:1]):
                 return view
         raise NotFoundError("release", str(version))
 
@@ -196,37 +163,53 @@ class Report:
                     )
         raise NotRegisteredError(app, f"policy for channel {channel!r}")
 
-    def _view(
-        self, stores: Stores, rollout: Rollout, known: dict[tuple[str, str], bool]
-    ) -> RolloutView:
-        """*known* remembers which channels are in force, for lists."""
-        now = self._clock.now()
-        key = (rollout.app, rollout.channel)
-        if key not in known:
-            known[key] = self._is_published(stores, rollout, now)
-        cells = stores.telemetry.funnel(
-            rollout, silent_before=silent_before(now, self._next_check_in_seconds)
+    def _views(self, stores: Stores, rollouts: Sequence[Rollout]) -> list[RolloutView]:
+        known = self._read(stores, rollouts)
+        return [known.view(rollout) for rollout in rollouts]
+
+    def _read(self, stores: Stores, rollouts: Sequence[Rollout]) -> _Known:
+        ids = [rollout.id for rollout in rollouts]
+        places = {(rollout.app, rollout.channel) for rollout in rollouts}
+        return _Known(
+            channels=self._book.look(stores, places, self._clock.now()),
+            funnels=stores.telemetry.funnels(ids),
+            recounts=stores.recounts.of(ids),
+            decisions=stores.decisions.newest(ids),
         )
-        decisions = stores.decisions.page(rollout.app, rollout=rollout.id, limit=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What is known of some rollouts, each kind of it read at once."""
+
+    channels: Mapping[Place, Channel]
+    funnels: Mapping[RolloutId, Sequence[FunnelCell]]
+    recounts: Mapping[RolloutId, Recount]
+    decisions: Mapping[RolloutId, StoredDecision]
+
+    def view(self, rollout: Rollout) -> RolloutView:
+        recount = self.recounts.get(rollout.id)
         return RolloutView(
             rollout=rollout,
             shape=shape_of(rollout),
-            published=known[key],
-            cells=tuple(cells),
+            published=self.channel(rollout).published,
+            cells=(*self.funnels[rollout.id], *(recount.silent if recount else ())),
             legal=tuple(legal_verbs(rollout)),
-            decision=decisions[0] if decisions else None,
+            counted_at=None if recount is None else recount.counted_at,
+            decision=self.decisions.get(rollout.id),
         )
 
-    def _is_published(self, stores: Stores, rollout: Rollout, now: datetime) -> bool:
-        if any(row.app == rollout.app for row in stores.journal.unpublished()):
-            return False
-        try:
-            wanted = desired_for(
-                stores, rollout.app, rollout.channel, now, self._next_check_in_seconds
-            )
-        except (NotRegisteredError, InexpressibleError):
-            return False
-        return wanted.in_force
+    def channel(self, rollout: Rollout) -> Channel:
+        return self.channels[rollout.app, rollout.channel]
+
+
+def rollout_in(stores: Stores, app: str, rollout_id: RolloutId) -> Rollout:
+    """Return a rollout of *app*. Raises NotFoundError: of the app, where that is what is not."""
+    try:
+        return stores.rollouts.get(app, rollout_id)
+    except NotFoundError:
+        stores.apps.get(app)
+        raise
 
 
 def silent_before(now: datetime, next_check_in_seconds: int) -> datetime:
@@ -241,43 +224,19 @@ def shape_of(rollout: Rollout) -> Shape:
     return shape_at(rollout.ladder, rollout.position, ("internal",))
 
 
-def _by_release(targets: Iterable[StoredTarget]) -> _FilesByRelease:
-    files: dict[tuple[str, str, str], dict[str, StoredTarget]] = {}
-    for target in targets:
-        if target.release is not None:
-            files.setdefault(target.release, {})[target.path] = target
-    return files
+def _way_back(stores: Stores, rollout: Rollout, channel: Channel) -> Version | None:
+    if rollout.state is RolloutState.PULLED:
+        return rollout.replacement
+    if channel.policy is None:
+        raise NotRegisteredError(rollout.app, f"policy for channel {rollout.channel!r}")
+    releases = releases_of(stores, rollout.app, rollout.channel, [rollout.version])
+    return default_replacement(rollout, channel.rollouts, channel.policy, releases)
 
 
-def _release_view(
-    app: str,
-    channel: str,
-    version: Version,
-    parts: Iterable[StoredRelease],
-    files: _FilesByRelease,
-    rollouts: Iterable[Rollout],
-) -> ReleaseView:
-    states = [r.state for r in rollouts if (r.channel, r.version) == (channel, version)]
-    return ReleaseView(
-        app=app,
-        channel=channel,
-        version=version,
-        state=_state(states),
-        platforms=tuple(
-            PlatformView(
-                release=parse_release(stored.document),
-                number=stored.number,
-                admitted_at=stored.admitted_at,
-                submitted_by=stored.submitted_by,
-                files=files.get((channel, stored.platform, str(version)), {}),
-            )
-            for stored in sorted(parts, key=lambda stored: stored.platform)
-        ),
-    )
-
-
-def _state(states: Sequence[RolloutState]) -> str:
-    """Return the word for a version with these rollouts, newest first; pulled is for good."""
-    if RolloutState.PULLED in states:
-        return RolloutState.PULLED.value
-    return states[0].value if states else "admitted"
+def _pull_plan(stores: Stores, rollout: Rollout, recount: Recount | None) -> PullPlan | None:
+    if rollout.state is not RolloutState.PULLED:
+        return None
+    counts = recount.pull if recount is not None else None
+    if counts is None:  # it was pulled a moment ago
+        counts = stores.telemetry.pull_counts(rollout)
+    return PullPlan(replacement=rollout.replacement, counts=counts)

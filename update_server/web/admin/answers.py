@@ -31,7 +31,8 @@ from update_server.service.ports.pulls import PullPlan
 from update_server.service.ports.studies import StoredDecision
 from update_server.service.repository.publish import SigningView, Submitted
 from update_server.service.rollouts.explain import Explanation
-from update_server.service.rollouts.report import PlatformView, PolicyView, ReleaseView, RolloutView
+from update_server.service.rollouts.released import PlatformView, ReleaseView
+from update_server.service.rollouts.report import PolicyView, RolloutView
 from update_server.service.studies.decisions import Entry, EvidenceView
 from update_server.service.studies.strikes import Strike
 from update_server.web.wire import render_time
@@ -58,7 +59,8 @@ _JUDGED = (
     "top_signatures",
 )
 
-FUNNEL_STEPS = ("contacts", *(phase.value for phase in Phase), "silent")
+FUNNEL_STEPS = ("contacts", *(phase.value for phase in Phase))
+SILENT = "silent"
 
 
 def app(value: App) -> JsonObject:
@@ -145,7 +147,8 @@ def rollout(value: RolloutView) -> JsonObject:
         "first_for": None if it.first_for is None else str(it.first_for),
         "published": value.published,
         "legal": list(value.legal),
-        "funnel": funnel(value.cells),
+        "counted_at": _time(value.counted_at),
+        "funnel": funnel(value.cells, with_silent=value.counted_at is not None),
         "cells": [
             {
                 "ring": cell.ring,
@@ -279,9 +282,13 @@ def _entry(value: Entry) -> JsonObject:
     }
 
 
-def funnel(cells: Iterable[FunnelCell]) -> dict[str, dict[str, int]]:
-    """Return how many installs of each arm reached each step, over all rings."""
-    counts = {step: {arm.value: 0 for arm in Arm} for step in FUNNEL_STEPS}
+def funnel(cells: Iterable[FunnelCell], *, with_silent: bool) -> dict[str, dict[str, int]]:
+    """Return how many installs of each arm reached each step, over all rings.
+
+    How many are silent is not told before they were counted: it is not 0 then, it is not known.
+    """
+    steps = (*FUNNEL_STEPS, SILENT) if with_silent else FUNNEL_STEPS
+    counts = {step: {arm.value: 0 for arm in Arm} for step in steps}
     for cell in cells:
         if cell.step in counts:
             counts[cell.step][cell.arm.value] += cell.installs

@@ -10,7 +10,7 @@ from update_server.web import wire_admin
 from update_server.web.admin import answers
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import Part, part_asked
-from update_server.web.admin.replies import answered, paged
+from update_server.web.admin.replies import answered, cut
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 
@@ -36,7 +36,9 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
 
 def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
     """Return a part of the app's releases."""
-    return paged(services.report.releases(app), answers.release, part)
+    start = part.cursor or 0
+    found = services.report.releases(app, start=start, limit=part.limit + 1)
+    return cut(found, answers.release, part)
 
 
 def body(

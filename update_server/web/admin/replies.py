@@ -89,6 +89,12 @@ def paged(items: Sequence[T], render: Callable[[T], JsonObject], part: Part) -> 
     return listed((render(item) for item in items[start:end]), more)
 
 
+def cut(found: Sequence[T], render: Callable[[T], JsonObject], part: Part) -> JsonObject:
+    """Return a part of a list of which *found* begins at the cursor, and has one more if it can."""
+    more = (part.cursor or 0) + part.limit if len(found) > part.limit else None
+    return listed((render(item) for item in found[: part.limit]), more)
+
+
 def listed(items: Iterable[JsonObject], next_cursor: int | None) -> JsonObject:
     """Return a list, and where it goes on."""
     cursor = None if next_cursor is None else str(next_cursor)

@@ -16,7 +16,7 @@ from update_server.web import wire, wire_admin
 from update_server.web.admin import answers
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import Part, part_asked
-from update_server.web.admin.replies import Reply, answered, paged, replayed
+from update_server.web.admin.replies import Reply, answered, cut, paged, replayed
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 
@@ -154,19 +154,21 @@ def live_body(services: AdminServices, app: str | None, part: Part) -> JsonObjec
 
 def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
     """Return a part of the rollouts of *app*, newest first."""
-    return paged(services.report.rollouts(app), answers.rollout, part)
+    start = part.cursor or 0
+    found = services.report.rollouts(app, start=start, limit=part.limit + 1)
+    return cut(found, answers.rollout, part)
 
 
 def body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:
     """Return one rollout, what its installs came to, and where a pull sends them."""
-    view = services.report.rollout(app, rollout)
-    back = services.report.way_back(app, rollout)
+    detail = services.report.detail(app, rollout)
+    back = detail.way_back
     return {
-        **answers.rollout(view),
+        **answers.rollout(detail.view),
         "way_back": None if back is None else str(back),
         "no_replacement": _NO_REPLACEMENT if back is None else None,
-        "outcomes": [answers.outcome(one) for one in services.report.outcomes(app, rollout)],
-        "pull_plan": answers.pull_plan(services.report.pull_plan(app, rollout)),
+        "outcomes": [answers.outcome(one) for one in detail.outcomes],
+        "pull_plan": answers.pull_plan(detail.pull_plan),
     }
 
 
