@@ -6,10 +6,12 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.admin_world import World
+from tests.service.clinic import a_clinic
 from tests.store.crash_values import a_group, a_report, a_sample
 from tests.store.values import NOW
 from tests.web.admin.conftest import Ask
 from update_server.service.ports import Role
+from update_server.service.telemetry.digest import Digest
 from update_server.web.wire import render_time
 
 CRASHES = "/v1/admin/apps/demo/crashes"
@@ -70,6 +72,24 @@ def test_crashes_are_listed_by_signature(ask: Ask) -> None:
         {"version": "2.0.0", "arm": "candidate", "installs": 1, "with_signature": 1},
         {"version": "2.1.0", "arm": "candidate", "installs": 3, "with_signature": 2},
     ]
+    assert body["reporting"] == []
+
+
+def test_the_list_says_who_would_have_told_of_a_crash(ask: Ask, world: World) -> None:
+    clinic = a_clinic(world)
+    clinic.check_in(range(8))
+    clinic.check_in(clinic.candidates(range(8))[:1], telemetry="health")
+    Digest(world.database, clinic.spools).run()
+
+    (told,) = body_of(ask("GET", f"{CRASHES}?version=2.1.0"))["reporting"]
+
+    candidates, controls = len(clinic.candidates(range(8))), len(clinic.controls(range(8)))
+    assert (told["rollout"], told["version"]) == (clinic.rollout.id, "2.1.0")
+    assert [(one["installs"], one["send_crashes"]) for one in told["arms"]] == [
+        (candidates, candidates - 1),
+        (controls, controls),
+    ]
+    assert body_of(ask("GET", f"{CRASHES}?version=2.0.0"))["reporting"] == []
 
 
 def test_the_list_goes_on_page_by_page(ask: Ask) -> None:

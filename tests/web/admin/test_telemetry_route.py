@@ -58,6 +58,7 @@ def test_without_telemetry_there_is_nothing_to_show(ask: Ask) -> None:
     assert body_of(ask("GET", TELEMETRY, role=Role.VIEWER)) == {
         "hours": 48,
         "step_seconds": 900,
+        "newest_at": None,
         "arrivals": [],
         "rejected": {},
         "sdk_discards": {},
@@ -131,6 +132,27 @@ def test_levels_of_telemetry_are_shown_by_arm_of_live_rollouts(ask: Ask, clinic:
         {"arm": "candidate", "level": "off", "installs": 7},
         {"arm": "control", "level": "crash", "installs": controls},
     ]
+    assert shown["arms"] == [
+        {
+            "arm": "candidate",
+            "installs": candidates,
+            "opted_out": 7,
+            "send_crashes": candidates - 7,
+        },
+        {"arm": "control", "installs": controls, "opted_out": 0, "send_crashes": controls},
+    ]
+
+
+def test_people_see_when_the_last_arrived_and_whether_new_installs_are_evidence(
+    ask: Ask, clinic: Clinic
+) -> None:
+    clinic.check_in([1])
+    clinic.round()
+
+    shown = body_of(ask("GET", TELEMETRY))
+
+    assert shown["newest_at"] == render_time(clinic.world.clock.now().replace(second=0))
+    assert shown["rollouts"][0]["age_gate"] is False
 
 
 def test_rules_that_set_aside_are_shown_with_what_is_due_in_each_arm(

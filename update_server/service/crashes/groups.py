@@ -28,6 +28,7 @@ from update_server.service.ports.crashes import (
 )
 from update_server.service.ports.signatures import OTHER
 from update_server.service.ports.waivers import Waiver
+from update_server.service.telemetry.levels import Reporting, reporting_of
 
 TITLES: Final[Mapping[str, str]] = {
     UNTOLD: "crashed, and no report says how",
@@ -53,10 +54,14 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrashesView:
-    """Groups, those of the most installs first, and installs that crashed at all."""
+    """Groups, those of the most installs first, and installs that crashed at all.
+
+    ``reporting`` says who would have told of a crash.
+    """
 
     groups: Sequence[GroupView]
     crashed: Sequence[CrashedInstalls]
+    reporting: Sequence[Reporting]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +104,12 @@ class CrashGroups:
             counts = stores.crashes.counts(app, version=text, channel=channel)
             crashed = stores.crashes.crashed(app, version=text, channel=channel)
             about = stores.crashes.groups(app, {one.signature for one in counts})
+            reporting = reporting_of(stores, app, version=version, channel=channel)
         by_signature: dict[str, list[CrashCount]] = {}
         for one in counts:
             by_signature.setdefault(one.signature, []).append(one)
         views = [_group(name, some, about, crashed) for name, some in by_signature.items()]
-        return CrashesView(groups=sorted(views, key=_rank), crashed=crashed)
+        return CrashesView(groups=sorted(views, key=_rank), crashed=crashed, reporting=reporting)
 
     def get(self, app: str, signature: str) -> CrashView:
         """Return one group, by its signature or by one that is the same. Raises NotFoundError."""

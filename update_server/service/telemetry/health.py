@@ -15,9 +15,11 @@ from update_server.evidence.srm import log_e_srm
 from update_server.service.ports import Clock, Database, NotFoundError, Stores
 from update_server.service.ports.arrivals import Arrived, LevelCount
 from update_server.service.ports.quarantine import RuleCount
-from update_server.service.studies.codec import decode_state
+from update_server.service.ports.studies import StoredStudy
+from update_server.service.studies.codec import decode_settings, decode_state
 from update_server.service.telemetry.arrivals import KEPT
 from update_server.service.telemetry.counting import DISCARDS_KIND
+from update_server.service.telemetry.levels import ArmLevels, by_arm
 from update_server.service.telemetry.notes import CLOCK_KIND, REJECTED_KIND
 
 MOST_HOURS: Final = int(KEPT.total_seconds()) // 3_600
@@ -59,10 +61,16 @@ class Unequal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutTelemetry:
-    """Levels of telemetry, and what is set aside, by arm of a live rollout."""
+    """Levels of telemetry, and what is set aside, by arm of a live rollout.
+
+    ``age_gate``: only installs that were known before the release are evidence. None: there is
+    no study yet.
+    """
 
     rollout: Rollout
     levels: Sequence[LevelCount]
+    arms: Sequence[ArmLevels]
+    age_gate: bool | None
     set_aside: Sequence[Unequal]
 
 
@@ -70,6 +78,7 @@ class RolloutTelemetry:
 class TelemetryView:
     """The last ``hours`` of arrivals in steps, and sums of them.
 
+    ``newest_at`` is the last minute in which anything arrived, None if nothing did.
     ``rejected`` is by code, ``discards`` by the reason that SDKs gave. ``clocks`` counts requests
     by how far their sender's clock was off (``drifts.drift_class``); ``median_drift_seconds`` is
     the class of the middle one, None where none told. ``quarantine`` goes back 35 days.
@@ -77,6 +86,7 @@ class TelemetryView:
 
     hours: int
     step_seconds: int
+    newest_at: datetime | None
     arrivals: Sequence[Arrivals]
     rejected: Mapping[str, int]
     discards: Mapping[str, int]
@@ -108,6 +118,7 @@ class TelemetryReport:
         return TelemetryView(
             hours=hours,
             step_seconds=int(step.total_seconds()),
+            newest_at=max((one.minute for one in arrived), default=None),
             arrivals=_steps(arrived, step),
             rejected=_sum(arrived, REJECTED_KIND),
             discards=_sum(arrived, DISCARDS_KIND),
@@ -171,18 +182,27 @@ def _median(clocks: Mapping[str, int]) -> int | None:
 
 
 def _rollout(stores: Stores, rollout: Rollout) -> RolloutTelemetry:
+    levels = stores.arrivals.levels(rollout.id)
+    try:
+        study = stores.studies.get(rollout.id)
+    except NotFoundError:
+        study = None
     return RolloutTelemetry(
         rollout=rollout,
-        levels=stores.arrivals.levels(rollout.id),
-        set_aside=_unequal(stores, rollout),
+        levels=levels,
+        arms=by_arm(levels),
+        age_gate=None if study is None else _has_age_gate(study),
+        set_aside=[] if study is None else _unequal(study),
     )
 
 
-def _unequal(stores: Stores, rollout: Rollout) -> list[Unequal]:
-    try:
-        state = decode_state(stores.studies.get(rollout.id).state)
-    except NotFoundError:
-        return []
+def _has_age_gate(study: StoredStudy) -> bool:
+    settings = decode_settings(study.settings)
+    return settings.minimum_age_seconds > 0 or settings.minimum_check_ins > 0
+
+
+def _unequal(study: StoredStudy) -> list[Unequal]:
+    state = decode_state(study.state)
     return [
         Unequal(
             rule=rule,

@@ -13,11 +13,13 @@ from update_server.service.crashes.groups import CrashView, GroupView
 from update_server.service.crashes.spread import InRollout, OnVersion
 from update_server.service.ports import Role
 from update_server.service.ports.crashes import CrashCount, CrashedInstalls, Sample
+from update_server.service.telemetry.levels import Reporting
 from update_server.web import wire, wire_admin, wire_crashes
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import Part, part_asked
 from update_server.web.admin.replies import Reply, answered, paged, replayed
 from update_server.web.admin.services import AdminServices
+from update_server.web.admin.telemetry import arm_levels
 from update_server.web.auth import Guard
 from update_server.web.wire import render_time
 
@@ -72,6 +74,7 @@ def list_body(
     return {
         **paged(view.groups, _summary, part),
         "crashed_installs": [_crashed(one) for one in view.crashed],
+        "reporting": [_reporting(one) for one in view.reporting],
     }
 
 
@@ -125,6 +128,15 @@ def _crash(value: CrashView) -> JsonObject:
             for each in value.waivers
         ],
         "samples": [_sample(one) for one in value.samples],
+    }
+
+
+def _reporting(one: Reporting) -> JsonObject:
+    return {
+        "rollout": one.rollout.id,
+        "channel": one.rollout.channel,
+        "version": str(one.rollout.version),
+        "arms": [arm_levels(each) for each in one.arms],
     }
 
 

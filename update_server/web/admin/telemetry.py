@@ -13,6 +13,7 @@ from update_server.service.telemetry.health import (
     TelemetryView,
     Unequal,
 )
+from update_server.service.telemetry.levels import ArmLevels
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.quarantine import counted
 from update_server.web.admin.queries import number_asked
@@ -45,6 +46,7 @@ def _view(value: TelemetryView) -> JsonObject:
     return {
         "hours": value.hours,
         "step_seconds": value.step_seconds,
+        "newest_at": None if value.newest_at is None else render_time(value.newest_at),
         "arrivals": [_arrivals(each) for each in value.arrivals],
         "rejected": value.rejected,
         "sdk_discards": value.discards,
@@ -77,7 +79,19 @@ def _rollout(value: RolloutTelemetry) -> JsonObject:
             {"arm": each.arm, "level": each.level, "installs": each.installs}
             for each in value.levels
         ],
+        "arms": [arm_levels(each) for each in value.arms],
+        "age_gate": value.age_gate,
         "set_aside": [_unequal(each) for each in value.set_aside],
+    }
+
+
+def arm_levels(value: ArmLevels) -> JsonObject:
+    """Return how many installs of an arm opted out, and how many tell of crashes."""
+    return {
+        "arm": value.arm,
+        "installs": value.installs,
+        "opted_out": value.opted_out,
+        "send_crashes": value.send_crashes,
     }
 
 
