@@ -27,12 +27,15 @@ from signing.roles import Layout
 from signing.state import RepositoryState
 from tests.builders import a_policy, a_release
 from tests.fakes import FakeBlobs, FakeClock, FakeDatabase, FakeDumpFiles, FakeIds, FakeSpoolReader
+from tests.fakes.passwords import QUICK_PASSWORDS
+from update_server.config_dashboard import Dashboard
 from update_server.service.access.caller import Caller
 from update_server.service.agents.refresh import ensure_secrets
 from update_server.service.ports import Blobs, Database, Role, Signer
 from update_server.service.repository.publish import Submitted
 from update_server.signer.online import OnlineSigner
 from update_server.web.admin.services import AdminServices, admin_services
+from update_server.web.public.proxies import Proxies
 
 APP = "demo"
 STABLE = "stable"
@@ -61,6 +64,7 @@ class World:
     dumps: FakeDumpFiles = field(default_factory=FakeDumpFiles)
     secrets: dict[str, str] = field(default_factory=dict)
     platforms: tuple[str, ...] = PLATFORMS
+    dashboard: Dashboard = field(default_factory=Dashboard)
 
     @property
     def signer(self) -> Signer:
@@ -82,11 +86,14 @@ class World:
             signer=signer or self.signer,
             spools=self.spools,
             dumps=self.dumps,
+            passwords=QUICK_PASSWORDS,
             clock=self.clock,
             ids=self.ids,
             wait=wait or self.clock.sleep,
             lease_seconds=LEASE_SECONDS,
             next_check_in_seconds=14_400,
+            proxies=Proxies(("127.0.0.1",)),
+            dashboard=self.dashboard,
         )
 
     def fork(self, folder: Path) -> World:
@@ -104,6 +111,7 @@ class World:
             ids=copy.deepcopy(self.ids),
             secrets=dict(self.secrets),
             platforms=self.platforms,
+            dashboard=self.dashboard,
         )
 
     # --- who asks ----------------------------------------------------------------------

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from update_server.config_dashboard import Dashboard
 from update_server.config_tee import Dsn, TeeError, read_tee
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Config:
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "10.0.0.0/8")
     notify: tuple[TargetSettings, ...] = ()
     tee: Mapping[str, Dsn] = field(default_factory=lambda: MappingProxyType({}))
+    dashboard: Dashboard = field(default_factory=Dashboard)
 
     @property
     def signer_socket(self) -> Path:
@@ -73,7 +75,7 @@ _BOUNDS = {
     "lease_seconds": (1, 60),
     "next_check_in_seconds": (1, 86_400),
 }
-_ELSEWHERE = ("path", "notify", "tee")  # not in [server]
+_ELSEWHERE = ("path", "notify", "tee", "dashboard")  # not in [server]
 _DATABASE = re.compile(r"sqlite:///.+|postgresql(\+psycopg)?://.+")
 # The kernel's bound for the path of a Unix socket, less its final zero.
 _SOCKET_PATH_BYTES = 107

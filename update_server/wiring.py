@@ -23,6 +23,7 @@ from update_server.config_tee import dsn_of
 from update_server.controller import Controller, Leadership
 from update_server.couriers import Couriers
 from update_server.minidumps import ChildReader
+from update_server.passwords import Argon2Passwords
 from update_server.service.agents.refresh import Refresher, ensure_secrets
 from update_server.service.agents.table import Tables
 from update_server.service.crashes.dumps import Dumps
@@ -62,7 +63,7 @@ FAULTS: tuple[type[Exception], ...] = (PortError, ServiceError, SigningError)
 or out of reach."""
 
 _SECRET_BYTES = 32
-_TOKEN_BYTES = 24
+_TOKEN_BYTES = 32
 _SPOOLS = "spool"
 _OFFLOAD_HEADERS = {"x-accel-redirect": "X-Accel-Redirect", "x-sendfile": "X-Sendfile"}
 
@@ -79,7 +80,7 @@ class RandomIds:
         return prefix + secrets.token_hex(8)
 
     def secret(self, prefix: str) -> str:
-        """Return *prefix* and 192 bits."""
+        """Return *prefix* and 256 bits."""
         return prefix + secrets.token_urlsafe(_TOKEN_BYTES)
 
 
@@ -260,11 +261,14 @@ def _admin_services(config: Config, signing: SignerPort) -> AdminServices:
         signer=signing,
         spools=FileSpoolReader(config.data / _SPOOLS),
         dumps=_dump_folder(config),
+        passwords=Argon2Passwords(),
         clock=clock,
         ids=RandomIds(),
         wait=clock.sleep,
         lease_seconds=config.lease_seconds,
         next_check_in_seconds=config.next_check_in_seconds,
+        proxies=Proxies(config.trusted_proxies),
+        dashboard=config.dashboard,
         passed_on_to=passed_on_to,
     )
 

@@ -10,6 +10,7 @@ from tests.fakes.access import FakeAccess
 from tests.fakes.counters import FakeCounters
 from tests.fakes.crashes import FakeCrashes, FakeSessions
 from tests.fakes.evidence import FakeAudit, FakeTelemetry
+from tests.fakes.operators import FakeOperators
 from tests.fakes.outbox import FakeAlerts, FakeOutbox
 from tests.fakes.pending import FakePendingVerbs
 from tests.fakes.quarantine import FakeArrivals, FakeQuarantine
@@ -32,6 +33,7 @@ class FakeStores:
         self.rollouts = FakeRollouts(state)
         self.journal = FakeJournal(state)
         self.access = FakeAccess(state)
+        self.operators = FakeOperators(state)
         self.audit = FakeAudit(state)
         self.telemetry = FakeTelemetry(state)
         self.studies = FakeStudies(state)

@@ -34,6 +34,7 @@ from update_server.service.ports.crashes import (
     SessionCount,
     SessionState,
 )
+from update_server.service.ports.operators import Failures, Operator, PasswordLink, Session
 from update_server.service.ports.outbox import Alert, Attempt, Delivery, Message
 from update_server.service.ports.pending import PendingVerb
 from update_server.service.ports.quarantine import Kept
@@ -125,6 +126,10 @@ class State:
     deliveries: dict[int, Delivery] = field(default_factory=dict)
     attempts: dict[int, tuple[Attempt, ...]] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
+    operators: dict[str, Operator] = field(default_factory=dict)
+    links: dict[str, PasswordLink] = field(default_factory=dict)
+    signed_in: dict[str, Session] = field(default_factory=dict)
+    failures: dict[str, Failures] = field(default_factory=dict)
 
     def copy(self, *, writable: bool) -> State:
         """Return a state that can change without changing this one."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from tests.fakes.passwords import QUICK_PASSWORDS
 from tests.public_world import ELSEWHERE, HIGH_BUCKET, NOW, World, a_rollout, a_world
 from update_server.service.access.caller import Caller
 from update_server.service.ports import Role
@@ -16,6 +17,7 @@ from update_server.signer.online import OnlineSigner
 from update_server.web.admin.app import create_app as create_admin_app
 from update_server.web.admin.services import AdminServices, admin_services
 from update_server.web.public.app import create_app as create_public_app
+from update_server.web.public.proxies import Proxies
 from update_server.web.wire import render_time
 
 QUARANTINE = "/v1/admin/apps/demo/quarantine"
@@ -54,9 +56,11 @@ def _services(world: World, folder: Path) -> AdminServices:
         ids=world.ids,
         spools=world.spools,
         dumps=world.dumps,
+        passwords=QUICK_PASSWORDS,
         wait=world.clock.sleep,
         lease_seconds=2,
         next_check_in_seconds=14_400,
+        proxies=Proxies(),
     )
 
 
@@ -99,7 +103,7 @@ def test_what_cannot_be_is_acknowledged_kept_apart_and_shown(
     shown = admin.get(QUARANTINE).json
     assert shown is not None
     assert shown["counts"] == [
-        {"rule": "version_not_in_token", "arm": "control", "reports": 1, "kept": 1}
+        {"rule": "version_not_in_token", "arm": "control", "reports": 1, "kept": 1, "installs": 1}
     ]
     assert (shown["items"][0]["version"], shown["items"][0]["kind"]) == (str(ELSEWHERE), "session")
 
@@ -120,7 +124,15 @@ def test_what_an_operator_decides_is_done_once(
     assert done.json == {"action": action, "rule": "version_not_in_token", "reports": 1}
     assert sessions(world) == counted
     assert admin.get(QUARANTINE).json == {
-        "counts": [{"rule": "version_not_in_token", "arm": "control", "reports": 1, "kept": 0}],
+        "counts": [
+            {
+                "rule": "version_not_in_token",
+                "arm": "control",
+                "reports": 1,
+                "kept": 0,
+                "installs": 0,
+            }
+        ],
         "items": [],
         "next_cursor": None,
     }

@@ -119,6 +119,7 @@ class BadValueError(ServiceError):
     def __init__(self, field: str, detail: str) -> None:
         super().__init__(f"{field}: {detail}")
         self.field = field
+        self.detail = detail
 
 
 class RolloutRefusedError(ServiceError):
@@ -235,3 +236,54 @@ class BrokenStateError(ServiceError):
     def __init__(self, app: str, detail: str) -> None:
         super().__init__(f"the repository of {app!r} is broken: {detail}")
         self.app = app
+
+
+class BadSignInError(ServiceError):
+    """Name and password do not belong together, or nobody is known by this identity."""
+
+    def __init__(self) -> None:
+        super().__init__("this name and this password do not belong together")
+
+
+class BadSessionError(ServiceError):
+    """Nobody is signed in by this secret, or not any more."""
+
+    def __init__(self) -> None:
+        super().__init__("you are not signed in, or not any more")
+
+
+class WrongPasswordError(ServiceError):
+    """The password, asked for again, is not that of who is signed in."""
+
+    def __init__(self) -> None:
+        super().__init__("this is not your password: nothing was done")
+
+
+class NoPasswordError(ServiceError):
+    """What was asked for is approved by a password, and whoever asks has none of their own."""
+
+    def __init__(self) -> None:
+        super().__init__("this needs a password of your own: ask an admin for a link to set one")
+
+
+class BadLinkError(ServiceError):
+    """The link to set a password was used, has expired, or never was: it is not told which."""
+
+    def __init__(self) -> None:
+        super().__init__("this link was used before, has expired, or never was: ask for a new one")
+
+
+class TooManyFailuresError(ServiceError):
+    """It went wrong too often: there is a wait before the next try."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(f"too many failures: try again in {in_words(retry_after_seconds)}")
+        self.retry_after_seconds = retry_after_seconds
+
+
+def in_words(seconds: int) -> str:
+    """Return how long *seconds* are, for people."""
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return "one second" if seconds == 1 else f"{seconds} seconds"
+    minutes = -(-seconds // 60)
+    return "one minute" if minutes == 1 else f"{minutes} minutes"

@@ -19,6 +19,7 @@ from update_server.store.engine import READING, make_engine
 from update_server.store.errors import translated
 from update_server.store.histories import SqlHistories
 from update_server.store.journal import SqlJournal
+from update_server.store.operators import SqlOperators
 from update_server.store.outbox import SqlOutbox
 from update_server.store.pending import SqlPendingVerbs
 from update_server.store.quarantine import SqlQuarantine
@@ -43,6 +44,7 @@ class SqlStores:
         self.rollouts = SqlRollouts(connection)
         self.journal = SqlJournal(connection)
         self.access = SqlAccess(connection)
+        self.operators = SqlOperators(connection)
         self.audit = SqlAudit(connection)
         self.telemetry = SqlTelemetry(connection)
         self.studies = SqlStudies(connection)

@@ -70,6 +70,13 @@ class ForbiddenError(WebError):
         self.needed = needed
 
 
+class ForeignFormError(WebError):
+    """A form was sent that no page of ours showed to who sent it."""
+
+    def __init__(self) -> None:
+        super().__init__("this form did not come from this site, in this session: open it again")
+
+
 class ReusedKeyError(WebError):
     """The ``Idempotency-Key`` came with another body before."""
 
@@ -115,7 +122,8 @@ class Row:
     """What one error type becomes.
 
     ``code`` None: the error's own ``code``. ``data`` maps members of the document to
-    attributes of the error (a Mapping in an attribute ``*`` is merged). ``detail`` replaces
+    attributes of the error (a Mapping in an attribute ``*`` is merged). ``retry_after`` is the
+    attribute with the seconds until it may be tried again. ``detail`` replaces
     the error's text where that may name what is inside the server. ``logged``: it is our
     fault all the same.
     """
@@ -125,6 +133,7 @@ class Row:
     code: str | None
     data: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    retry_after: str | None = None
     detail: str | None = None
     logged: bool = False
 
@@ -147,6 +156,7 @@ TABLE: Final[tuple[Row, ...]] = (
         headers={"WWW-Authenticate": 'Bearer realm="serinus"'},
     ),
     Row(error=ForbiddenError, status=403, code="forbidden", data={"needed": "needed"}),
+    Row(error=ForeignFormError, status=403, code="foreign_form"),
     Row(error=ReusedKeyError, status=422, code="idempotency_key_reused"),
     Row(error=StorageFullError, status=507, code="insufficient_storage"),
     # what agents may meet
@@ -166,6 +176,19 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(error=service.NoFileError, status=404, code="not_found"),
     Row(error=service.PulledError, status=410, code="pulled", data={"version": "version"}),
     Row(error=service.NotReadyError, status=503, code="not_ready", headers=_SOON),
+    # what people who sign in may meet
+    Row(error=service.BadSignInError, status=403, code="bad_sign_in"),
+    Row(error=service.BadSessionError, status=403, code="bad_session"),
+    Row(error=service.WrongPasswordError, status=403, code="wrong_password"),
+    Row(error=service.NoPasswordError, status=403, code="no_password"),
+    Row(error=service.BadLinkError, status=404, code="bad_link"),
+    Row(
+        error=service.TooManyFailuresError,
+        status=429,
+        code="too_many_failures",
+        data={"retry_after_seconds": "retry_after_seconds"},
+        retry_after="retry_after_seconds",
+    ),
     # what publishers and operators may meet
     Row(
         error=service.RevisionError,
@@ -265,6 +288,7 @@ _STATUS_OF_CODE: Final = {"approvals_missing": 403}
 _LISTED_BY: Final = {
     "app": "serinus app list",
     "group": "serinus group list",
+    "operator": "serinus operator list",
     "hold": "serinus hold list",
     "waiver": "serinus waiver list",
     "pending verb": "serinus rollout pending",
@@ -336,13 +360,16 @@ def _from_row(row: Row, error: Exception) -> Problem:
             data.update(value)
         else:
             data[member] = value
+    headers = dict(row.headers)
+    if row.retry_after is not None:
+        headers["Retry-After"] = str(getattr(error, row.retry_after))
     code = row.code if row.code is not None else str(getattr(error, "code"))  # noqa: B009
     return Problem(
         status=_STATUS_OF_CODE.get(code, row.status),
         code=code,
         detail=row.detail or str(error),
         data=data,
-        headers=row.headers,
+        headers=headers,
     )
 
 

@@ -19,6 +19,14 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+def person_called(name: str) -> str:
+    """Return whose *name* is, of a token or of an operator: equal names are one person's.
+
+    Spellings that look alike are one name: nobody is two by a space or a capital.
+    """
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiToken:
     """A token of the admin app, known by its hash. ``app`` None: all apps."""
@@ -35,11 +43,8 @@ class ApiToken:
 
     @property
     def person(self) -> str:
-        """Who is behind it: tokens of one name are one person's.
-
-        Spellings that look alike are one name: nobody is two by a space or a capital.
-        """
-        return " ".join(unicodedata.normalize("NFKC", self.name).casefold().split())
+        """Who is behind it: tokens of one name are one person's."""
+        return person_called(self.name)
 
     def is_live(self, now: datetime) -> bool:
         """Whether it is neither revoked nor expired."""

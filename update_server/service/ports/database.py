@@ -13,6 +13,7 @@ from update_server.service.ports.arrivals import ArrivalStore
 from update_server.service.ports.audit import Audit
 from update_server.service.ports.counters import Counters
 from update_server.service.ports.crashes import Crashes, Sessions
+from update_server.service.ports.operators import Operators
 from update_server.service.ports.outbox import Alerts, Outbox
 from update_server.service.ports.pending import PendingVerbs
 from update_server.service.ports.quarantine import QuarantineStore
@@ -44,6 +45,8 @@ class Stores(Protocol):
     def journal(self) -> Journal: ...
     @property
     def access(self) -> Access: ...
+    @property
+    def operators(self) -> Operators: ...
     @property
     def audit(self) -> Audit: ...
     @property

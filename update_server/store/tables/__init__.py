@@ -19,6 +19,12 @@ from update_server.store.tables.crashes import (
     sessions,
 )
 from update_server.store.tables.metadata import metadata
+from update_server.store.tables.operators import (
+    operator_links,
+    operator_sessions,
+    operators,
+    sign_in_failures,
+)
 from update_server.store.tables.outbox import (
     alerts,
     deliveries,
@@ -85,6 +91,9 @@ __all__ = [
     "leases",
     "messages",
     "metadata",
+    "operator_links",
+    "operator_sessions",
+    "operators",
     "pending_verbs",
     "progress",
     "quarantine_counts",
@@ -96,6 +105,7 @@ __all__ = [
     "seen_events",
     "session_hours",
     "sessions",
+    "sign_in_failures",
     "silence_windows",
     "studies",
     "study_facts",

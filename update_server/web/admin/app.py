@@ -37,6 +37,8 @@ from update_server.web.admin import (
 )
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
+from update_server.web.dashboard import site
+from update_server.web.dashboard.door import Door
 from update_server.web.errors import problem_for, register_error_handlers, to_response
 
 
@@ -98,4 +100,5 @@ def create_app(services: AdminServices) -> Flask:
 
     app.register_error_handler(RolloutRefusedError, refused)
     app.register_error_handler(PendingError, pending.waits)
+    site.register(app, services, Door(services))
     return app

@@ -6,14 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from update_server.config_dashboard import Dashboard
 from update_server.service.access.access import Groups, Tokens
 from update_server.service.access.apps import AppRegistry
 from update_server.service.access.audit import AuditLog
+from update_server.service.access.lock_out import LockOut
+from update_server.service.access.operators import Operators
+from update_server.service.access.own_password import OwnPassword
 from update_server.service.access.replays import Replays
+from update_server.service.access.sign_in import SignIn
 from update_server.service.crashes.groups import CrashGroups
 from update_server.service.notices.notifications import Notifications
 from update_server.service.ports import Blobs, Clock, Database, Ids, Signer, SpoolReader
 from update_server.service.ports.dumps import DumpFiles
+from update_server.service.ports.passwords import Passwords
 from update_server.service.repository.leases import Leases
 from update_server.service.repository.publish import Publisher
 from update_server.service.repository.reconcile import Reconciler
@@ -33,6 +39,7 @@ from update_server.service.telemetry.exports import Exports
 from update_server.service.telemetry.health import TelemetryReport
 from update_server.service.telemetry.quarantine import Quarantine
 from update_server.service.telemetry.settings import TelemetrySettings
+from update_server.web.public.proxies import Proxies
 
 # An answer that a web process began within its lease is on its way for some time.
 _MARGIN_SECONDS: Final = 0.25
@@ -52,6 +59,9 @@ class AdminServices:
     clock: Clock
     apps: AppRegistry
     tokens: Tokens
+    operators: Operators
+    sign_in: SignIn
+    own_password: OwnPassword
     groups: Groups
     uploads: Uploads
     publisher: Publisher
@@ -74,6 +84,8 @@ class AdminServices:
     replays: Replays
     reconciler: Reconciler
     renewer: Renewer
+    proxies: Proxies
+    dashboard: Dashboard
     passed_on_to: Callable[[str], str | None] = nobody
 
 
@@ -84,11 +96,14 @@ def admin_services(
     signer: Signer,
     spools: SpoolReader,
     dumps: DumpFiles,
+    passwords: Passwords,
     clock: Clock,
     ids: Ids,
     wait: Callable[[float], None],
     lease_seconds: float,
     next_check_in_seconds: int,
+    proxies: Proxies,
+    dashboard: Dashboard = Dashboard(),  # noqa: B008 - a frozen value
     passed_on_to: Callable[[str], str | None] = nobody,
 ) -> AdminServices:
     """Return the use-cases over these ports.
@@ -107,10 +122,14 @@ def admin_services(
         next_check_in_seconds=next_check_in_seconds,
     )
     second_person = SecondPerson(database, clock, ids, signer=signer)
+    sign_in = SignIn(database, clock, ids, passwords=passwords, lock_out=LockOut(database, clock))
     return AdminServices(
         clock=clock,
         apps=AppRegistry(database, signer, clock),
         tokens=Tokens(database, clock, ids),
+        operators=Operators(database, clock, ids, passwords),
+        sign_in=sign_in,
+        own_password=OwnPassword(database, clock, passwords=passwords, sign_in=sign_in),
         groups=Groups(database, clock, ids),
         uploads=Uploads(database, blobs, clock),
         publisher=Publisher(database, blobs, signer, clock, leases=leases, states=states),
@@ -146,5 +165,7 @@ def admin_services(
         replays=Replays(database, clock),
         reconciler=reconciler,
         renewer=Renewer(database, signer, clock, leases=leases, states=states),
+        proxies=proxies,
+        dashboard=dashboard,
         passed_on_to=passed_on_to,
     )

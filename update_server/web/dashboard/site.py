@@ -5,14 +5,14 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response, request, send_from_directory
 
 from update_server.web.admin.services import AdminServices
-from update_server.web.dashboard import sign_in
+from update_server.web.dashboard import account, sign_in
 from update_server.web.dashboard.door import Door
 from update_server.web.dashboard.pages import STATIC, Pages, static_url
 from update_server.web.dashboard.views import now
 from update_server.web.dashboard.words import FILTERS
 
 _VIEWS = (now,)
-_CONTROLS = (sign_in,)
+_CONTROLS = (account, sign_in)
 _FOR_A_YEAR = "public, max-age=31536000, immutable"  # their URLs name their content
 
 

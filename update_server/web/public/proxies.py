@@ -47,6 +47,13 @@ class Proxies:
                 return address
         return address
 
+    def is_https(self, environ: WSGIEnvironment) -> bool:
+        """Whether a request came by TLS, to this server or to a proxy of our own before it."""
+        if environ.get("wsgi.url_scheme") == "https":
+            return True
+        told = environ.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip().lower()
+        return told == "https" and self._is_trusted(environ.get("REMOTE_ADDR", ""))
+
 
 def _without_port(hop: str) -> str:
     """Return the address in *hop*: some proxies write down the client's port, too."""
