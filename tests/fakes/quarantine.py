@@ -53,8 +53,16 @@ class FakeQuarantine:
             if of == app:
                 events[rule, arm] += by
         kept = Counter((each.rule, each.arm) for each in self._waiting(app))
+        senders = {(each.rule, each.arm, each.event.install_key) for each in self._waiting(app)}
+        installs = Counter((rule, arm) for rule, arm, key in senders if key)
         return [
-            RuleCount(rule=rule, arm=arm, events=events[rule, arm], kept=kept[rule, arm])
+            RuleCount(
+                rule=rule,
+                arm=arm,
+                events=events[rule, arm],
+                kept=kept[rule, arm],
+                installs=installs[rule, arm],
+            )
             for rule, arm in sorted({*events, *kept})
         ]
 

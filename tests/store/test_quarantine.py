@@ -79,10 +79,23 @@ def test_they_are_counted_by_rule_and_arm(database: Database) -> None:
 
     with database.reading() as stores:
         assert stores.quarantine.counts("demo") == [
-            RuleCount(rule=IMPLAUSIBLE, arm="", events=1, kept=1),
-            RuleCount(rule=IMPLAUSIBLE, arm="candidate", events=2, kept=2),
-            RuleCount(rule=UNKNOWN, arm="control", events=1, kept=1),
+            RuleCount(rule=IMPLAUSIBLE, arm="", events=1, kept=1, installs=1),
+            RuleCount(rule=IMPLAUSIBLE, arm="candidate", events=2, kept=2, installs=1),
+            RuleCount(rule=UNKNOWN, arm="control", events=1, kept=1, installs=1),
         ]
+
+
+def test_installs_are_those_that_sent_what_waits(database: Database) -> None:
+    keep(database, an_aside("e1"), an_aside("e2", install="2"), an_aside("e3", install="2"))
+    keep(database, an_aside("e4", install=""), an_aside("e5", install="", quarantine=UNKNOWN))
+
+    with database.transaction() as stores:
+        before = [(one.kept, one.installs) for one in stores.quarantine.counts("demo")]
+        stores.quarantine.drop("demo", IMPLAUSIBLE, None)
+        after = [(one.kept, one.installs) for one in stores.quarantine.counts("demo")]
+
+    assert before == [(4, 2), (1, 0)]
+    assert after == [(0, 0), (1, 0)]
 
 
 def test_further_reports_of_a_rule_are_only_counted(

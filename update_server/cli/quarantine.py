@@ -16,7 +16,7 @@ RULES: Final = (
     "expired_token",
     "bad_token",
 )
-_COUNTS: Final = ("rule", "arm", "reports", "kept")
+_COUNTS: Final = ("rule", "arm", "reports", "kept", "installs")
 _REPORTS: Final = ("rule", "arm", "kind", "version", "platform", "received_at")
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, distinct, func, select, update
 
 from rollout.model import Arm, RolloutId
 from update_server.service.ports import Event
@@ -110,18 +110,21 @@ class SqlQuarantine:
             select(c.rule, c.arm, func.sum(c.events)).where(c.app == app).group_by(c.rule, c.arm)
         )
         waiting = self._connection.execute(
-            select(k.rule, k.arm, func.count())
+            select(
+                k.rule, k.arm, func.count(), func.count(distinct(func.nullif(k.install_key, b"")))
+            )
             .where(k.app == app, k.accepted.is_(False))
             .group_by(k.rule, k.arm)
         )
-        kept = {(rule, arm): int(n) for rule, arm, n in waiting}
+        kept = {(rule, arm): (int(n), int(installs)) for rule, arm, n, installs in waiting}
         found = {(rule, arm): int(n) for rule, arm, n in counted}
         return [
             RuleCount(
                 rule=rule,
                 arm=arm,
                 events=found.get((rule, arm), 0),
-                kept=kept.get((rule, arm), 0),
+                kept=kept.get((rule, arm), (0, 0))[0],
+                installs=kept.get((rule, arm), (0, 0))[1],
             )
             for rule, arm in sorted({*found, *kept})
         ]

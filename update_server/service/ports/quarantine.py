@@ -39,12 +39,16 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleCount:
-    """How many reports a rule set aside of installs in one arm. ``kept``: those that wait."""
+    """How many reports a rule set aside of installs in one arm. ``kept``: those that wait.
+
+    ``installs`` sent those that wait; reports that name no install are of none.
+    """
 
     rule: str
     arm: str
     events: int
     kept: int
+    installs: int = 0
 
 
 class QuarantineStore(Protocol):

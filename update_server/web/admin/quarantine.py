@@ -59,6 +59,7 @@ def counted(value: RuleCount) -> JsonObject:
         "arm": value.arm or None,
         "reports": value.events,
         "kept": value.kept,
+        "installs": value.installs,
     }
 
 
