@@ -162,6 +162,7 @@ class FakeArrivals:
                 one,
                 events=old.events + one.events,
                 late_seconds=max(old.late_seconds, one.late_seconds),
+                last_at=max(filter(None, (old.last_at, one.last_at)), default=None),
             )
 
     def since(self, app: str, at: datetime) -> Sequence[Arrived]:

@@ -22,6 +22,7 @@ from update_server.service.ports import (
     StoredRelease,
     StoredTarget,
 )
+from update_server.service.ports.reach import Reach
 from update_server.service.ports.rollouts import ChannelMark
 
 
@@ -186,6 +187,33 @@ class FakeRollouts:
     def live(self) -> Sequence[Rollout]:
         states = {RolloutState.ACTIVE, RolloutState.PAUSED}
         return [rollout for rollout in self._newest_first() if rollout.state in states]
+
+    def reach(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Reach]:
+        known = self._state.rollouts
+        return {name: self._reach(known[name]) for name in rollouts if name in known}
+
+    def _reach(self, rollout: Rollout) -> Reach:
+        place = (rollout.app, rollout.channel)
+        platforms = {
+            release.platform
+            for release in self._state.releases.values()
+            if (release.app, release.channel) == place and release.version == rollout.version
+        }
+        there = [
+            contact.version
+            for contact in self._state.contacts.values()
+            if (contact.app, contact.channel) == place and contact.platform in platforms
+        ]
+        heard = [
+            one.last_at or one.minute
+            for one in self._state.arrivals.values()
+            if one.app == rollout.app and not one.code
+        ]
+        return Reach(
+            eligible=len(there),
+            running=there.count(str(rollout.version)),
+            heard_at=max(heard, default=None),
+        )
 
     def marks(self, apps: Collection[str]) -> Mapping[tuple[str, str], ChannelMark]:
         state = self._state

@@ -60,8 +60,9 @@ def test_minutes_are_those_of_the_receipt_and_the_oldest_tells_how_late_it_is() 
             kind="crash",
             events=2,
             late_seconds=late,
+            last_at=NOON - timedelta(seconds=last),
         )
-        for offset, late in ((120, 90.0), (60, 15.0))
+        for offset, late, last in ((120, 90.0, 75), (60, 15.0, 5))
     ]
 
 

@@ -89,3 +89,12 @@ def test_levels_of_telemetry_are_counted_by_arm(database: Database) -> None:
 def test_nothing_is_added_while_reading(database: Database) -> None:
     with pytest.raises(ReadOnlyError), database.reading() as stores:
         stores.arrivals.add([arrived()])
+
+
+def test_the_last_receipt_of_a_minute_is_kept_whatever_comes_after_it(database: Database) -> None:
+    for second in (None, 5, None, 9, 7):
+        last_at = None if second is None else MINUTE + timedelta(seconds=second)
+        with database.transaction() as stores:
+            stores.arrivals.add([arrived(last_at=last_at), arrived()])
+
+    assert since(database) == [arrived(events=10, last_at=MINUTE + timedelta(seconds=9))]

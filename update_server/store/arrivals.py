@@ -23,24 +23,27 @@ class SqlArrivals:
         self._connection = connection
 
     def add(self, arrived: Sequence[Arrived]) -> None:
-        """Add to the sums, and keep the greatest delay."""
-        folded: dict[_Key, tuple[int, int]] = {}
+        """Add to the sums, and keep the greatest delay and the last receipt."""
+        folded: dict[_Key, tuple[int, int, datetime | None]] = {}
         for one in arrived:
             key = one.app, one.minute, one.kind, one.code
-            events, late_ms = folded.get(key, (0, 0))
+            events, late_ms, last_at = folded.get(key, (0, 0, None))
             told_ms = round(one.late_seconds * _MILLISECONDS)
-            folded[key] = events + one.events, max(late_ms, told_ms)
+            last_at = max(filter(None, (last_at, one.last_at)), default=None)
+            folded[key] = events + one.events, max(late_ms, told_ms), last_at
         if not folded:
             return
         statement = upsert(self._connection, arrivals)
         excluded, c = statement.excluded, arrivals.c
         later = excluded.late_ms > c.late_ms
+        newer = func.coalesce(excluded.last_at > c.last_at, c.last_at.is_(None))
         self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=list(arrivals.primary_key.columns),
                 set_={
                     "events": c.events + excluded.events,
                     "late_ms": case((later, excluded.late_ms), else_=c.late_ms),
+                    "last_at": case((newer, excluded.last_at), else_=c.last_at),
                 },
             ),
             [
@@ -51,8 +54,9 @@ class SqlArrivals:
                     "code": code,
                     "events": events,
                     "late_ms": late_ms,
+                    "last_at": last_at,
                 }
-                for (app, minute, kind, code), (events, late_ms) in folded.items()
+                for (app, minute, kind, code), (events, late_ms, last_at) in folded.items()
             ],
         )
 
@@ -70,6 +74,7 @@ class SqlArrivals:
                 code=row.code,
                 events=row.events,
                 late_seconds=row.late_ms / _MILLISECONDS,
+                last_at=row.last_at,
             )
             for row in rows
         ]

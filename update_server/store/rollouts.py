@@ -13,8 +13,10 @@ from sqlalchemy.engine import Row
 
 from rollout.model import Actor, Audience, Hold, Rollout, RolloutId, RolloutState, Step
 from update_server.service.ports import ChangedError, ExistsError, NotFoundError, StoredHold
+from update_server.service.ports.reach import Reach
 from update_server.service.ports.rollouts import ChannelMark
 from update_server.store.channel_marks import channel_marks
+from update_server.store.reach import reach
 from update_server.store.rows import changed, insert_new, one, require_app
 from update_server.store.tables import holds, rollouts
 
@@ -55,6 +57,10 @@ class SqlRollouts:
     def live(self) -> Sequence[Rollout]:
         """Return the rollouts that are active or paused, of all apps, newest first."""
         return self._found(select(rollouts).where(rollouts.c.state.in_(_LIVE)))
+
+    def reach(self, wanted: Collection[RolloutId]) -> Mapping[RolloutId, Reach]:
+        """Return how many installs each of these rollouts is about."""
+        return reach(self._connection, wanted)
 
     def marks(self, apps: Collection[str]) -> Mapping[tuple[str, str], ChannelMark]:
         """Return the mark of every channel of *apps*."""

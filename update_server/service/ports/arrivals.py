@@ -15,7 +15,8 @@ class Arrived:
     """How much of one ``kind`` was received in a minute, and how late at most it was digested.
 
     ``code`` says why it was not taken or was set aside, and is empty where it was taken in. Both
-    are words of ours. ``minute`` is its begin.
+    are words of ours. ``minute`` is its begin, ``last_at`` when the last of it was received,
+    where that is known.
     """
 
     app: str
@@ -24,6 +25,7 @@ class Arrived:
     code: str = ""
     events: int = 0
     late_seconds: float = 0.0
+    last_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Protocol
 from packaging.version import Version
 
 from rollout.model import Hold, Rollout, RolloutId
+from update_server.service.ports.reach import Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class Rollouts(Protocol):
     ) -> Sequence[Rollout]: ...  # newest first
     def newest(self, app: str, limit: int) -> Sequence[Rollout]: ...  # the first of these
     def live(self) -> Sequence[Rollout]: ...  # active or paused, all apps
+    def reach(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Reach]: ...
     # by app and channel; a channel of which nothing is stored is not in it
     def marks(self, apps: Collection[str]) -> Mapping[tuple[str, str], ChannelMark]: ...
     def replace(self, old: Rollout, new: Rollout) -> None: ...  # ChangedError

@@ -22,6 +22,7 @@ def arrivals_of(records: Iterable[Contact | Event], now: datetime | None) -> Seq
     """Return what *records*, notes among them, add to the arrivals, digested at *now*."""
     events: Counter[tuple[str, datetime, str, str]] = Counter()
     oldest: dict[tuple[str, datetime, str, str], datetime] = {}
+    newest: dict[tuple[str, datetime, str, str], datetime] = {}
     for record in records:
         received_at = record.at if isinstance(record, Contact) else record.received_at
         minute = received_at.replace(second=0, microsecond=0)
@@ -29,6 +30,7 @@ def arrivals_of(records: Iterable[Contact | Event], now: datetime | None) -> Seq
             key = record.app, minute, kind, code
             events[key] += by
             oldest[key] = min(received_at, oldest.get(key, received_at))
+            newest[key] = max(received_at, newest.get(key, received_at))
     return [
         Arrived(
             app=key[0],
@@ -37,6 +39,7 @@ def arrivals_of(records: Iterable[Contact | Event], now: datetime | None) -> Seq
             code=key[3],
             events=by,
             late_seconds=max(0.0, (now - oldest[key]).total_seconds()) if now else 0.0,
+            last_at=newest[key],
         )
         for key, by in events.items()
     ]

@@ -62,6 +62,7 @@ arrivals = Table(
     Column("code", Told, nullable=False),
     Column("events", BigInteger, nullable=False),
     Column("late_ms", BigInteger, nullable=False),
+    Column("last_at", Instant),  # null where only the minute is known
     PrimaryKeyConstraint("app", "minute", "kind", "code"),
     sqlite_with_rowid=False,
 )
