@@ -42,12 +42,39 @@ class Progress:
     arm: Arm | None = None
     steps: int = 0
 
+    def counts_as(self, other: Progress | None) -> bool:
+        """Return whether *other* is as far, in the same place: whenever that was."""
+        return other is not None and (self.steps, self.arm, self.ring) == (
+            other.steps,
+            other.arm,
+            other.ring,
+        )
+
+
+def after(known: Progress | None, told: Progress) -> Progress:
+    """Return how far an install came, of which *told* was told after what was *known*.
+
+    The first contact decides on ring and arm; but a control install that is offered the release
+    later, in a wider ring, counts where it was offered it (ports.Telemetry).
+    """
+    if known is None:
+        return told
+    settles = known.arm is None or (known.arm == Arm.CONTROL and told.arm != Arm.CONTROL)
+    here = told if told.arm is not None and settles else known
+    return Progress(
+        app=known.app,
+        last_at=max(known.last_at, told.last_at),
+        ring=here.ring,
+        arm=here.arm,
+        steps=known.steps | told.steps,
+    )
+
 
 @dataclass(slots=True)
 class Known:
     """What is needed to match events with rollouts."""
 
-    channels: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    channels: Mapping[tuple[str, bytes], str] = field(default_factory=dict)
     _versions: dict[RolloutId, Version] = field(default_factory=dict)
     _newest: dict[tuple[str, Version], dict[str, RolloutId]] = field(default_factory=dict)
     _parsed: dict[str, Version | None] = field(default_factory=dict)

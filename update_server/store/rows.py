@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, Table, Update, select
+from sqlalchemy import Connection, Select, Table, Update, bindparam, delete, select
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
@@ -34,6 +34,29 @@ def upsert(connection: Connection, table: Table) -> SqliteInsert | PostgresqlIns
     if connection.dialect.name == "sqlite":
         return sqlite_insert(table)
     return postgresql_insert(table)
+
+
+def add_up(connection: Connection, table: Table, sums: Mapping[tuple[Any, ...], int]) -> None:
+    """Add *sums*, by whole keys, to the one number in rows of *table*; a row of 0 is no more."""
+    key = list(table.primary_key.columns)
+    [number] = (column for column in table.c if not column.primary_key)
+    names = [column.name for column in key]
+    rows = [dict(zip(names, place, strict=True)) | {number.name: by} for place, by in sums.items()]
+    rows = [row for row in rows if row[number.name]]
+    if not rows:
+        return
+    statement = upsert(connection, table)
+    total = number + statement.excluded[number.name]
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=key, set_={number.name: total}), rows
+    )
+    fewer = [row for row in rows if row[number.name] < 0]
+    if fewer:
+        mine = [column == bindparam(f"its_{column.name}") for column in key]
+        connection.execute(
+            delete(table).where(number == 0, *mine),
+            [{f"its_{name}": row[name] for name in names} for row in fewer],
+        )
 
 
 def insert_new(connection: Connection, table: Table, **values: Any) -> Row[Any] | None:

@@ -1,4 +1,4 @@
-"""Sessions of the last days, and the hours that count them."""
+"""Sessions of the last days, the hours that count them, and these together for each rollout."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, select
+from sqlalchemy import Connection, and_, delete, func, select
 
 from rollout.model import RolloutId
 from update_server.service.ports.crashes import Cell, SessionCount, SessionState, Tally, after
-from update_server.store.rows import chunks, upsert
-from update_server.store.tables import session_hours, sessions
+from update_server.store.rows import add_up, chunks, upsert
+from update_server.store.tables import session_counts, session_hours, sessions
 
 _Key = tuple[str, bytes]  # app, key of the session
 _Hour = tuple[str, str, Cell, str, str, datetime]  # app, version, cell, source, status, hour
@@ -85,22 +85,15 @@ class SqlSessions:
         self._add(sums)
 
     def _add(self, sums: Mapping[_Hour, int]) -> None:
-        rows = [_hour_row(hour, count) for hour, count in sums.items() if count]
-        if not rows:
-            return
-        statement = upsert(self._connection, session_hours)
-        total = session_hours.c.sessions + statement.excluded.sessions
-        key = list(session_hours.primary_key)
-        self._connection.execute(
-            statement.on_conflict_do_update(index_elements=key, set_={"sessions": total}), rows
-        )
-        fewer = [row for row in rows if row["sessions"] < 0]
-        if fewer:
-            mine = [column == bindparam(f"its_{column.name}") for column in key]
-            self._connection.execute(
-                delete(session_hours).where(session_hours.c.sessions == 0, *mine),
-                [{f"its_{column.name}": row[column.name] for column in key} for row in fewer],
-            )
+        hours: dict[tuple[Any, ...], int] = {}
+        together: Counter[tuple[Any, ...]] = Counter()
+        for (app, version, cell, source, status, hour), count in sums.items():
+            place = (version, cell.ring, cell.arm, source, status)
+            hours[app, version, cell.rollout, cell.ring, cell.arm, source, status, hour] = count
+            if cell.rollout:
+                together[cell.rollout, *place] += count
+        add_up(self._connection, session_hours, hours)
+        add_up(self._connection, session_counts, together)
 
     def hours(self, app: str) -> Sequence[SessionCount]:
         """Return all counts of *app*."""
@@ -122,26 +115,27 @@ class SqlSessions:
         )
 
     def tallies(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Sequence[Tally]]:
-        """Return the same for each of *rollouts*."""
-        return {rollout: self.of_rollout(rollout) for rollout in rollouts}
+        """Return how many sessions each of *rollouts* had, by version, ring, arm and status."""
+        found: dict[RolloutId, dict[tuple[str, str, str], dict[str, dict[str, int]]]] = {
+            rollout: {} for rollout in rollouts
+        }
+        for some in chunks(rollouts):
+            rows = select(session_counts).where(session_counts.c.rollout.in_(some))
+            for row in self._connection.execute(rows):
+                places = found[RolloutId(row.rollout)]
+                told = places.setdefault((row.version, row.ring, row.arm), {})
+                told.setdefault(row.source, {})[row.status] = row.sessions
+        return {
+            rollout: [
+                Tally(version=version, ring=ring, arm=arm, crashed_installs=0, sessions=told)
+                for (version, ring, arm), told in sorted(places.items())
+            ]
+            for rollout, places in found.items()
+        }
 
     def of_rollout(self, rollout: RolloutId) -> Sequence[Tally]:
         """Return how many sessions a rollout had, by version, ring, arm, source and status."""
-        of = session_hours.c
-        by = (of.version, of.ring, of.arm, of.source, of.status)
-        rows = self._connection.execute(
-            select(*by, func.sum(of.sessions).label("sessions"))
-            .where(of.rollout == rollout)
-            .group_by(*by)
-        )
-        found: dict[tuple[str, str, str], dict[str, dict[str, int]]] = {}
-        for row in rows:
-            told = found.setdefault((row.version, row.ring, row.arm), {})
-            told.setdefault(row.source, {})[row.status] = int(row.sessions)
-        return [
-            Tally(version=version, ring=ring, arm=arm, crashed_installs=0, sessions=told)
-            for (version, ring, arm), told in sorted(found.items())
-        ]
+        return self.tallies([rollout])[rollout]
 
     def forget(self, app: str, report_keys: Collection[bytes]) -> None:
         """Delete the sessions of these installs. What was counted stays counted."""
@@ -153,27 +147,18 @@ class SqlSessions:
         """Delete sessions last told of before, and hours before."""
         old = sessions.c.received_at < sessions_before
         self._connection.execute(delete(sessions).where(old))
-        self._connection.execute(delete(session_hours).where(session_hours.c.hour < hours_before))
+        of, old = session_hours.c, session_hours.c.hour < hours_before
+        by = (of.rollout, of.version, of.ring, of.arm, of.source, of.status)
+        gone = self._connection.execute(
+            select(*by, func.sum(of.sessions)).where(old, of.rollout != "").group_by(*by)
+        )
+        add_up(self._connection, session_counts, {tuple(row[:-1]): -int(row[-1]) for row in gone})
+        self._connection.execute(delete(session_hours).where(old))
 
 
 def _hour(state: SessionState) -> _Hour:
     hour = state.started_at.replace(minute=0, second=0, microsecond=0)
     return state.app, state.version, state.cell, state.source, state.status, hour
-
-
-def _hour_row(hour: _Hour, count: int) -> dict[str, Any]:
-    app, version, cell, source, status, at = hour
-    return {
-        "app": app,
-        "version": version,
-        "rollout": cell.rollout,
-        "ring": cell.ring,
-        "arm": cell.arm,
-        "source": source,
-        "status": status,
-        "hour": at,
-        "sessions": count,
-    }
 
 
 def _row(state: SessionState) -> dict[str, Any]:

@@ -29,7 +29,16 @@ from sqlalchemy import (
 from rollout.model import Arm, Rollout, RolloutId
 from update_server.service.ports import Checkpoint, Contact, Event, FunnelCell, SeenInstall
 from update_server.service.ports.pulls import PullCounts
-from update_server.store.folding import LIFE, STEP_BITS, Known, Progress, fold, without_channel
+from update_server.store.folding import (
+    LIFE,
+    STEP_BITS,
+    Known,
+    Progress,
+    after,
+    fold,
+    without_channel,
+)
+from update_server.store.install_counts import TOLD, InstallCounts, Reached, Told
 from update_server.store.pull_counts import has_step, pull_counts, with_contacts
 from update_server.store.rows import chunks, upsert
 from update_server.store.tables import (
@@ -41,8 +50,6 @@ from update_server.store.tables import (
     seen_events,
 )
 
-# Keys in one look-up: well below the 32,766 parameters that SQLite allows in a statement.
-_CHUNK = 5_000
 _RANGES = (
     200  # of keys, in one look-up: SQLite refuses conditions that are nested deeper than 1,000
 )
@@ -53,12 +60,14 @@ class SqlTelemetry:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._counts = InstallCounts(connection)
 
     def absorb(self, batch: Sequence[Contact], events: Sequence[Event]) -> Sequence[Event]:
         """Count contacts and events, in order; return the events that were new."""
         fresh = self._unseen(events)
-        self._write_contacts(_latest(batch))
-        self._write_progress(fold(batch, fresh, self._known(batch, fresh)))
+        channels = self._write_contacts(_latest(batch), without_channel(fresh))
+        known = self._known(batch, fresh, channels)
+        self._write_progress(fold(batch, fresh, known))
         return fresh
 
     def _unseen(self, events: Sequence[Event]) -> list[Event]:
@@ -79,7 +88,12 @@ class SqlTelemetry:
         inserted = {(row.app, bytes(row.install_key), bytes(row.id)) for row in new}
         return [event for key, event in by_id.items() if key in inserted]
 
-    def _known(self, batch: Sequence[Contact], events: Sequence[Event]) -> Known:
+    def _known(
+        self,
+        batch: Sequence[Contact],
+        events: Sequence[Event],
+        channels: Mapping[tuple[str, bytes], str],
+    ) -> Known:
         """Look up what is needed to match the batch with rollouts."""
         names = {contact.app for contact in batch} | {event.app for event in events}
         found = self._connection.execute(
@@ -87,78 +101,93 @@ class SqlTelemetry:
             .where(rollouts.c.app.in_(names))
             .order_by(rollouts.c.number)
         )
-        known = Known()
+        known = Known(channels=channels)
         for row in found:
             known.add_rollout(row.id, row.app, row.channel, row.version)
-        for app, keys in without_channel(events).items():
-            for start in range(0, len(keys), _CHUNK):
-                last = select(contacts.c.install_key, contacts.c.channel).where(
-                    contacts.c.app == app,
-                    contacts.c.install_key.in_(keys[start : start + _CHUNK]),
-                )
-                for key, channel in self._connection.execute(last):
-                    known.channels[app, bytes(key)] = channel
         return known
 
-    def _write_contacts(self, latest: Collection[Contact]) -> None:
-        rows = [
-            {
-                "app": contact.app,
-                "install_key": contact.install_key,
-                "at": contact.at,
-                "channel": contact.channel,
-                "platform": contact.platform,
-                "version": contact.version,
-                "action": contact.action,
-                "reason": contact.reason,
-                "offered": contact.offered,
-                "self_selected": contact.self_selected,
-                "telemetry": contact.telemetry,
-                "timestamp_version": contact.timestamp_version,
-                "snapshot_sha256": contact.snapshot_sha256,
-            }
-            for contact in latest
-        ]
-        if not rows:
+    def _write_contacts(
+        self, latest: Collection[Contact], others: Mapping[str, Collection[bytes]]
+    ) -> Mapping[tuple[str, bytes], str]:
+        """Keep the last contacts; return the channels of their installs, and of *others*."""
+        asked = {app: set(keys) for app, keys in others.items()}
+        for contact in latest:
+            asked.setdefault(contact.app, set()).add(contact.install_key)
+        held = self._last_contacts(asked)
+        channels = {key: told.channel for key, (_, told) in held.items()}
+        later: list[Contact] = []
+        came: list[Told] = []
+        gone: list[Told] = []
+        for contact in latest:
+            key = (contact.app, contact.install_key)
+            before = held.get(key)
+            if before is not None and before[0] > contact.at:
+                continue  # spools of several processes are read one after another
+            later.append(contact)
+            channels[key] = contact.channel
+            told = Told.by(contact)
+            if before is None:
+                came.append(told)
+            elif told != before[1]:
+                came.append(told)
+                gone.append(before[1])
+        self._put_contacts(later)
+        self._counts.change_contacts(came, gone)
+        return channels
+
+    def _last_contacts(
+        self, asked: Mapping[str, Collection[bytes]]
+    ) -> dict[tuple[str, bytes], tuple[datetime, Told]]:
+        held: dict[tuple[str, bytes], tuple[datetime, Told]] = {}
+        for app, keys in asked.items():
+            for some in chunks(keys):
+                rows = self._connection.execute(
+                    select(contacts.c.install_key, contacts.c.at, *TOLD).where(
+                        contacts.c.app == app, contacts.c.install_key.in_(some)
+                    )
+                )
+                for key, at, *told in rows.all():
+                    held[app, bytes(key)] = at, Told._make(told)
+        return held
+
+    def _put_contacts(self, later: Collection[Contact]) -> None:
+        if not later:
             return
         statement = upsert(self._connection, contacts)
-        told = {
-            column.name: statement.excluded[column.name]
-            for column in contacts.c
-            if not column.primary_key
-        }
+        told = {c.name: statement.excluded[c.name] for c in contacts.c if not c.primary_key}
+        key = list(contacts.primary_key.columns)
         self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[contacts.c.app, contacts.c.install_key],
-                set_=told,
-                # Spools of several processes are read one after another.
-                where=contacts.c.at <= statement.excluded.at,
-            ),
-            rows,
+            statement.on_conflict_do_update(index_elements=key, set_=told),
+            [
+                {
+                    "app": contact.app,
+                    "install_key": contact.install_key,
+                    "at": contact.at,
+                    "channel": contact.channel,
+                    "platform": contact.platform,
+                    "version": contact.version,
+                    "action": contact.action,
+                    "reason": contact.reason,
+                    "offered": contact.offered,
+                    "self_selected": contact.self_selected,
+                    "telemetry": contact.telemetry,
+                    "timestamp_version": contact.timestamp_version,
+                    "snapshot_sha256": contact.snapshot_sha256,
+                }
+                for contact in later
+            ],
         )
 
     def _write_progress(self, folded: Mapping[tuple[RolloutId, bytes], Progress]) -> None:
         if not folded:
             return
+        held = self._progress_of(folded)
+        now = {key: after(held.get(key), told) for key, told in folded.items()}
         statement = upsert(self._connection, progress)
-        excluded = statement.excluded
-        # The first contact decides; but a control install that is offered the release later,
-        # in a wider ring, counts where it was offered it (ports.Telemetry).
-        settles = or_(
-            progress.c.arm.is_(None),
-            and_(progress.c.arm == Arm.CONTROL, excluded.arm != Arm.CONTROL),
-        )
-        takes = and_(excluded.arm.is_not(None), settles)
-        later = excluded.last_at > progress.c.last_at
+        told = {name: statement.excluded[name] for name in ("ring", "arm", "steps", "last_at")}
         self._connection.execute(
             statement.on_conflict_do_update(
-                index_elements=[progress.c.rollout, progress.c.install_key],
-                set_={
-                    "ring": case((takes, excluded.ring), else_=progress.c.ring),
-                    "arm": case((takes, excluded.arm), else_=progress.c.arm),
-                    "steps": progress.c.steps.op("|")(excluded.steps),
-                    "last_at": case((later, excluded.last_at), else_=progress.c.last_at),
-                },
+                index_elements=[progress.c.rollout, progress.c.install_key], set_=told
             ),
             [
                 {
@@ -170,9 +199,35 @@ class SqlTelemetry:
                     "steps": one.steps,
                     "last_at": one.last_at,
                 }
-                for (rollout, key), one in folded.items()
+                for (rollout, key), one in now.items()
             ],
         )
+        changed = [key for key, one in now.items() if not one.counts_as(held.get(key))]
+        self._counts.change_progress(
+            (Reached.by(key[0], now[key]) for key in changed),
+            (Reached.by(key[0], held[key]) for key in changed if key in held),
+        )
+
+    def _progress_of(
+        self, asked: Iterable[tuple[RolloutId, bytes]]
+    ) -> dict[tuple[RolloutId, bytes], Progress]:
+        c = progress.c
+        keys: dict[RolloutId, list[bytes]] = {}
+        for rollout, key in asked:
+            keys.setdefault(rollout, []).append(key)
+        held: dict[tuple[RolloutId, bytes], Progress] = {}
+        for rollout, its in keys.items():
+            for some in chunks(its):
+                rows = self._connection.execute(
+                    select(c.install_key, c.app, c.ring, c.arm, c.steps, c.last_at).where(
+                        c.rollout == rollout, c.install_key.in_(some)
+                    )
+                )
+                for key, app, ring, arm, steps, last_at in rows.all():
+                    held[rollout, bytes(key)] = Progress(
+                        app=app, ring=ring, arm=arm, steps=steps, last_at=last_at
+                    )
+        return held
 
     def checkpoint(self, spool: str) -> int:
         """Return how far a spool has been digested; 0 when nothing is known of it."""
@@ -196,33 +251,12 @@ class SqlTelemetry:
         self._connection.execute(delete(checkpoints).where(checkpoints.c.spool == spool))
 
     def funnels(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Sequence[FunnelCell]]:
-        """Return how many installs reached each step of each of *rollouts*; no cell is 0."""
-        ring = func.coalesce(progress.c.ring, literal("", literal_execute=True))
-        arm = func.coalesce(progress.c.arm, literal(Arm.CANDIDATE.value, literal_execute=True))
-        found = self._connection.execute(
-            select(
-                progress.c.rollout,
-                ring.label("ring"),
-                arm.label("arm"),
-                *(
-                    func.sum(case((has_step(bit), 1), else_=0)).label(name)
-                    for name, bit in STEP_BITS.items()
-                ),
-            )
-            .where(progress.c.rollout.in_(rollouts))
-            .group_by(progress.c.rollout, ring, arm)
-            .order_by(progress.c.rollout, ring, arm)
-        )
-        funnels: dict[RolloutId, list[FunnelCell]] = {rollout: [] for rollout in rollouts}
-        for row in found:
-            funnels[RolloutId(row.rollout)] += [
-                FunnelCell(
-                    ring=row.ring, arm=Arm(row.arm), step=step, installs=int(getattr(row, step))
-                )
-                for step in STEP_BITS
-                if getattr(row, step)
-            ]
-        return funnels
+        """Return how many installs reached each step of each of *rollouts*; no cell is 0.
+
+        An install that reported steps but was never seen to check in counts as a candidate
+        of ring ``""``.
+        """
+        return self._counts.funnels(rollouts)
 
     def funnel(self, rollout: Rollout, *, silent_before: datetime) -> Sequence[FunnelCell]:
         """Return how many installs reached each step, by ring and arm; no cell is 0.
@@ -266,11 +300,7 @@ class SqlTelemetry:
 
     def versions(self, app: str) -> Sequence[tuple[str, str, str, int]]:
         """Return channel, platform, version and the number of installs last seen on it."""
-        where = (contacts.c.channel, contacts.c.platform, contacts.c.version)
-        found = self._connection.execute(
-            select(*where, func.count()).where(contacts.c.app == app).group_by(*where)
-        )
-        return sorted((channel, platform, version, n) for channel, platform, version, n in found)
+        return self._counts.versions(app)
 
     def event_ids(self, app: str, install_key: bytes) -> Sequence[str]:
         """Return the IDs of the install's events that are remembered."""
@@ -311,23 +341,29 @@ class SqlTelemetry:
 
     def forget_install(self, app: str, install_key: bytes) -> None:
         """Delete every row that is about an install, its enrolments too."""
-        for table in (contacts, progress, seen_events, enrolments):
-            self._connection.execute(
-                delete(table).where(table.c.app == app, table.c.install_key == install_key)
-            )
+        its = {
+            table: (table.c.app == app) & (table.c.install_key == install_key)
+            for table in (contacts, progress, seen_events, enrolments)
+        }
+        self._counts.drop_contacts(its[contacts])
+        self._counts.drop_progress(its[progress])
+        for table, mine in its.items():
+            self._connection.execute(delete(table).where(mine))
 
     def expire(self, *, contacts_before: datetime, events_before: datetime) -> None:
         """Delete installs not seen, and event IDs received, before these instants.
 
         How far an install came with rollouts goes with it.
         """
-        self._connection.execute(delete(contacts).where(contacts.c.at < contacts_before))
+        old = contacts.c.at < contacts_before
+        self._counts.drop_contacts(old)
+        self._connection.execute(delete(contacts).where(old))
         is_known = exists().where(
             contacts.c.app == progress.c.app, contacts.c.install_key == progress.c.install_key
         )
-        self._connection.execute(
-            delete(progress).where(progress.c.last_at < contacts_before, ~is_known)
-        )
+        unheard = and_(progress.c.last_at < contacts_before, ~is_known)
+        self._counts.drop_progress(unheard)
+        self._connection.execute(delete(progress).where(unheard))
         self._connection.execute(
             delete(seen_events).where(seen_events.c.received_at < events_before)
         )

@@ -10,6 +10,13 @@ from update_server.store.tables.access import (
     tokens,
 )
 from update_server.store.tables.counters import counters
+from update_server.store.tables.counts import (
+    contact_counts,
+    crash_counts,
+    crashed_counts,
+    progress_counts,
+    session_counts,
+)
 from update_server.store.tables.crashes import (
     crash_aliases,
     crash_groups,
@@ -33,6 +40,7 @@ from update_server.store.tables.outbox import (
 )
 from update_server.store.tables.quarantine import arrivals, quarantine_counts, quarantined
 from update_server.store.tables.recounts import recounts
+from update_server.store.tables.series import study_points, version_days
 from update_server.store.tables.settings import app_settings
 from update_server.store.tables.state import (
     apps,
@@ -71,13 +79,16 @@ __all__ = [
     "audit",
     "checkpoints",
     "codes",
+    "contact_counts",
     "contacts",
     "counters",
     "crash_aliases",
+    "crash_counts",
     "crash_groups",
     "crash_reports",
     "crash_samples",
     "crash_signatures",
+    "crashed_counts",
     "decisions",
     "deliveries",
     "delivery_attempts",
@@ -96,6 +107,7 @@ __all__ = [
     "operators",
     "pending_verbs",
     "progress",
+    "progress_counts",
     "quarantine_counts",
     "quarantined",
     "recounts",
@@ -103,6 +115,7 @@ __all__ = [
     "rollouts",
     "secrets",
     "seen_events",
+    "session_counts",
     "session_hours",
     "sessions",
     "sign_in_failures",
@@ -111,6 +124,7 @@ __all__ = [
     "study_facts",
     "study_log",
     "study_members",
+    "study_points",
     "targets",
     "tokens",
     "waivers",
