@@ -51,8 +51,9 @@ def world() -> World:
 
 def explain(world: World, install_id: InstallId = LOW_BUCKET, **fields: Any) -> Explanation:
     known: dict[str, Any] = {"channel": CHANNEL, "platform": PLATFORM, "version": V1}
+    at = fields.pop("at", None)
     question = Question(install_id=install_id, **{**known, **fields})
-    return Explain(world.database, world.clock).explain(APP, question)
+    return Explain(world.database, world.clock).explain(APP, question, at=at)
 
 
 def outcomes(explanation: Explanation) -> list[tuple[str, str | None, str]]:
@@ -249,6 +250,127 @@ def test_asking_leaves_no_trace(world: World) -> None:
     explain(world)
 
     assert world.contacts == []
+
+
+class TestChecks:
+    def test_an_entry_is_asked_question_by_question(self, world: World) -> None:
+        checks = explain(world).steps[-1].checks
+
+        assert [(each.rule, each.passes) for each in checks] == [
+            ("state", True),
+            ("eligible", True),
+            ("hold", True),
+            ("ring", True),
+        ]
+        assert checks[-1].detail == "bucket 0 < exposure 100 of ring 1%"
+
+    @pytest.mark.parametrize(
+        ("entry", "install_id", "rule", "words"),
+        [
+            ({"state": RolloutState.PAUSED}, LOW_BUCKET, "state", "the rollout is paused"),
+            ({"version": Version("3.0.0")}, LOW_BUCKET, "eligible", "nobody signed"),
+            (
+                {"holds": (Hold(id="h", title="T", link="https://x", audience=Audience()),)},
+                LOW_BUCKET,
+                "hold",
+                "T (https://x) keeps it where it is",
+            ),
+            (
+                {},
+                HIGH_BUCKET,
+                "ring",
+                "ring internal is for staff; bucket 9999 ≥ exposure 100 of ring 1%",
+            ),
+            (
+                {"rings": (), "exposure_bp": 0},
+                HIGH_BUCKET,
+                "ring",
+                "bucket 9999, and no ring is open",
+            ),
+            (
+                {
+                    "exposure_bp": 9_800,
+                    "holdback_bp": 200,
+                    "rings": (OpenRing(name="all", exposure_bp=9_800),),
+                },
+                HIGH_BUCKET,
+                "ring",
+                "bucket 9999 ≥ 9800: it is in the holdback of 2 %",
+            ),
+            (
+                {
+                    "rings": (
+                        OpenRing(name="de", exposure_bp=100, audience=Audience(country=("DE",))),
+                    )
+                },
+                LOW_BUCKET,
+                "ring",
+                "no open ring is for an install with these attributes",
+            ),
+        ],
+    )
+    def test_they_end_with_the_one_that_keeps_the_install_from_it(
+        self,
+        world: World,
+        entry: dict[str, Any],
+        install_id: InstallId,
+        rule: str,
+        words: str,
+    ) -> None:
+        world.put_rollout(an_entry(**entry))
+
+        explanation = explain(world, install_id)
+
+        *before, last = explanation.steps[-1].checks
+        assert explanation.assignment.action is Action.STAY
+        assert all(each.passes for each in before)
+        assert (last.rule, last.passes) == (rule, False)
+        assert words in last.detail
+
+    def test_a_ceiling_for_young_releases_is_named(self, world: World) -> None:
+        year = timedelta(days=365)
+        ceiling = ((0, 0), (int(year.total_seconds()), 10_000))
+        world.put_policy(ceiling=ceiling, expires_at=NOW + 3 * year)
+        world.put_rollout(an_entry(), expires_at=NOW + 3 * year)
+
+        [young] = [s.checks[-1] for s in explain(world).steps if s.entry == str(V2)]
+        later = explain(world, at=NOW + 2 * year)
+        [old] = [step.checks[-1] for step in later.steps if step.entry == str(V2)]
+
+        assert not young.passes
+        assert young.detail.endswith("may have an exposure of 0 at most")
+        assert old.passes
+
+    def test_what_says_nothing_of_the_install_has_no_checks(self, world: World) -> None:
+        skipped = explain(world, HIGH_BUCKET).steps[-1]
+
+        assert (skipped.outcome, skipped.passes, skipped.checks) == ("skipped", None, ())
+
+
+class TestAt:
+    def test_documents_of_now_decide_as_they_will_then(self, world: World) -> None:
+        world.put_policy(must_reach=(MustReach(version=V2, after=NOW + timedelta(hours=1)),))
+
+        now, then = explain(world), explain(world, at=NOW + timedelta(hours=1))
+
+        assert now.assignment.reason is Reason.IN_RING
+        assert then.assignment.reason is Reason.MUST_REACH
+        assert (now.at, then.at) == (NOW, NOW + timedelta(hours=1))
+
+    def test_a_document_that_will_have_expired_offers_nothing(self, world: World) -> None:
+        assert explain(world, at=NOW + timedelta(days=400)).assignment.reason is Reason.STALE_SERVER
+
+
+def test_each_rule_names_the_document_that_it_stands_in(world: World) -> None:
+    world.put_policy()
+
+    told = {step.rule: step.source for step in explain(world).steps}
+
+    assert told["groups"] is None
+    assert told["floor"] is not None
+    assert told["entry"] is not None
+    assert (told["floor"].kind, told["entry"].kind) == ("policy", "rollout")
+    assert told["floor"].version != told["entry"].version
 
 
 def test_a_completed_release_is_explained_like_an_active_one(world: World) -> None:

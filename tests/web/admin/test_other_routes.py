@@ -235,7 +235,25 @@ def test_an_install_is_explained_rule_by_rule(ask: Ask, world: World) -> None:
     assert body["assignment"]["action"] == "stay"
     assert body["assignment"]["reason"] == "outside_ring"
     assert isinstance(body["bucket"], int)
-    assert {"rule", "entry", "outcome", "detail"} == set(body["steps"][0])
+    assert {"rule", "entry", "outcome", "detail", "passes", "document", "checks"} == set(
+        body["steps"][0]
+    )
+    assert body["steps"][-2]["document"]["kind"] == "rollout"
+    assert body["steps"][-2]["checks"][-1]["rule"] == "ring"
+    assert (body["known"], body["last_report"], body["set_aside"]) == (None, None, [])
+    assert body["evidence"]["why_not"] == "never_seen"
+    assert INSTALL not in str(body)
+
+
+def test_an_install_is_explained_as_it_will_be_at_an_instant(ask: Ask, world: World) -> None:
+    world.start("2.1.0", ring="all", reason="everybody")
+    query = f"{APP}/explain?install_id={INSTALL}&platform=linux-x86_64&version=2.0.0"
+
+    now, later = body_of(ask("GET", query)), body_of(ask("GET", f"{query}&at=2099-01-01T00:00:00Z"))
+
+    assert now["assignment"]["reason"] == "in_ring"
+    assert later["assignment"]["reason"] == "stale_server"
+    assert later["at"] == "2099-01-01T00:00:00Z"
 
 
 def test_a_held_install_is_told_the_hold(ask: Ask, world: World) -> None:
@@ -259,6 +277,9 @@ def test_a_held_install_is_told_the_hold(ask: Ask, world: World) -> None:
         (f"install_id={INSTALL}&platform=linux-x86_64&channel=moon", "channel"),
         (f"install_id={INSTALL}&platform=linux-x86_64&version=x", "version"),
         (f"install_id={INSTALL}&platform=linux-x86_64&locale=%07", "locale"),
+        (f"install_id={INSTALL}&platform=linux-x86_64&at=yesterday", "at"),
+        (f"install_id={INSTALL}&platform=linux-x86_64&at=2026-11-22T03:07:00", "at"),
+        (f"install_id={INSTALL}&platform=linux-x86_64&at=0001-01-01T00:00:00Z", "at"),
     ],
 )
 def test_a_bad_question_names_its_field(query: str, field: str, ask: Ask) -> None:

@@ -39,6 +39,8 @@ from update_server.service.errors import (
     UnknownPlatformError,
 )
 from update_server.service.ports import Clock, Database, NotFoundError
+from update_server.service.rollouts.checks import Check, checks_of
+from update_server.service.rollouts.witness import Asked, Witness, witness_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,24 +55,45 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The signed document that a rule comes from. ``kind`` is ``policy`` or ``rollout``."""
+
+    kind: str
+    version: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """One rule. ``entry`` is the version that it is about; ``detail`` is a sentence."""
+    """One rule. ``entry`` is the version that it is about; ``detail`` is a sentence.
+
+    ``passes``: it gives the install what it is about, or does not stand in its way; None where
+    it says nothing of this install. ``checks`` are an entry's questions, see ``checks``.
+    """
 
     rule: str
     outcome: str
     detail: str
     entry: str | None = None
+    passes: bool | None = None
+    source: Source | None = None
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """The answer, the arm that the install counts in, and every rule up to the one that chose."""
+    """The answer, the arm that the install counts in, and every rule up to the one that chose.
+
+    ``at`` is the instant that was asked about; documents and groups are those of now.
+    """
 
     assignment: Assignment
     bucket: int | None
     groups: tuple[str, ...]
     exposure: Exposure
     steps: tuple[Explained, ...]
+    at: datetime
+    witness: Witness
 
 
 class Explain:
@@ -80,8 +103,11 @@ class Explain:
         self._database = database
         self._clock = clock
 
-    def explain(self, app: str, question: Question) -> Explanation:
-        """Answer *question* for *app* as of now.
+    def explain(self, app: str, question: Question, *, at: datetime | None = None) -> Explanation:
+        """Answer *question* for *app* as of now, or what the documents of now decide at *at*.
+
+        On the instant depend the ceiling for a release's age, what must be reached from when on,
+        and whether a document has expired. What is known of the install is as of now.
 
         Raises:
             UnknownAppError, UnknownChannelError, UnknownPlatformError: As named.
@@ -91,26 +117,48 @@ class Explain:
                 table = build_table(stores, app)
             except NotFoundError as error:
                 raise UnknownAppError(app) from error
-            pepper = stores.access.secret(PEPPER)
-        if question.channel not in table.channels:
-            raise UnknownChannelError(app, question.channel)
-        if question.platform not in table.platforms:
-            raise UnknownPlatformError(app, question.platform)
-        now = self._clock.now()
-        key = install_key(pepper, app, question.install_id)
-        groups = frozenset(
-            member.group for member in table.members.values() if member.install_key == key
-        )
-        install = install_of(_as_check_in(question), groups, now)
-        channel = table.by_channel.get(question.channel)
-        assignment = assign(channel, install, now)
+            if question.channel not in table.channels:
+                raise UnknownChannelError(app, question.channel)
+            if question.platform not in table.platforms:
+                raise UnknownPlatformError(app, question.platform)
+            now = at or self._clock.now()
+            key = install_key(stores.access.secret(PEPPER), app, question.install_id)
+            groups = frozenset(
+                member.group for member in table.members.values() if member.install_key == key
+            )
+            install = install_of(_as_check_in(question), groups, now)
+            channel = table.by_channel.get(question.channel)
+            assignment, exposure = assign(channel, install, now), exposure_of(channel, install)
+            rollout = exposure.rollout or rollout_behind(assignment.rollout)
+            asked = Asked(app=app, key=key, platform=question.platform, held=exposure.held)
+            witness = witness_of(stores, asked, rollout)
+            sources = {
+                each.kind: Source(kind=each.kind, version=each.version, expires_at=each.expires_at)
+                for each in stores.releases.documents(app)
+                if each.channel == question.channel
+            }
         return Explanation(
             assignment=replace(assignment, rollout=rollout_behind(assignment.rollout)),
             bucket=_bucket(assignment, channel, install),
             groups=tuple(sorted(groups)),
-            exposure=exposure_of(channel, install),
-            steps=tuple(_steps(channel, install, now)),
+            exposure=exposure,
+            steps=tuple(
+                replace(step, source=sources.get(_SOURCES.get(step.rule, "")))
+                for step in _steps(channel, install, now)
+            ),
+            at=now,
+            witness=witness,
         )
+
+
+_SOURCES: Final = {
+    "policy": "policy",
+    "floor": "policy",
+    "must_reach": "policy",
+    "rollout": "rollout",
+    "entry": "rollout",
+}
+"""Which signed document a rule stands in. Groups are the server's own list."""
 
 
 def _as_check_in(question: Question) -> CheckIn:
@@ -140,10 +188,14 @@ def _steps(channel: ChannelTable | None, install: Install, now: datetime) -> Ite
         rule="groups",
         outcome="member" if groups else "none",
         detail=f"the install is a member of {groups}" if groups else "the install is in no group",
+        passes=True if groups else None,
     )
     if channel is None:
         yield Explained(
-            rule="policy", outcome=Reason.NO_RELEASE, detail="the channel has no signed policy yet"
+            rule="policy",
+            outcome=Reason.NO_RELEASE,
+            detail="the channel has no signed policy yet",
+            passes=False,
         )
         return
     if now >= channel.policy_expires_at:
@@ -151,6 +203,7 @@ def _steps(channel: ChannelTable | None, install: Install, now: datetime) -> Ite
             rule="policy",
             outcome=Reason.STALE_SERVER,
             detail=f"the policy expired at {_time(channel.policy_expires_at)}",
+            passes=False,
         )
         return
     floor = channel.policy.floor
@@ -158,6 +211,7 @@ def _steps(channel: ChannelTable | None, install: Install, now: datetime) -> Ite
         rule="floor",
         outcome="none" if floor is None else render_version(floor),
         detail="no floor" if floor is None else f"nothing below {render_version(floor)} may run",
+        passes=None if floor is None or install.version is None else install.version >= floor,
     )
     documents = channel.documents[install.platform]
     for rule in sorted(documents.policy.must_reach, key=lambda r: r.version, reverse=True):
@@ -168,7 +222,10 @@ def _steps(channel: ChannelTable | None, install: Install, now: datetime) -> Ite
     expires_at = channel.rollout_expires_at
     if documents.rollout is None or expires_at is None:
         yield Explained(
-            rule="rollout", outcome=Reason.NO_RELEASE, detail="no rollout was signed yet"
+            rule="rollout",
+            outcome=Reason.NO_RELEASE,
+            detail="no rollout was signed yet",
+            passes=False,
         )
         return
     if now >= expires_at:
@@ -176,6 +233,7 @@ def _steps(channel: ChannelTable | None, install: Install, now: datetime) -> Ite
             rule="rollout",
             outcome=Reason.STALE_SERVER,
             detail=f"the rollout document expired at {_time(expires_at)}",
+            passes=False,
         )
         return
     policy = replace(documents.policy, must_reach=())
@@ -205,7 +263,13 @@ def _must_reach(
         # Not throttled: what failed on a machine is known to the machine only.
         why = why_not_allowed(rule.version, documents, install)
         outcome, detail = str(Reason.NOT_ELIGIBLE), f"may not run here: {why}"
-    step = Explained(rule="must_reach", entry=version, outcome=outcome, detail=detail)
+    step = Explained(
+        rule="must_reach",
+        entry=version,
+        outcome=outcome,
+        detail=detail,
+        passes=True if chosen else False if outcome == Reason.NOT_ELIGIBLE else None,
+    )
     return step, chosen
 
 
@@ -213,14 +277,16 @@ def _entry(
     entry: Entry, alone: Documents, install: Install, now: datetime
 ) -> tuple[Explained, bool]:
     given = decide(alone, install, now)
-    skipped = given.reason is Reason.UP_TO_DATE
+    skipped, chosen = given.reason is Reason.UP_TO_DATE, given.action is not Action.STAY
     step = Explained(
         rule="entry",
         entry=render_version(entry.version),
         outcome="skipped" if skipped else str(given.reason),
         detail="not for an install on this version" if skipped else _sentence(given, entry),
+        passes=None if skipped else chosen,
+        checks=() if skipped else tuple(checks_of(entry, alone, install, now)),
     )
-    return step, given.action is not Action.STAY
+    return step, chosen
 
 
 _SENTENCES: Final = {

@@ -79,10 +79,10 @@ class WatchedStudies:
         settings = self._settings[head.rollout]
         version = render_version(rollout.version)
         if (head.app, version) not in self._published_at:
-            self._published_at[head.app, version] = _published_at(stores, rollout)
-        published_at = self._published_at[head.app, version]
+            self._published_at[head.app, version] = first_published(stores, rollout)
+        published = self._published_at[head.app, version]
         if head.rollout not in self._signatures:
-            self._signatures[head.rollout] = _signatures(stores, rollout, head, published_at)
+            self._signatures[head.rollout] = _signatures(stores, rollout, head, published)
         return Watched(
             rollout=head.rollout,
             app=head.app,
@@ -90,13 +90,13 @@ class WatchedStudies:
             version=version,
             settings=settings,
             stretch=Stretch(origin=head.opened_at.timestamp(), speed=settings.speed),
-            published_at=published_at,
+            published_at=published,
             stage_opened_at=rollout.position_reached_at.timestamp(),
             signatures=self._signatures[head.rollout],
         )
 
 
-def _published_at(stores: Stores, rollout: Rollout) -> Mapping[str, float]:
+def first_published(stores: Stores, rollout: Rollout) -> Mapping[str, float]:
     """Return by platform when the release was first visible, on whichever channel."""
     first: dict[str, float] = {}
     for channel in stores.apps.get(rollout.app).channels:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from rollout.documents import render_audience, render_ladder, render_policy
-from rollout.model import Arm, Assignment
+from rollout.model import Arm
 from update_server.evidence.state import Label
 from update_server.service.access.apps import KnownApp
 from update_server.service.crashes.outcomes import crash_free
@@ -30,7 +30,6 @@ from update_server.service.ports.crashes import SOURCES, STATUSES, Tally
 from update_server.service.ports.pulls import PullPlan
 from update_server.service.ports.studies import StoredDecision
 from update_server.service.repository.publish import SigningView, Submitted
-from update_server.service.rollouts.explain import Explanation
 from update_server.service.rollouts.released import PlatformView, ReleaseView
 from update_server.service.rollouts.report import PolicyView, RolloutView
 from update_server.service.studies.decisions import Entry, EvidenceView
@@ -375,43 +374,6 @@ def audit(value: AuditRecord) -> JsonObject:
         "after": value.after,
         "previous_hash": value.previous_hash,
         "hash": value.hash,
-    }
-
-
-def explanation(value: Explanation) -> JsonObject:
-    """Return what an install would get, and why."""
-    exposure = value.exposure
-    return {
-        "assignment": _assignment(value.assignment),
-        "bucket": value.bucket,
-        "groups": list(value.groups),
-        "rollout": exposure.rollout,
-        "ring": exposure.ring,
-        "arm": None if exposure.arm is None else exposure.arm.value,
-        "steps": [
-            {
-                "rule": step.rule,
-                "entry": step.entry,
-                "outcome": step.outcome,
-                "detail": step.detail,
-            }
-            for step in value.steps
-        ],
-    }
-
-
-def _assignment(value: Assignment) -> JsonObject:
-    return {
-        "action": value.action.value,
-        "version": None if value.version is None else str(value.version),
-        "reason": value.reason.value,
-        "ring": value.ring,
-        "rollout": value.rollout,
-        "bucket": value.bucket,
-        "detail": None if value.detail is None else value.detail.value,
-        "hold": None
-        if value.hold is None
-        else {"title": value.hold.title, "link": value.hold.link},
     }
 
 

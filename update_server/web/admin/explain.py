@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from flask import Blueprint, Response
 
 from update_server.service.ports import Role
 from update_server.service.rollouts.explain import Question
-from update_server.web.admin import answers
+from update_server.web.admin import explanations
 from update_server.web.admin.answers import JsonObject
-from update_server.web.admin.queries import question_asked
+from update_server.web.admin.queries import instant_asked, question_asked
 from update_server.web.admin.replies import answered
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
@@ -23,11 +25,14 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         guard.require(Role.VIEWER, app)
         known = services.apps.named(app)
         question = question_asked(known.channels, known.platforms)
-        return answered(body(services, app, question))
+        return answered(body(services, app, question, at=instant_asked("at")))
 
     return bp
 
 
-def body(services: AdminServices, app: str, question: Question) -> JsonObject:
-    """Return what the install in question would get, and why."""
-    return answers.explanation(services.explain.explain(app, question))
+def body(
+    services: AdminServices, app: str, question: Question, *, at: datetime | None = None
+) -> JsonObject:
+    """Return what the install in question would get now or *at* an instant, and why."""
+    found = services.explain.explain(app, question, at=at)
+    return explanations.explanation(app, question, found)

@@ -84,6 +84,7 @@ _INSTALL: Final = (
     "os_version",
     "locale",
     "country",
+    "at",
 )
 
 OPERATIONS: Final[tuple[Operation, ...]] = (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -23,6 +24,8 @@ _MAX_DIGITS: Final = 12
 _MAX_REASON_CHARACTERS: Final = 500
 _MAX_ATTRIBUTE_CHARACTERS: Final = 256
 _ATTRIBUTE: Final = re.compile(r"attribute\.([a-z][a-z0-9_]{0,31})")
+_INSTANT: Final = "an instant such as 2026-11-22T03:07:00Z"
+_FIRST_YEAR, _LAST_YEAR = 2000, 9998
 _ATTRIBUTES: Final = ("os_version", "locale", "country")
 
 
@@ -59,7 +62,12 @@ def reason_asked() -> str:
 
 def one_of(field: str, allowed: Sequence[str]) -> str:
     """Return what the request names; it need not say where there is but one."""
-    text = request.args.get(field)
+    return one_given(request.args, field, allowed)
+
+
+def one_given(given: Mapping[str, str], field: str, allowed: Sequence[str]) -> str:
+    """Return what a field of *given* names, as ``one_of``."""
+    text = given.get(field)
     if text is None and len(allowed) == 1:
         return allowed[0]
     if text is None:
@@ -92,24 +100,58 @@ def question_asked(channels: Sequence[str], platforms: Sequence[str]) -> Questio
 
     ``os_version``, ``locale``, ``country`` and ``attribute.<key>`` are what it would tell.
     """
+    return question_of(request.args, channels, platforms)
+
+
+def question_of(
+    given: Mapping[str, str], channels: Sequence[str], platforms: Sequence[str]
+) -> Question:
+    """Return the install that is asked about by *given* fields, as ``question_asked``.
+
+    Raises:
+        BadFieldError: As named.
+    """
     try:
-        install_id = check_install_id(request.args.get("install_id", "").lower())
+        install_id = check_install_id(given.get("install_id", "").lower())
     except BadNameError as error:
         raise BadFieldError("install_id", error.rule) from error
     fields = {field: field for field in _ATTRIBUTES}
-    fields |= {name: match[1] for name in request.args if (match := _ATTRIBUTE.fullmatch(name))}
+    fields |= {name: match[1] for name in given if (match := _ATTRIBUTE.fullmatch(name))}
     attributes = {
         key: text
         for field, key in fields.items()
-        if (text := _text(field, _MAX_ATTRIBUTE_CHARACTERS)) is not None
+        if (text := printable(given, field, _MAX_ATTRIBUTE_CHARACTERS)) is not None
     }
     return Question(
         install_id=install_id,
-        channel=one_of("channel", channels),
-        platform=one_of("platform", platforms),
-        version=optional_version(request.args.get("version"), "version"),
+        channel=one_given(given, "channel", channels),
+        platform=one_given(given, "platform", platforms),
+        version=optional_version(given.get("version"), "version"),
         attributes=MappingProxyType(attributes),
     )
+
+
+def instant_asked(field: str) -> datetime | None:
+    """Return the instant that the request names; None where it names none."""
+    return instant_of(request.args, field)
+
+
+def instant_of(given: Mapping[str, str], field: str) -> datetime | None:
+    """Return the instant (RFC 3339) in a field of *given*; None where it is not there.
+
+    Raises:
+        BadFieldError: It is no instant.
+    """
+    text = given.get(field)
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadFieldError(field, _INSTANT) from error
+    if at.tzinfo is None or not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        raise BadFieldError(field, _INSTANT)
+    return at.astimezone(UTC)
 
 
 def _number(field: str, default: int) -> int:
@@ -122,7 +164,12 @@ def _number(field: str, default: int) -> int:
 
 
 def _text(field: str, most_characters: int) -> str | None:
-    text = request.args.get(field)
+    return printable(request.args, field, most_characters)
+
+
+def printable(given: Mapping[str, str], field: str, most_characters: int) -> str | None:
+    """Return the text in a field of *given*; None where it is not there."""
+    text = given.get(field)
     if text is not None and (len(text) > most_characters or not (text + " ").isprintable()):
         raise BadFieldError(field, f"at most {most_characters} printable characters")
     return text
