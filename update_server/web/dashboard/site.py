@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, request, send_from_directory
+from typing import Final
+
+from flask import Blueprint, Flask, Response, abort, request
 
 from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard import account, sign_in
@@ -13,6 +15,11 @@ from update_server.web.dashboard.words import FILTERS
 
 _VIEWS = (now,)
 _CONTROLS = (account, sign_in)
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 _FOR_A_YEAR = "public, max-age=31536000, immutable"  # their URLs name their content
 
 
@@ -23,11 +30,18 @@ def register(app: Flask, services: AdminServices, door: Door) -> None:
     for module in (*_VIEWS, *_CONTROLS):
         bp.register_blueprint(module.blueprint(services, pages))
 
+    # Kept in memory: all are small, and a file of an answer that is not read stays open.
+    files = {each.name: each.read_bytes() for each in STATIC.iterdir() if each.suffix in _TYPES}
+
     @bp.get("/static/<name>")
     def static_file(name: str) -> Response:
-        response = send_from_directory(STATIC, name)
+        if name not in files:
+            abort(404)
+        response = Response(files[name], content_type=_TYPES[(STATIC / name).suffix])
+        response.add_etag()
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = _FOR_A_YEAR if "v" in request.args else "no-cache"
+        response.make_conditional(request)
         return response
 
     bp.register_error_handler(Exception, pages.refused)
