@@ -88,6 +88,13 @@ def a_window(browser: Browser, look: Look = DESK) -> Iterator[tuple[BrowserConte
         context.close()
 
 
+def look_at(page: Page, look: Look) -> None:
+    """Look at an open page in another way, as far as that needs no new window."""
+    options = look.options()
+    page.set_viewport_size(options["viewport"])
+    page.emulate_media(color_scheme=look.scheme, forced_colors=options["forced_colors"])
+
+
 def settle(page: Page) -> None:
     """Return when the page has said all that it had to say until now."""
     page.evaluate("1")  # answered after it; no promise or timer, which want JavaScript

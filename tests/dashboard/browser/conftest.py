@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.dashboard.browser import stage as stages
 from tests.dashboard.browser.chromium import DESK, Look, a_browser, a_window, settle
+from tests.dashboard.browser.stage import Served, Stage, serving
 from tests.dashboard.browser.watch import Watch
+from tests.lazy_routes import lazy_routes
 
 _HERE = Path(__file__).parent
 
@@ -64,3 +67,23 @@ def watch(window: tuple[BrowserContext, Watch]) -> Iterator[Watch]:
 @pytest.fixture
 def page(context: BrowserContext, watch: Watch) -> Page:
     return context.new_page()
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """The stage after the judge paused 2.4.0; no test may change it."""
+    return stages.play(tmp_path_factory.mktemp("stage") / "signer")
+
+
+@pytest.fixture(scope="session")
+def shown(played: Stage) -> Iterator[Served]:
+    """Its pages, for tests that only look."""
+    with lazy_routes(), serving(played) as served:
+        yield served
+
+
+@pytest.fixture
+def served(played: Stage, tmp_path: Path) -> Iterator[Served]:
+    """A stage of the test's own, and its pages."""
+    with lazy_routes(), serving(played.fork(tmp_path / "signer")) as served:
+        yield served

@@ -1,0 +1,37 @@
+"""All pages, as somebody may open them on the stage. A new page is one line."""
+
+from __future__ import annotations
+
+from tests.admin_world import APP
+from tests.dashboard.browser.stage import NEW, PLANTED, Stage
+
+_ROLLOUT = f"/apps/{APP}/rollouts/{{rollout}}"
+
+PAGES = {
+    "account": "/account",
+}
+"""Where each page is that an admin of all apps may open."""
+
+DOORSTEP = {
+    "sign-in": "/sign-in?to=/account",
+}
+"""Where the pages are that open without a session."""
+
+MISSING = "/set-password/nothing"
+
+
+def path_of(page: str, stage: Stage) -> str:
+    """Return where a page of the stage is."""
+    path = (PAGES | DOORSTEP)[page]
+    return path.format(
+        rollout=stage.rollout.id,
+        version=NEW,
+        crash=_signature(stage, hostile=False) if "{crash}" in path else "",
+        planted=_signature(stage, hostile=True) if "{planted}" in path else "",
+    )
+
+
+def _signature(stage: Stage, *, hostile: bool) -> str:
+    """Return the signature of a crash; of one that attackers wrote, or of another one."""
+    found = stage.api(f"/crashes?version={NEW}")["items"]
+    return next(str(each["signature"]) for each in found if (PLANTED in each["title"]) is hostile)

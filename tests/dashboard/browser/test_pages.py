@@ -1,0 +1,102 @@
+"""Every page, as everybody may look at it: no barrier, no fault, nothing of it acts."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, Response
+
+from tests.dashboard.browser.barriers import barriers, too_small_to_touch, wider_than_the_page
+from tests.dashboard.browser.chromium import DESK, LOOKS, PHONE, Look, look_at
+from tests.dashboard.browser.hands import be_signed_in
+from tests.dashboard.browser.pages import DOORSTEP, MISSING, PAGES, path_of
+from tests.dashboard.browser.stage import PLANTED, Served
+from tests.dashboard.browser.watch import Watch
+
+every_page = pytest.mark.parametrize("name", [*PAGES, *DOORSTEP])
+_MOST_BYTES = 100_000
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cache-control": "no-store",
+}
+# Controls but for tab and line end, zero-width characters, bidi overrides and isolates.
+_UNSEEN = r"/[\u0000-\u0008\u000b-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/"
+_LONGEST_WORD = 1_000
+
+
+@pytest.fixture
+def page(page: Page, shown: Served) -> Page:
+    """A page of an admin who is signed in."""
+    be_signed_in(page.context, shown, "ada")
+    return page
+
+
+def go(page: Page, shown: Served, name: str) -> Response:
+    """Open a page, which must be there."""
+    if name in DOORSTEP:
+        page.context.clear_cookies()
+    response = page.goto(shown.url + path_of(name, shown.stage))
+    assert response is not None
+    assert response.status == 200
+    return response
+
+
+@every_page
+def test_a_page_has_no_barrier(page: Page, shown: Served, name: str) -> None:
+    go(page, shown, name)
+
+    found = []
+    for name_of_look, look in LOOKS.items():
+        look_at(page, look)
+        found += [(name_of_look, each) for each in barriers(page)]
+    assert found == []
+
+
+@every_page
+def test_nothing_scrolls_sideways(page: Page, shown: Served, name: str) -> None:
+    go(page, shown, name)
+
+    found = []
+    for look in (DESK, Look(zoom=2), PHONE):
+        look_at(page, look)
+        found += [(look.width // look.zoom, each) for each in wider_than_the_page(page)]
+    assert found == []
+    assert too_small_to_touch(page) == []
+
+
+@every_page
+def test_what_attackers_wrote_stays_text(page: Page, shown: Served, name: str) -> None:
+    go(page, shown, name)
+
+    assert page.evaluate(f"() => window.{PLANTED}") is None
+    assert page.locator(f".{PLANTED}, [onfocus], [onerror], [style]").count() == 0
+    assert PLANTED not in page.title()
+    assert page.evaluate(f"() => {_UNSEEN}.test(document.body.innerText)") is False
+    assert max(map(len, page.locator("body").inner_text().split())) < _LONGEST_WORD
+
+
+@every_page
+def test_a_page_is_light_and_says_what_it_may_load(page: Page, shown: Served, name: str) -> None:
+    came: list[Response] = []
+    page.on("response", lambda response: came.append(response))  # noqa: PLW0108 - wants a function
+
+    headers = go(page, shown, name).headers
+
+    assert {header: headers.get(header) for header in _HEADERS} == _HEADERS
+    sizes = {each.url.removeprefix(shown.url): len(each.body()) for each in came}
+    assert sum(sizes.values()) <= _MOST_BYTES, sizes
+
+
+def test_what_is_not_there_is_told_on_a_page(page: Page, watch: Watch, shown: Served) -> None:
+    with watch.refused_with(404):
+        response = page.goto(shown.url + MISSING)
+
+    assert response is not None
+    headers = response.headers
+    assert response.status == 404
+    assert {header: headers.get(header) for header in _HEADERS} == _HEADERS
+    assert barriers(page) == []
