@@ -15,6 +15,7 @@ from tests.fakes.outbox import FakeAlerts, FakeOutbox
 from tests.fakes.pending import FakePendingVerbs
 from tests.fakes.quarantine import FakeArrivals, FakeQuarantine
 from tests.fakes.recounts import FakeRecounts
+from tests.fakes.series import FakeSeries
 from tests.fakes.settings import FakeSettings
 from tests.fakes.signatures import FakeSignatures
 from tests.fakes.state import State
@@ -50,6 +51,7 @@ class FakeStores:
         self.arrivals = FakeArrivals(state)
         self.counters = FakeCounters(state)
         self.recounts = FakeRecounts(state)
+        self.series = FakeSeries(state)
         self.outbox = FakeOutbox(state)
         self.alerts = FakeAlerts(state)
 

@@ -39,6 +39,7 @@ from update_server.service.ports.outbox import Alert, Attempt, Delivery, Message
 from update_server.service.ports.pending import PendingVerb
 from update_server.service.ports.quarantine import Kept
 from update_server.service.ports.recounts import Recount
+from update_server.service.ports.series import StudyPoint, VersionDay
 from update_server.service.ports.settings import AppSettings
 from update_server.service.ports.signatures import Sighting
 from update_server.service.ports.studies import (
@@ -122,6 +123,8 @@ class State:
     arrivals: dict[tuple[str, datetime, str, str], Arrived] = field(default_factory=dict)
     counters: dict[tuple[str, str, tuple[tuple[str, str], ...]], int] = field(default_factory=dict)
     recounts: dict[str, Recount] = field(default_factory=dict)
+    points: dict[tuple[str, int], StudyPoint] = field(default_factory=dict)
+    days: dict[tuple[str, int, str, str], VersionDay] = field(default_factory=dict)
     messages: dict[str, tuple[Message, datetime | None]] = field(default_factory=dict)
     deliveries: dict[int, Delivery] = field(default_factory=dict)
     attempts: dict[int, tuple[Attempt, ...]] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from update_server.store.recounts import SqlRecounts
 from update_server.store.registers import SqlRegisters
 from update_server.store.releases import SqlReleases
 from update_server.store.rollouts import SqlRollouts
+from update_server.store.series import SqlSeries
 from update_server.store.sessions import SqlSessions
 from update_server.store.settings import SqlSettings
 from update_server.store.signatures import SqlSignatures
@@ -61,6 +62,7 @@ class SqlStores:
         self.arrivals = SqlArrivals(connection)
         self.counters = SqlCounters(connection)
         self.recounts = SqlRecounts(connection)
+        self.series = SqlSeries(connection)
         self.outbox = SqlOutbox(connection)
         self.alerts = SqlAlerts(connection)
 

@@ -23,6 +23,7 @@ from update_server.service.ports.releases import (
     Releases,
 )
 from update_server.service.ports.rollouts import Rollouts
+from update_server.service.ports.series import Series
 from update_server.service.ports.settings import SettingsStore
 from update_server.service.ports.signatures import Signatures
 from update_server.service.ports.studies import Decisions, Histories, Registers, Studies
@@ -79,6 +80,8 @@ class Stores(Protocol):
     def counters(self) -> Counters: ...
     @property
     def recounts(self) -> Recounts: ...
+    @property
+    def series(self) -> Series: ...
     @property
     def outbox(self) -> Outbox: ...
     @property

@@ -127,5 +127,6 @@ __all__ = [
     "study_points",
     "targets",
     "tokens",
+    "version_days",
     "waivers",
 ]
