@@ -188,6 +188,10 @@ class FakeRollouts:
         states = {RolloutState.ACTIVE, RolloutState.PAUSED}
         return [rollout for rollout in self._newest_first() if rollout.state in states]
 
+    def revisions(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, int]:
+        known = self._state.rollouts
+        return {name: known[name].revision for name in rollouts if name in known}
+
     def reach(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Reach]:
         known = self._state.rollouts
         return {name: self._reach(known[name]) for name in rollouts if name in known}

@@ -191,3 +191,13 @@ def test_rollouts_are_found_by_their_versions(database: Database) -> None:
         found = stores.rollouts.of_versions("demo", {Version("1.0"), Version("2.0")})
         assert [rollout.id for rollout in found] == ["ro_2", "ro_1"]
         assert stores.rollouts.of_versions("demo", []) == []
+
+
+def test_the_revisions_of_many_rollouts_are_told_at_once(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.rollouts.add(a_rollout("ro_1"))
+        stores.rollouts.add(a_rollout("ro_2", revision=4))
+
+    wanted = [RolloutId("ro_1"), RolloutId("ro_2"), RolloutId("ro_3")]
+    with database.reading() as stores:
+        assert stores.rollouts.revisions(wanted) == {"ro_1": 1, "ro_2": 4}

@@ -8,16 +8,16 @@ from sqlalchemy import Connection, and_, func, select
 
 from rollout.model import RolloutId
 from update_server.service.ports.reach import Reach
-from update_server.store.tables import arrivals, contacts, releases, rollouts
+from update_server.store.tables import arrivals, contact_counts, releases, rollouts
 
 
 def reach(connection: Connection, wanted: Collection[RolloutId]) -> Mapping[RolloutId, Reach]:
-    """Return how many installs each of *wanted* is about; those that are not there are not in it."""
-    r, x, c, a = rollouts.c, releases.c, contacts.c, arrivals.c
+    """Return how many installs each of *wanted* is about, as far as there are such rollouts."""
+    r, x, c, a = rollouts.c, releases.c, contact_counts.c, arrivals.c
     these = r.id.in_(wanted)
     # Each place is summed up once, however many rollouts are about it.
     by_place = (
-        select(c.app, c.channel, c.platform, func.count().label("installs"))
+        select(c.app, c.channel, c.platform, func.sum(c.installs).label("installs"))
         .where(c.app.in_(select(r.app).where(these)))
         .group_by(c.app, c.channel, c.platform)
         .cte()
@@ -42,8 +42,8 @@ def reach(connection: Connection, wanted: Collection[RolloutId]) -> Mapping[Roll
         c.version == r.version,
     )
     running = (
-        select(r.id, func.count().label("installs"))
-        .select_from(rollouts.join(releases, its_release).join(contacts, on_it))
+        select(r.id, func.sum(c.installs).label("installs"))
+        .select_from(rollouts.join(releases, its_release).join(contact_counts, on_it))
         .where(these)
         .group_by(r.id)
         .subquery()

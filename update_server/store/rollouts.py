@@ -58,6 +58,11 @@ class SqlRollouts:
         """Return the rollouts that are active or paused, of all apps, newest first."""
         return self._found(select(rollouts).where(rollouts.c.state.in_(_LIVE)))
 
+    def revisions(self, wanted: Collection[RolloutId]) -> Mapping[RolloutId, int]:
+        """Return the revision of each of these rollouts."""
+        found = select(rollouts.c.id, rollouts.c.revision).where(rollouts.c.id.in_(wanted))
+        return {RolloutId(row.id): row.revision for row in self._connection.execute(found)}
+
     def reach(self, wanted: Collection[RolloutId]) -> Mapping[RolloutId, Reach]:
         """Return how many installs each of these rollouts is about."""
         return reach(self._connection, wanted)
