@@ -69,7 +69,7 @@ class World:
     @property
     def signer(self) -> Signer:
         """The signer itself, with its memory on disk."""
-        return OnlineSigner(self.folder, self.database, self.clock)
+        return OnlineSigner(self.folder, self.database, self.clock, QUICK_PASSWORDS)
 
     def services(
         self,

@@ -109,7 +109,7 @@ def blobs(config: Config) -> LocalBlobs:
 
 def signer(config: Config) -> OnlineSigner:
     """Return the signer itself. Only its own process, and ``serinus init``, may hold it."""
-    return OnlineSigner(config.data / "signer", database(config), SystemClock())
+    return OnlineSigner(config.data / "signer", database(config), SystemClock(), Argon2Passwords())
 
 
 def signer_fault(config: Config, app: str) -> str | None:

@@ -26,6 +26,7 @@ from signing.public_keys import parse_key
 from signing.roles import Layout, rollout_role
 from signing.state import RepositoryState
 from tests.fakes import FakeClock, FakeDatabase
+from tests.fakes.passwords import QUICK_PASSWORDS
 from tests.signing.world import APP, LINUX, NOW, PUBLISHER, SOLO, a_policy, a_release, files_of
 from update_server.service.ports import ApiToken, App, Role, SignedState
 from update_server.signer.documents import SignedDocuments
@@ -78,7 +79,7 @@ class SignerWorld:
 
     def restarted(self) -> SignerWorld:
         """Return the same world with a signer that has only its files."""
-        signer = OnlineSigner(self.folder, self.database, self.clock)
+        signer = OnlineSigner(self.folder, self.database, self.clock, QUICK_PASSWORDS)
         return replace(self, signer=signer)
 
     def revoke(self, name: str) -> None:
@@ -148,7 +149,7 @@ def a_world(folder: Path, **policy: object) -> SignerWorld:
             stores.apps.add(
                 App(name=name, number=0, created_at=NOW, channels=("stable",), platforms=(LINUX,))
             )
-    signer = OnlineSigner(folder, database, clock)
+    signer = OnlineSigner(folder, database, clock, QUICK_PASSWORDS)
     online = {role: parse_key(key) for role, key in signer.new_app(APP).items()}
     defaults: dict[str, object] = {
         "ramp": RAMP,

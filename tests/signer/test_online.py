@@ -18,6 +18,7 @@ from signing.ceremony import sign_releases
 from signing.drafts import Draft
 from signing.journal import load_journal
 from tests.builders import a_rollout
+from tests.fakes.passwords import QUICK_PASSWORDS
 from tests.signer.signer_world import RAMP, ROLLOUT, SignerWorld, a_document, a_world, an_entry
 from tests.signing.world import APP, PUBLISHER, a_release, files_of, key
 from update_server.service.ports import Role, SignerRefusedError, UnavailableError
@@ -368,7 +369,7 @@ def test_a_pause_is_signed_though_the_database_is_away(world: SignerWorld) -> No
 
     ann = world.token("ann")
     world.ask(a_document(an_entry()), ann)
-    signer = OnlineSigner(world.folder, Away(), world.clock)  # type: ignore[arg-type]
+    signer = OnlineSigner(world.folder, Away(), world.clock, QUICK_PASSWORDS)  # type: ignore[arg-type]
 
     replace(world, signer=signer).ask(a_document(an_entry(state=RolloutState.PAUSED)))
 

@@ -51,7 +51,7 @@ def _services(world: World, folder: Path) -> AdminServices:
     return admin_services(
         database=world.database,
         blobs=world.blobs,
-        signer=OnlineSigner(folder, world.database, world.clock),
+        signer=OnlineSigner(folder, world.database, world.clock, QUICK_PASSWORDS),
         clock=world.clock,
         ids=world.ids,
         spools=world.spools,

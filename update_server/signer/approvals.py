@@ -1,4 +1,7 @@
-"""Who approved a change: operators who show their tokens, and tickets of those who did before."""
+"""Who approved a change: people who show a token or password, and tickets of those before them.
+
+A password is checked against the stored hash here, as a token is: no web process is believed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,15 @@ from typing import Final
 from rollout.changes import Change, ChangeKind
 from rollout.documents import digests_of
 from rollout.model import RolloutDocument
-from update_server.service.ports import ApiToken, NotFoundError, SignerRefusedError, Stores
+from update_server.service.ports import NotFoundError, SignerRefusedError, Stores
+from update_server.service.ports.approvals import (
+    PASSWORD,
+    Approver,
+    approvers,
+    parse_password,
+)
+from update_server.service.ports.operators import Operator
+from update_server.service.ports.passwords import Passwords
 from update_server.service.ports.pending import LIFE
 from update_server.signer.marks import Marks, mark_of
 from update_server.signer.tickets import PREFIX, Ticket, read
@@ -19,12 +30,15 @@ from update_server.signer.tickets import PREFIX, Ticket, read
 MAX_SHOWN: Final = 64
 """A policy asks for 16 people at most."""
 
+MAX_PASSWORDS: Final = 4
+"""Each takes a tenth of a second, in which no pause is signed; whoever came before has a ticket."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approvals:
-    """``people`` show their tokens and approve all that is asked; ``tickets`` an entry each.
+    """``people`` are here and approve all that is asked; ``tickets`` an entry each.
 
-    Tickets go with the person whose token they stand for. Alone they approve nothing:
+    Tickets go with the person for whom they stand. Alone they approve nothing:
     somebody must be seen to ask.
     """
 
@@ -49,11 +63,12 @@ class Approvals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What came with a request to sign something in *channel*: tokens, and tickets."""
+    """What came with a request to sign something in *channel*: tokens, passwords, tickets."""
 
     app: str
     channel: str
     approvals: Sequence[str]
+    passwords: Passwords
 
     def check(
         self,
@@ -66,10 +81,13 @@ class Shown:
         if len(self.approvals) > MAX_SHOWN:
             raise SignerRefusedError("too_many", f"at most {MAX_SHOWN} approvals")
         tickets = tuple(text for text in self.approvals if text.startswith(PREFIX))
+        if sum(text.startswith(PASSWORD) for text in self.approvals) > MAX_PASSWORDS:
+            raise SignerRefusedError("too_many", f"at most {MAX_PASSWORDS} passwords")
         people = {
-            token.person
+            one.person
             for text in self.approvals
-            if text not in tickets and (token := operator_behind(stores, text, self.app, now))
+            if text not in tickets
+            and (one := approver_behind(stores, text, self.app, now, self.passwords))
         }
         return Approvals(
             people=frozenset(people),
@@ -84,27 +102,54 @@ class Shown:
         texts: Sequence[str],
         withdrawn: Mapping[str, datetime],
     ) -> Iterator[tuple[str, Ticket]]:
-        tokens = {token.id: token for token in stores.access.tokens()}
+        known = approvers(stores)
         for ticket in (read(key, text) for text in texts):
             if ticket is None or ticket.sha256 in withdrawn:
                 continue
             if (ticket.app, ticket.channel) != (self.app, self.channel):
                 continue
-            token = tokens.get(ticket.token_id)
+            one = known.get(ticket.token_id)
             # The upper bound is for a clock that was put back.
-            if token is None or not now < ticket.expires_at <= now + LIFE:
+            if one is None or not now < ticket.expires_at <= now + LIFE:
                 continue
-            if token.may_approve(self.app, now):
-                yield token.person, ticket
+            if one.may_approve(self.app, now) and not _is_of_before(ticket, one):
+                yield one.person, ticket
 
 
-def operator_behind(stores: Stores, secret: str, app: str, now: datetime) -> ApiToken | None:
-    """Return the operator's token that *secret* is; None if it is none that may approve."""
+def approver_behind(
+    stores: Stores, secret: str, app: str, now: datetime, passwords: Passwords
+) -> Approver | None:
+    """Return whose token or password *secret* is; None if they may not approve."""
     try:
+        if secret.startswith(PASSWORD):
+            return _operator_behind(stores, secret, app, now, passwords)
         token = stores.access.token_by_hash(hashlib.sha256(secret.encode()).hexdigest())
     except NotFoundError:
         return None
     return token if token.may_approve(app, now) else None
+
+
+def _operator_behind(
+    stores: Stores, secret: str, app: str, now: datetime, passwords: Passwords
+) -> Operator | None:
+    told = parse_password(secret)
+    if told is None:
+        return None
+    name, password = told
+    operator = stores.operators.named(name)
+    if operator.password is None or not operator.may_approve(app, now):
+        return None
+    return operator if passwords.matches(operator.password, password) else None
+
+
+def _is_of_before(ticket: Ticket, one: Approver) -> bool:
+    """Whether *ticket* is from before its operator's password of today was set.
+
+    Whoever changes a password because somebody else knows it takes back what they approved.
+    """
+    set_at = one.password_set_at if isinstance(one, Operator) else None
+    # Tickets tell whole seconds.
+    return set_at is not None and ticket.expires_at - LIFE < set_at.replace(microsecond=0)
 
 
 def check_kind(change: Change) -> None:

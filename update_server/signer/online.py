@@ -49,14 +49,15 @@ from update_server.service.ports import (
     SignerRefusedError,
     UnavailableError,
 )
+from update_server.service.ports.passwords import Passwords
 from update_server.service.ports.pending import LIFE
 from update_server.signer import tickets
 from update_server.signer.approvals import (
     Approvals,
     Shown,
+    approver_behind,
     check_approved,
     check_kind,
-    operator_behind,
 )
 from update_server.signer.documents import SignedDocuments
 from update_server.signer.marks import mark_of, marks_after
@@ -75,10 +76,13 @@ _ONLINE_KEYS = ("rollout", "snapshot", "timestamp", "timestamp-standby")
 class OnlineSigner:
     """Signs for every app of a server. Satisfies ``service.ports.Signer``."""
 
-    def __init__(self, folder: Path, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, database: Database, clock: Clock, passwords: Passwords
+    ) -> None:
         self._folder = folder
         self._database = database
         self._clock = clock
+        self._passwords = passwords
         self._lock = threading.Lock()
 
     def new_app(self, app: str) -> Mapping[str, Mapping[str, Any]]:
@@ -194,13 +198,13 @@ class OnlineSigner:
         *,
         based_on: int,
     ) -> str:
-        """Return what stands for the token *approval* when others have *document* signed.
+        """Return what stands for *approval*, a token or a password, when others have it signed.
 
         It does so for what the document says of *rollout* alone, as long as nothing else
-        becomes of that rollout, the token is valid, and at most for ``LIFE``.
+        becomes of that rollout, the approval is valid, and at most for ``LIFE``.
 
         Raises:
-            SignerRefusedError: ``stale_base``, ``bad_document``, ``never``; the token is of no
+            SignerRefusedError: ``stale_base``, ``bad_document``, ``never``; it is of no
                 operator (``approvals_missing``), or there is nothing to approve
                 (``no_ticket``).
         """
@@ -223,10 +227,10 @@ class OnlineSigner:
             if not needed:
                 raise SignerRefusedError("no_ticket", f"{rollout} needs nobody for this")
             with self._database.reading() as stores:
-                token = operator_behind(stores, approval, app, now)
-            if token is None:
+                one = approver_behind(stores, approval, app, now, self._passwords)
+            if one is None:
                 data = {"needed": needed, "given": 0}
-                detail = f"0 of {needed} operators approved: the token is of none"
+                detail = f"0 of {needed} operators approved: the approval is of none"
                 raise SignerRefusedError("approvals_missing", detail, data)
             ticket = tickets.Ticket(
                 id=tickets.new_id(),
@@ -235,7 +239,7 @@ class OnlineSigner:
                 rollout=rollout,
                 entry=digests_of(wanted)[rollout],
                 mark=mark_of(memory.marks.get(channel, {}), rollout),
-                token_id=token.id,
+                token_id=one.id,
                 expires_at=now.replace(microsecond=0) + LIFE,
             )
             return tickets.issue(self._ticket_key(app), ticket)
@@ -267,11 +271,11 @@ class OnlineSigner:
     def _seen(
         self, memory: Memory, channel: str, approvals: Sequence[str], now: datetime
     ) -> Approvals:
-        """Return whose *approvals* are, tokens and tickets."""
+        """Return whose *approvals* are: tokens, passwords and tickets."""
         if not approvals:  # a pause must not wait for the database
             return Approvals()
         app = memory.state.app
-        shown = Shown(app=app, channel=channel, approvals=approvals)
+        shown = Shown(app=app, channel=channel, approvals=approvals, passwords=self._passwords)
         with self._database.reading() as stores:
             return shown.check(stores, now, lambda: self._ticket_key(app), memory.withdrawn)
 

@@ -213,6 +213,7 @@ def _columns(operator: Operator) -> dict[str, Any]:
         "created_at": operator.created_at,
         "identity": operator.identity,
         "password": operator.password,
+        "password_set_at": operator.password_set_at,
         "must_change": operator.must_change,
         "removed_at": operator.removed_at,
     }
@@ -227,6 +228,7 @@ def _operator(row: Row[Any]) -> Operator:
         created_at=row.created_at,
         identity=row.identity,
         password=row.password,
+        password_set_at=row.password_set_at,
         must_change=row.must_change,
         removed_at=row.removed_at,
     )

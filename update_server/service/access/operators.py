@@ -75,6 +75,7 @@ class Operators:
             created_at=now,
             identity=None if identity is None else checked_identity(identity),
             password=stored,
+            password_set_at=None if stored is None else now,
             must_change=stored is not None,
         )
         with self._database.transaction() as stores:
@@ -115,7 +116,12 @@ class Operators:
         Their sessions end. Raises NotFoundError as ``change``.
         """
         with self._database.transaction() as stores:
-            operator = replace(_of(stores, operator_id, caller), password=None, must_change=False)
+            operator = replace(
+                _of(stores, operator_id, caller),
+                password=None,
+                password_set_at=None,
+                must_change=False,
+            )
             stores.operators.update(operator)
             stores.operators.end_sessions(operator_id)
             self._audit(stores, caller, "link", operator, name=operator.name)
@@ -126,9 +132,7 @@ class Operators:
         now = self._clock.now()
         with self._database.transaction() as stores:
             operator = _of(stores, operator_id, caller)
-            gone = replace(
-                operator, identity=None, password=None, must_change=False, removed_at=now
-            )
+            gone = replace(_without_password(operator), identity=None, removed_at=now)
             stores.operators.update(gone)
             stores.operators.end_sessions(operator_id)
             stores.operators.drop_link(operator_id)
@@ -187,6 +191,10 @@ def checked_identity(identity: str) -> str:
     if not identity.isprintable():
         raise BadValueError("identity", "has characters that cannot be seen")
     return identity.lower() if "@" in identity else identity
+
+
+def _without_password(operator: Operator) -> Operator:
+    return replace(operator, password=None, password_set_at=None, must_change=False)
 
 
 def _of(stores: Stores, operator_id: str, caller: Caller) -> Operator:

@@ -11,6 +11,7 @@ from update_server.service.errors import BadLinkError, BadSessionError, BadValue
 from update_server.service.ports import Clock, Database, NotFoundError, Stores
 from update_server.service.ports.operators import Operator, SignedInBy
 from update_server.service.ports.passwords import Passwords
+from update_server.service.rollouts.asks import take_back
 
 
 class OwnPassword:
@@ -79,11 +80,13 @@ class OwnPassword:
             return ended
 
     def _put(self, stores: Stores, operator: Operator, stored: str, by: SignedInBy) -> SignedIn:
-        changed = replace(operator, password=stored, must_change=False)
+        now = self._clock.now()
+        changed = replace(operator, password=stored, password_set_at=now, must_change=False)
         stores.operators.update(changed)
         stores.operators.end_sessions(operator.id)
+        take_back(stores, operator.id)  # the signer takes its tickets no more
         stores.audit.append(
-            at=self._clock.now(),
+            at=now,
             actor=operator.name,
             action="operator.password",
             app=operator.app,

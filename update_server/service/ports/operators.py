@@ -37,6 +37,7 @@ class Operator:
     created_at: datetime
     identity: str | None = None
     password: str | None = field(default=None, repr=False)
+    password_set_at: datetime | None = None
     must_change: bool = False
     removed_at: datetime | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from rollout.model import Rollout, RolloutId
 from rollout.strict_json import render_canonical
 from update_server.service.access.caller import Caller
 from update_server.service.ports import NotFoundError, Stores
+from update_server.service.ports.approvals import approvers
 from update_server.service.ports.pending import LIFE, Approval, PendingVerb
 from update_server.service.repository.desired import Desired
 
@@ -94,13 +95,13 @@ def waits(stores: Stores, pending: PendingVerb, now: datetime) -> bool:
 
 
 def living(stores: Stores, pending: PendingVerb, now: datetime) -> dict[str, Approval]:
-    """Return the approvals whose tokens are still valid, by person."""
-    tokens = {token.id: token for token in stores.access.tokens()}
+    """Return the approvals that are still valid, by person: tokens', and operators'."""
+    known = approvers(stores)
     found: dict[str, Approval] = {}
     for each in pending.approvals:
-        token = tokens.get(each.token_id)
-        if token is not None and token.may_approve(pending.app, now):
-            found.setdefault(token.person, each)
+        one = known.get(each.token_id)
+        if one is not None and one.may_approve(pending.app, now):
+            found.setdefault(one.person, each)
     return found
 
 
@@ -108,13 +109,22 @@ def split(
     stores: Stores, pending: PendingVerb | None, caller: Caller, now: datetime
 ) -> tuple[Approval | None, tuple[Approval, ...]]:
     """Return the valid approval of *caller*, if there is one, and those of other people."""
-    person = next(
-        (token.person for token in stores.access.tokens() if token.id == caller.token_id), None
-    )
-    if pending is None or person is None:
+    one = approvers(stores).get(caller.token_id)
+    if pending is None or one is None:
         return None, ()
     found = living(stores, pending, now)
-    return found.pop(person, None), tuple(found.values())
+    return found.pop(one.person, None), tuple(found.values())
+
+
+def take_back(stores: Stores, token_id: str) -> None:
+    """Let nothing wait any more for which *token_id* stands."""
+    for app in stores.apps.all():
+        for each in stores.pending.of_app(app.name):
+            left = tuple(one for one in each.approvals if one.token_id != token_id)
+            if not left:
+                stores.pending.remove(each.app, each.id)
+            elif left != each.approvals:
+                stores.pending.put(replace(each, approvals=left))
 
 
 def _said(pending: PendingVerb) -> tuple[object, ...]:

@@ -20,6 +20,7 @@ operators = Table(
     Column("created_at", Instant, nullable=False),
     Column("identity", Text),
     Column("password", Text),
+    Column("password_set_at", Instant),
     Column("must_change", Boolean, nullable=False),
     Column("removed_at", Instant),
     # A name is free again once its operator was removed.

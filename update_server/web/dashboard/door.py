@@ -22,12 +22,10 @@ from update_server.service.access.access import allows
 from update_server.service.access.caller import Caller
 from update_server.service.errors import BadSessionError
 from update_server.service.ports import Role
+from update_server.service.ports.approvals import render_password
 from update_server.service.ports.operators import LONGEST, Operator, Session, SignedInBy
 from update_server.web.admin.services import AdminServices
 from update_server.web.errors import ForbiddenError, ForeignFormError
-
-APPROVAL: Final = "srp_"
-"""How the name and password of somebody who approves are told to the signer."""
 
 _COOKIE: Final = "serinus"
 _SECURE_COOKIE: Final = "__Host-serinus"  # RFC 6265bis: no other host, no plain HTTP can set it
@@ -118,7 +116,7 @@ class Door:
             WrongPasswordError, NoPasswordError, TooManyFailuresError: They do not.
         """
         operator = self._sign_in.confirm(visitor.caller.token_id, password, self.address())
-        return replace(visitor.caller, secret=approval_of(operator.name, password))
+        return replace(visitor.caller, secret=render_password(operator.name, password))
 
     def _visitor(self) -> Visitor:
         secret = self.secret()
@@ -227,11 +225,6 @@ def visitor_of(operator: Operator, session: Session, secret: str) -> Visitor:
     )
 
 
-def approval_of(name: str, password: str) -> str:
-    """Return what tells the signer that *name* approves, by their *password*."""
-    return f"{APPROVAL}{_text(name)}.{_text(password)}"
-
-
 def safe_path(text: str) -> str:
     """Return *text* if it is a path of this site, ``/`` otherwise: nobody is sent elsewhere."""
     # Browsers take a backslash for a slash, and drop tabs and line ends.
@@ -251,7 +244,3 @@ def _sign_in_path() -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def _text(value: str) -> str:
-    return base64.urlsafe_b64encode(value.encode(errors="surrogatepass")).rstrip(b"=").decode()

@@ -38,6 +38,7 @@ def _operators() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("identity", sa.Text),
         sa.Column("password", sa.Text),
+        sa.Column("password_set_at", sa.BigInteger),
         sa.Column("must_change", sa.Boolean, nullable=False),
         sa.Column("removed_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_operators")),
