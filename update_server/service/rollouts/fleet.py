@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from math import ceil, fsum
 from typing import Final
 
@@ -24,6 +25,9 @@ SAMPLE: Final = 10_000
 
 DAYS: Final = 28
 """How far back crashes are counted."""
+
+KEPT: Final = timedelta(minutes=10)
+"""How long a sample is shown: reading it takes long, and habits change slowly."""
 
 _DAY: Final = 86_400.0
 
@@ -42,14 +46,16 @@ class FleetView:
     """What is known of an app's installs.
 
     ``platforms`` counts the installs by platform, ``installs`` all of them. The rest is of
-    ``sampled`` installs: ``aged`` are old enough to be counted in a study; ``gaps`` are None, and
-    ``check_ins_a_day`` 0, as long as no install came twice. ``crash_a_day`` is the share of
-    installs that crash on a day, from ``install_days`` of the last 28 days; None without any.
+    ``sampled`` installs, as they were ``sampled_at``: ``aged`` are old enough to be counted in a
+    study; ``gaps`` are None, and ``check_ins_a_day`` 0, as long as no install came twice.
+    ``crash_a_day`` is the share of installs that crash on a day, from ``install_days`` of the
+    last 28 days; None without any.
     """
 
     installs: int
     platforms: Mapping[str, int]
     sampled: int
+    sampled_at: float
     aged: int
     gaps: Gaps | None
     check_ins_a_day: float
@@ -63,17 +69,25 @@ class Fleets:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._sampled: dict[str, FleetView] = {}
 
     def view(self, app: str) -> FleetView:
         """Return what is known of the app's installs. Raises NotFoundError."""
+        now = self._clock.now().timestamp()
+        last = self._sampled.get(app)
+        is_new = last is None or not 0 <= now - last.sampled_at < KEPT.total_seconds()
         with self._database.reading() as stores:
             stores.apps.get(app)
             running = stores.telemetry.versions(app)
-            known = stores.histories.sample(app, SAMPLE)
+            known = stores.histories.sample(app, SAMPLE) if is_new else ()
         platforms: Counter[str] = Counter()
         for _, platform, _, installs in running:
             platforms[platform] += installs
-        return view_of(platforms, known, self._clock.now().timestamp())
+        if last is None or is_new:
+            view = self._sampled[app] = view_of(platforms, known, now)
+            return view
+        told = dict(sorted(platforms.items()))
+        return replace(last, installs=sum(platforms.values()), platforms=told)
 
 
 def view_of(platforms: Mapping[str, int], known: Sequence[History], now: float) -> FleetView:
@@ -85,6 +99,7 @@ def view_of(platforms: Mapping[str, int], known: Sequence[History], now: float) 
         installs=sum(platforms.values()),
         platforms=dict(sorted(platforms.items())),
         sampled=len(known),
+        sampled_at=now,
         aged=sum(
             is_aged(
                 one,

@@ -32,6 +32,7 @@ from update_server.service.rollouts.fleet import Fleets
 from update_server.service.rollouts.holds import Holds
 from update_server.service.rollouts.report import Report
 from update_server.service.rollouts.second_person import SecondPerson
+from update_server.service.rollouts.stragglers import Stragglers
 from update_server.service.studies.decisions import DecisionLog
 from update_server.service.studies.strikes import Strikes
 from update_server.service.studies.waivers import Waivers
@@ -78,6 +79,7 @@ class AdminServices:
     decisions: DecisionLog
     strikes: Strikes
     fleets: Fleets
+    stragglers: Stragglers
     explain: Explain
     audit: AuditLog
     notifications: Notifications
@@ -159,6 +161,7 @@ def admin_services(
         decisions=DecisionLog(database),
         strikes=Strikes(database, clock),
         fleets=Fleets(database, clock),
+        stragglers=Stragglers(database, clock, next_check_in_seconds=next_check_in_seconds),
         explain=Explain(database, clock),
         audit=AuditLog(database),
         notifications=Notifications(database),
