@@ -5,21 +5,24 @@ from __future__ import annotations
 from typing import Final
 
 from flask import Blueprint, Flask, Response, abort, request
+from werkzeug.exceptions import HTTPException
 
 from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard import account, sign_in
 from update_server.web.dashboard.door import Door
 from update_server.web.dashboard.pages import STATIC, Pages, static_url
-from update_server.web.dashboard.views import now
+from update_server.web.dashboard.views import now, release
 from update_server.web.dashboard.words import FILTERS
+from update_server.web.errors import problem_for, to_response
 
-_VIEWS = (now,)
+_VIEWS = (now, release)
 _CONTROLS = (account, sign_in)
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_NOT_FOR_PEOPLE: Final = ("/v1/", "/metrics")
 _FOR_A_YEAR = "public, max-age=31536000, immutable"  # their URLs name their content
 
 
@@ -44,7 +47,14 @@ def register(app: Flask, services: AdminServices, door: Door) -> None:
         response.make_conditional(request)
         return response
 
+    def unknown(error: HTTPException) -> Response:
+        if request.path.startswith(_NOT_FOR_PEOPLE):
+            return to_response(problem_for(error))
+        return pages.refused(error)
+
     bp.register_error_handler(Exception, pages.refused)
+    for status in (404, 405):  # of routes that nothing has
+        app.register_error_handler(status, unknown)
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.globals["static_url"] = static_url
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
