@@ -51,6 +51,7 @@ HEADERS: Final = {
 LIVE: Final = "live"
 """The query parameter that asks for a page's pieces alone."""
 
+_BASE: Final = "base.html"  # of all live pages
 _HTML: Final = "text/html; charset=utf-8"
 _KEPT: Final = 64
 _UNAVAILABLE: Final = 503
@@ -196,11 +197,15 @@ def static_url(name: str) -> str:
 
 def _pieces_of(template: str, pieces: Sequence[str], context: dict[str, Any]) -> str:
     """Return blocks of *template*, each in an element that htmx puts in place of the old one's."""
-    found = current_app.jinja_env.get_template(template)
+    # Macros that a template imports for the whole of itself are there when all of it is rendered:
+    # its blocks import by themselves what they use.
+    env = current_app.jinja_env
+    found = env.get_template(template)
+    blocks = {**env.get_template(_BASE).blocks, **found.blocks}
     current_app.update_template_context(context)
     frame = found.new_context(context)
     parts = (
-        f'<div id="{name}" hx-swap-oob="innerMorph">{"".join(found.blocks[name](frame))}</div>'
+        f'<div id="{name}" hx-swap-oob="innerMorph">{"".join(blocks[name](frame))}</div>'
         for name in ("age", *pieces)
     )
     return "\n".join(parts)
