@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.admin_world import World, a_registered_world
 from tests.dashboard.visitors import Visitors
-from update_server.service.ports import Stores, UnavailableError
+from update_server.service.ports import UnavailableError
 from update_server.web.dashboard.pages import STATIC
 
 CSP = (
@@ -38,10 +39,8 @@ def visitors(world: World) -> Visitors:
 
 @contextmanager
 def database_down(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    @contextmanager
-    def refuse() -> Iterator[Stores]:
+    def refuse() -> NoReturn:
         raise UnavailableError("database")
-        yield
 
     with monkeypatch.context() as patched:
         patched.setattr(world.database, "reading", refuse)
@@ -94,7 +93,7 @@ def test_a_fault_of_ours_says_nothing_but_a_number_to_look_for(
 ) -> None:
     ana = visitors.ana
 
-    def fail() -> Iterator[Stores]:
+    def fail() -> NoReturn:
         raise RuntimeError("secret path")
 
     monkeypatch.setattr(world.database, "reading", fail)
