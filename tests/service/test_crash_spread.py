@@ -94,6 +94,7 @@ def test_the_last_three_versions_are_told_whether_it_was_seen_there_or_not() -> 
     assert on(spread, "2.1.0") == (1, 1, NOW)
     assert on(spread, "2.0.1") == (0, 0, None)
     assert on(spread, "2.0.0") == (1, 1, NOW - DAY)
+    assert spread.running == {("2.1.0", "linux-x86_64"): 1, ("2.0.0", "linux-x86_64"): 1}
 
 
 def test_whether_it_was_new_is_not_known_where_it_was_not_seen() -> None:

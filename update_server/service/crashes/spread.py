@@ -65,10 +65,14 @@ class OnVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """``rollouts`` are the newest, ``versions`` the last of each channel, both newest first."""
+    """``rollouts`` are the newest, ``versions`` the last of each channel, both newest first.
 
-    rollouts: tuple[InRollout, ...] = ()
-    versions: tuple[OnVersion, ...] = ()
+    ``running`` counts the installs that run a version now, by version and platform.
+    """
+
+    rollouts: tuple[InRollout, ...]
+    versions: tuple[OnVersion, ...]
+    running: Mapping[tuple[str, str], int]
 
 
 def spread_of(
@@ -79,9 +83,14 @@ def spread_of(
     news: Mapping[tuple[str, str], bool],
 ) -> Spread:
     """Return how far *signature*, of which these are the *counts* and *news*, has spread."""
+    running = stores.telemetry.versions(app)
+    by_platform = Counter[tuple[str, str]]()
+    for _, platform, version, installs in running:
+        by_platform[version, platform] += installs
     return Spread(
         rollouts=_in_rollouts(stores, app, signature),
-        versions=_on_versions(stores, app, counts, news),
+        versions=_on_versions(stores, app, counts, news, running),
+        running=by_platform,
     )
 
 
@@ -115,10 +124,11 @@ def _on_versions(
     app: str,
     counts: Sequence[CrashCount],
     news: Mapping[tuple[str, str], bool],
+    told: Sequence[tuple[str, str, str, int]],
 ) -> tuple[OnVersion, ...]:
     spelled = spellings_of(stores, app)
     running = Counter[tuple[str, str]]()
-    for channel, _, version, installs in stores.telemetry.versions(app):
+    for channel, _, version, installs in told:
         running[channel, version] += installs
     seen: dict[str, list[CrashCount]] = {}
     for one in counts:

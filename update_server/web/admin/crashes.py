@@ -12,7 +12,7 @@ from packaging.version import Version
 from update_server.service.crashes.groups import CrashView, GroupView
 from update_server.service.crashes.spread import InRollout, OnVersion
 from update_server.service.ports import Role
-from update_server.service.ports.crashes import CrashCount, CrashedInstalls, Sample
+from update_server.service.ports.crashes import UNPUBLISHED, CrashCount, CrashedInstalls, Sample
 from update_server.service.telemetry.levels import Reporting
 from update_server.web import wire, wire_admin, wire_crashes
 from update_server.web.admin.answers import JsonObject
@@ -101,7 +101,17 @@ def _summary(value: GroupView) -> JsonObject:
 
 def _crash(value: CrashView) -> JsonObject:
     about = value.group.about
-    counts = [{**_count(one), "platform": one.platform, "os": one.os} for one in value.group.counts]
+    counts = [
+        {
+            **_count(one),
+            "platform": one.platform,
+            "os": one.os,
+            "running": None
+            if one.version == UNPUBLISHED
+            else value.spread.running.get((one.version, one.platform), 0),
+        }
+        for one in value.group.counts
+    ]
     return {
         **_summary(value.group),
         "key": about.key if about else None,
