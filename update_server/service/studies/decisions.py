@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from rollout.model import RolloutId
+from update_server.evidence.recomputing import Recomputed, recompute
 from update_server.evidence.replay import CANDIDATE, CONTROL
 from update_server.evidence.settings import Settings
 from update_server.evidence.state import Arms, Label, Scored, State
@@ -23,10 +24,14 @@ from update_server.evidence.weighing import (
     weighted_metrics,
 )
 from update_server.service.errors import BadValueError
-from update_server.service.ports import Database
+from update_server.service.ports import Database, NotFoundError
 from update_server.service.ports.studies import LogKind, StoredDecision
 from update_server.service.studies.codec import decode_entry, decode_settings, decode_state
+from update_server.service.studies.standings import StudyView, study_view
 from update_server.service.studies.stretch import Stretch
+
+MOST_RECOMPUTED: Final = 20_000
+"""Entries of a log that a request recomputes: each is weighed against 118 ratios."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,40 @@ class DecisionLog:
             found = stores.decisions.page(app, rollout=rollout_id, before=before, limit=limit + 1)
         more = len(found) > limit
         return found[:limit], found[limit - 1].number if more else None
+
+    def recomputed(
+        self, app: str, rollout_id: RolloutId, number: int | None = None
+    ) -> tuple[StoredDecision, Recomputed]:
+        """Return decision *number* about a rollout, or the newest, recomputed from its log.
+
+        Raises:
+            NotFoundError: There is no such rollout or decision.
+            BadValueError: It was made from more entries than ``MOST_RECOMPUTED``.
+        """
+        with self._database.reading() as stores:
+            stores.rollouts.get(app, rollout_id)
+            before = None if number is None else number + 1
+            found = stores.decisions.page(app, rollout=rollout_id, before=before, limit=1)
+            if not found or number not in {None, found[0].number}:
+                raise NotFoundError("decision", "newest" if number is None else str(number))
+            [decision] = found
+            if decision.log_size > MOST_RECOMPUTED:
+                raise BadValueError("number", f"made from at most {MOST_RECOMPUTED:,} reports")
+            log = stores.studies.whole_log(rollout_id, first=decision.log_size)
+        entries = [decode_entry(each) for each in log]
+        labels = [each for each in entries if isinstance(each, Label)]
+        scored = [each for each in entries if isinstance(each, Scored)]
+        return decision, recompute(decision.record, labels, scored)
+
+    def study(self, app: str, rollout_id: RolloutId) -> StudyView:
+        """Return how the study of a rollout stands, all metrics at once.
+
+        Raises:
+            NotFoundError: There is no such rollout, or it is not judged.
+        """
+        with self._database.reading() as stores:
+            stores.rollouts.get(app, rollout_id)
+            return study_view(stores.studies.get(rollout_id))
 
     def evidence(self, app: str, rollout_id: RolloutId, metric: str) -> EvidenceView:
         """Return the evidence of one metric with the log that it follows from.

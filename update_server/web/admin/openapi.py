@@ -11,7 +11,7 @@ import msgspec
 from flask import Blueprint, Response
 
 from update_server.service.ports import Role
-from update_server.web import wire_admin, wire_crashes, wire_telemetry
+from update_server.web import wire_admin, wire_crashes, wire_operators, wire_telemetry
 from update_server.web.admin.replies import JSON, Reply
 from update_server.web.errors import PROBLEM_TYPE
 
@@ -76,6 +76,7 @@ def _delete(path: str, does: str, *query: str, role: Role = Role.OPERATOR) -> Op
 _A: Final = "/v1/admin/apps/{app}"
 _R: Final = f"{_A}/rollouts/{{rollout}}"
 _BLOB: Final = f"{_A}/blobs/{{sha256}}"
+_OPERATOR: Final = "/v1/admin/operators/{operator}"
 _INSTALL: Final = (
     "install_id",
     "channel",
@@ -128,6 +129,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _waits(_post(f"{_A}/rollouts", "Start a rollout", wire_admin.StartRollout)),
     _get(_R, "Show a rollout"),
     _get(f"{_R}/decisions", "List what was decided, and why", *_PAGED),
+    _get(f"{_R}/decisions/recomputed", "Recompute a decision from its log", "number"),
+    _get(f"{_R}/study", "Show how all metrics stand, the gates, and the terms in force"),
     _get(f"{_R}/evidence", "Show the evidence of one metric, with its log", "metric"),
     _post(
         f"{_R}/evidence/strike",
@@ -188,6 +191,22 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _get("/v1/admin/tokens", "List the API tokens", *_PAGED, role=Role.ADMIN),
     _post("/v1/admin/tokens", "Issue an API token", wire_admin.AddToken, Role.ADMIN),
     _delete("/v1/admin/tokens/{token}", "Revoke a token", role=Role.ADMIN),
+    _get("/v1/admin/operators", "List who may sign in", *_PAGED, role=Role.ADMIN),
+    _post("/v1/admin/operators", "Let somebody sign in", wire_operators.AddOperator, Role.ADMIN),
+    Operation(
+        path=_OPERATOR,
+        method="patch",
+        does="Give an operator another role, which ends their sessions",
+        role=Role.ADMIN,
+        body=wire_operators.ChangeOperator,
+    ),
+    _post(
+        f"{_OPERATOR}/link",
+        "Take a password and all sessions away, and make a link to set another one",
+        wire_operators.NewLink,
+        Role.ADMIN,
+    ),
+    _delete(_OPERATOR, "Let somebody sign in no more", role=Role.ADMIN),
     Operation(path="/metrics", does="Count things", role=Role.VIEWER, answers="text/plain"),
 )
 

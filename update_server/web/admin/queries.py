@@ -90,6 +90,14 @@ def number_asked(field: str, *, default: int, most: int) -> int:
     return number
 
 
+def optional_number(field: str, *, least: int) -> int | None:
+    """Return the number that the request names, None where it names none."""
+    number = _number(field, -1)
+    if 0 <= number < least:
+        raise BadFieldError(field, f"a whole number, {least} or more")
+    return None if number < 0 else number
+
+
 def metric_asked() -> str:
     """Return the metric that the request names; crashes when it does not say."""
     return _text("metric", _MAX_ATTRIBUTE_CHARACTERS) or "crash"
