@@ -226,6 +226,8 @@ class FakeRollouts:
             told.setdefault((document.app, document.channel), []).append(repr(document))
         for rollout in state.rollouts.values():
             told.setdefault((rollout.app, rollout.channel), []).append(repr(rollout))
+        for release in state.releases.values():
+            told.setdefault((release.app, release.channel), []).append(repr(release))
         for hold in state.holds.values():
             if hold.lifted_at is None:
                 told.setdefault((hold.app, hold.channel), []).append(repr(hold))

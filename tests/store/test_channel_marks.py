@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from packaging.version import Version
 
-from tests.store.values import HOUR, NOW, a_document, a_hold, a_rollout, an_app
+from tests.store.values import HOUR, NOW, a_document, a_hold, a_release, a_rollout, an_app
 from update_server.service.ports import Database, Stores
 from update_server.service.ports.rollouts import ChannelMark
 
@@ -21,6 +21,7 @@ def filled(database: Database) -> Database:
         stores.apps.add(an_app("other"))
         stores.rollouts.add(a_rollout())
         stores.rollouts.add(SECOND)
+        stores.releases.add(a_release())
         stores.rollouts.add_hold(a_hold())
         stores.rollouts.add_hold(a_hold("h2"))
         stores.releases.put_document(a_document(kind="policy"))
@@ -43,12 +44,14 @@ def replaced(stores: Stores) -> None:
     [
         replaced,
         lambda stores: stores.rollouts.add(a_rollout("ro_3333", version=Version("2.3.0"))),
+        lambda stores: stores.releases.add(a_release(version=Version("2.3.0"))),
+        lambda stores: stores.releases.add(a_release(platform="windows-x86_64")),
         lambda stores: stores.rollouts.add_hold(a_hold("h3")),
         lambda stores: stores.rollouts.lift_hold("demo", "h1", NOW),
         lambda stores: stores.releases.put_document(a_document(version=2)),
         lambda stores: stores.releases.put_document(a_document(kind="policy", version=2)),
     ],
-    ids=["rollout", "start", "hold", "lift", "document", "policy"],
+    ids=["rollout", "start", "release", "platform", "hold", "lift", "document", "policy"],
 )
 def test_whatever_a_document_follows_from_changes_the_mark(
     filled: Database, change: Callable[[Stores], None]

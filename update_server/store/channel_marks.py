@@ -1,7 +1,8 @@
 """Marks of channels: one statement over all that their signed documents follow from.
 
-Versions of documents only grow. So do the number of a channel's rollouts and each one's revision,
-and hence their sum. What a hold says never changes: its number stands for it while it is in force.
+Versions of documents only grow. So do the number of a channel's releases, that of its rollouts and
+each one's revision, and hence the sum of these. What a hold says never changes: its number stands
+for it while it is in force.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import ColumnElement, Connection, String, func, literal, select, union_all
 
 from update_server.service.ports.rollouts import ChannelMark
-from update_server.store.tables import documents, holds, journal, rollouts
+from update_server.store.tables import documents, holds, journal, releases, rollouts
 
 _UNSTORED = "unstored"
 
@@ -20,7 +21,7 @@ def channel_marks(
     connection: Connection, apps: Collection[str]
 ) -> Mapping[tuple[str, str], ChannelMark]:
     """Return the mark of every channel of *apps*."""
-    d, r, h, j = documents.c, rollouts.c, holds.c, journal.c
+    d, r, x, h, j = documents.c, rollouts.c, releases.c, holds.c, journal.c
     found = connection.execute(
         union_all(
             select(d.app, d.channel, d.kind.label("what"), d.version.label("number")).where(
@@ -29,6 +30,9 @@ def channel_marks(
             select(r.app, r.channel, _text("rollouts"), func.count() + func.sum(r.revision))
             .where(r.app.in_(apps))
             .group_by(r.app, r.channel),
+            select(x.app, x.channel, _text("releases"), func.count())
+            .where(x.app.in_(apps))
+            .group_by(x.app, x.channel),
             select(h.app, h.channel, _text("hold"), h.number).where(
                 h.app.in_(apps), h.lifted_at.is_(None)
             ),

@@ -29,7 +29,7 @@ class StoredHold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelMark:
-    """What a channel's signed documents, rollouts and holds in force are known by, in short.
+    """What a channel's signed documents, releases, rollouts and holds are known by, in short.
 
     Two marks of a channel have the same ``text`` only if nothing of these differs. ``stored``:
     all that was signed for the app is in storage.

@@ -13,7 +13,7 @@ from rollout.model import Rollout, RolloutId
 from rollout.strict_json import render_canonical
 from update_server.service.access.caller import Caller
 from update_server.service.ports import NotFoundError, Stores
-from update_server.service.ports.approvals import approvers
+from update_server.service.ports.approvals import Approver, approvers
 from update_server.service.ports.pending import LIFE, Approval, PendingVerb
 from update_server.service.repository.desired import Desired
 
@@ -83,6 +83,22 @@ class Ask:
                 stores.pending.remove(each.app, each.id)
 
 
+def waiting(stores: Stores, app: str | None, now: datetime) -> list[PendingVerb]:
+    """Return what waits in *app* or in all, oldest first, with the approvals that still count."""
+    asked = stores.pending.all() if app is None else stores.pending.of_app(app)
+    alive = [each for each in asked if now < each.expires_at]
+    if not alive:
+        return []
+    revisions = stores.rollouts.revisions({each.rollout for each in alive})
+    known = approvers(stores)
+    found = (
+        replace(each, approvals=tuple(_living(known, each, now).values()))
+        for each in alive
+        if revisions.get(each.rollout, 0) == each.revision
+    )
+    return [each for each in found if each.approvals]
+
+
 def waits(stores: Stores, pending: PendingVerb, now: datetime) -> bool:
     """Whether *pending* can still be completed: its hour is not over, its rollout as it was."""
     if now >= pending.expires_at:
@@ -96,7 +112,12 @@ def waits(stores: Stores, pending: PendingVerb, now: datetime) -> bool:
 
 def living(stores: Stores, pending: PendingVerb, now: datetime) -> dict[str, Approval]:
     """Return the approvals that are still valid, by person: tokens', and operators'."""
-    known = approvers(stores)
+    return _living(approvers(stores), pending, now)
+
+
+def _living(
+    known: Mapping[str, Approver], pending: PendingVerb, now: datetime
+) -> dict[str, Approval]:
     found: dict[str, Approval] = {}
     for each in pending.approvals:
         one = known.get(each.token_id)

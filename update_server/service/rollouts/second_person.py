@@ -28,7 +28,7 @@ from update_server.service.ports.pending import Approval, PendingVerb
 from update_server.service.repository.desired import Desired
 from update_server.service.repository.reconcile import Widening
 from update_server.service.rollouts.approval import check_approved
-from update_server.service.rollouts.asks import NOTHING_MORE, Ask, living, split, waits
+from update_server.service.rollouts.asks import NOTHING_MORE, Ask, split, waiting, waits
 
 MAX_WAITING: Final = 100
 """Asks that may wait in one app."""
@@ -149,17 +149,13 @@ class SecondPerson:
             pending = self._note(widening, asking.ask, missing.needed)
             raise PendingError(pending, missing.why) from missing
 
-    def all(self, app: str) -> Sequence[PendingVerb]:
-        """Return what waits in *app*, oldest first, with those whose approval still counts."""
+    def all(self, app: str | None) -> Sequence[PendingVerb]:
+        """Return what waits in *app* or in all, oldest first, with approvals that still count."""
         now = self._clock.now()
         with self._database.reading() as stores:
-            stores.apps.get(app)
-            found = (
-                replace(each, approvals=tuple(living(stores, each, now).values()))
-                for each in stores.pending.of_app(app)
-                if waits(stores, each, now)
-            )
-            return [each for each in found if each.approvals]
+            if app is not None:
+                stores.apps.get(app)
+            return waiting(stores, app, now)
 
     def withdraw(self, caller: Caller, app: str, pending_id: str) -> None:
         """End an ask; its tickets count no more, wherever they were copied to.
