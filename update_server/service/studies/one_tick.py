@@ -45,6 +45,7 @@ from update_server.service.studies.codec import (
     decode_state,
     encode_state,
 )
+from update_server.service.studies.points import Course
 from update_server.service.studies.register import StoredLog, StoredRegister
 from update_server.service.studies.stretch import Stretch
 from update_server.service.telemetry.counting import counts_of_decision
@@ -66,6 +67,7 @@ class _Held:
     state: State
     settings: Settings
     standing: Standing | None
+    course: Course
     idle_facts: int = -1  # with so many facts waiting there was nothing to do
     bearings: Bearings | None = None
     bearings_of: tuple[int, datetime] | None = None  # the app's generation, and the hour
@@ -125,6 +127,7 @@ def _load(stores: Stores, study: StoredStudy) -> _Held:
         state=decode_state(study.state),
         settings=decode_settings(study.settings),
         standing=_standing_of(last[0].record) if last else None,
+        course=Course(stores.series.points(study.rollout)),
     )
 
 
@@ -156,6 +159,8 @@ def _tick(stores: Stores, study: StoredStudy, held: _Held, caught_up_to: datetim
     kept = _keep(stores, study, held, cut, judgement, bearings, log, stretch)
     if kept is not None:
         tell_decision(stores, kept)
+    at = stretch.back(cut.now)
+    held.course.note(stores, study, held.state, held.settings, judgement, at)
     if _is_long_unjudged(stores, study, held, cut, judgement):
         # What is said of it is the same, and not stored again; but the numbers are today's.
         record = _described(held, log, cut.now, judgement, bearings.names)
