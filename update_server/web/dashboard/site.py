@@ -8,7 +8,8 @@ from flask import Blueprint, Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException
 
 from update_server.web.admin.services import AdminServices
-from update_server.web.dashboard import account, sign_in
+from update_server.web.dashboard import account, forms, sign_in
+from update_server.web.dashboard.controls import verbs
 from update_server.web.dashboard.door import Door
 from update_server.web.dashboard.pages import STATIC, Pages, static_url
 from update_server.web.dashboard.views import now, release
@@ -16,7 +17,7 @@ from update_server.web.dashboard.words import FILTERS
 from update_server.web.errors import problem_for, to_response
 
 _VIEWS = (now, release)
-_CONTROLS = (account, sign_in)
+_CONTROLS = (account, sign_in, verbs)
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -30,6 +31,7 @@ def register(app: Flask, services: AdminServices, door: Door) -> None:
     """Add the pages to *app*. Their errors are pages as well; those of the API stay as they are."""
     pages = Pages(services, door)
     bp = Blueprint("dashboard", __name__, template_folder="templates")
+    bp.before_request(forms.limit_bytes)
     for module in (*_VIEWS, *_CONTROLS):
         bp.register_blueprint(module.blueprint(services, pages))
 

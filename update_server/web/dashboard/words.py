@@ -91,6 +91,12 @@ def when(text: str | None, now: datetime) -> Markup:
     )
 
 
+def at_time(text: str, now: datetime) -> Markup:
+    """Return an instant of the API alone, for what is not read again with each second."""
+    at = datetime.fromisoformat(text).astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(text, clock(at, now))
+
+
 def clock(at: datetime, now: datetime) -> str:
     """Return the time of day, with the day where that is not today's."""
     shown = at.strftime("%H:%M:%S" if abs((now - at).total_seconds()) < _HOUR else "%H:%M")
@@ -163,6 +169,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "evidence": evidence,
     "duration": duration,
     "when": when,
+    "at_time": at_time,
     "ago": ago,
     "freshness": freshness,
     "state": state,
