@@ -121,6 +121,11 @@ class AdminApi:
         kind = {"Content-Type": "application/json", **(headers or {})}
         return self.send("POST", path, kind, body).json()
 
+    def patch(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """PATCH an object."""
+        body = json.dumps(document).encode()
+        return self.send("PATCH", path, {"Content-Type": "application/json"}, body).json()
+
     def delete(self, path: str) -> dict[str, Any]:
         """DELETE a thing; return what is told of it, if anything is."""
         answer = self.send("DELETE", path)

@@ -82,10 +82,15 @@ class Session:
         The workspace's own, on this machine, may just be starting: it is waited for.
         """
         own = self.workspace.server if self.workspace else None
-        server = self._server or own or workspaces.DEFAULT_SERVER
-        starting = self.patient and server == own and is_loopback(server)
-        transport = HttpTransport(server, say=self.console.say if starting else None)
+        starting = self.patient and self.server == own and is_loopback(self.server)
+        transport = HttpTransport(self.server, say=self.console.say if starting else None)
         return AdminApi(transport, self._token())
+
+    @property
+    def server(self) -> str:
+        """The URL of the chosen server: as given, or the workspace's, or the usual one."""
+        own = self.workspace.server if self.workspace else None
+        return self._server or own or workspaces.DEFAULT_SERVER
 
     @property
     def app(self) -> str:

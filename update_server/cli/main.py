@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "waiver": ("update_server.cli.waiver", "waiver"),
     "quarantine": ("update_server.cli.quarantine", "quarantine"),
     "token": ("update_server.cli.access", "token"),
+    "operator": ("update_server.cli.operator", "operator"),
     "notify": ("update_server.cli.notify", "notify"),
     "doctor": ("update_server.cli.doctor", "doctor"),
     "fsck": ("update_server.cli.fsck", "fsck"),

@@ -68,6 +68,7 @@ GOOD: dict[str, dict[str, Any]] = {
     },
     f"{A}/groups": {"name": "staff"},
     f"{A}/enrolments": {"group": "staff", "uses": 1, "expires_in_seconds": 60},
+    "/v1/admin/operators": {"name": "n", "role": "viewer", "identity": "a@b", "password": "p" * 12},
     "/v1/admin/tokens": {"name": "n", "role": "viewer", "app": None, "expires_in_seconds": 9},
 }
 
