@@ -17,6 +17,7 @@ from update_server.service.duties import Duties
 from update_server.service.ports import Blobs, Clock, Database, LeaseLostError
 from update_server.service.repository.reconcile import Reconciler
 from update_server.service.repository.renew import Renewer
+from update_server.service.rollouts import version_days
 from update_server.service.studies.judge import Judge
 from update_server.service.telemetry import arrivals, quarantine
 from update_server.service.telemetry.digest import Digest, Digested
@@ -34,6 +35,8 @@ LEAD_SECONDS: Final = 10
 EXTEND_SECONDS: Final = 3.0
 # Retention of identities (docs/architecture.md, Telemetry) and of abandoned uploads.
 TIDY_SECONDS: Final = 86_400.0
+# Whoever checks in between the last count and midnight is missing in that day.
+COUNT_VERSIONS_SECONDS: Final = 3_600.0
 KEEP_CONTACTS: Final = timedelta(days=180)
 KEEP_EVENT_IDS: Final = timedelta(days=35)
 KEEP_REGISTERS: Final = timedelta(days=30)  # after the end of the rollout
@@ -126,6 +129,8 @@ class Controller:
             self._judge_all(digested, began_at)
         if self._duties.is_time("tidy", TIDY_SECONDS):
             self._duties.attempt("tidying", self._tidy)
+        if self._duties.is_time("count versions", COUNT_VERSIONS_SECONDS):
+            self._duties.attempt("versions of the day", self._count_versions)
         closer = self._duties.is_time("look closer", LOOK_CLOSER_SECONDS)
         for app in self._duties.attempt("apps", self._registered) or ():
             self._duties.attempt(f"rollouts of {app}", partial(self._reconcile, app, closer=closer))
@@ -157,6 +162,9 @@ class Controller:
         if self._renewer.is_due(app):
             self._renewer.renew(app)
 
+    def _count_versions(self) -> None:
+        version_days.count_today(self._database, self._clock)
+
     def _tidy(self) -> None:
         now = self._clock.now()
         with self._database.transaction() as stores:
@@ -167,6 +175,7 @@ class Controller:
             stores.studies.expire(ended_before=now - KEEP_REGISTERS)
             stores.signatures.expire(seen_before=now - KEEP_SIGNATURES)
             crash_book.expire(stores, now)
+            version_days.expire(stores, now)
             stores.quarantine.expire(now - quarantine.KEPT)
             stores.arrivals.expire(now - arrivals.KEPT)
         self._blobs.sweep(now, KEEP_UPLOADS)

@@ -131,6 +131,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _get(f"{_R}/decisions", "List what was decided, and why", *_PAGED),
     _get(f"{_R}/decisions/recomputed", "Recompute a decision from its log", "number"),
     _get(f"{_R}/study", "Show how all metrics stand, the gates, and the terms in force"),
+    _get(f"{_R}/series", "Show the evidence over time: at most 200 points"),
     _get(f"{_R}/evidence", "Show the evidence of one metric, with its log", "metric"),
     _post(
         f"{_R}/evidence/strike",
@@ -168,6 +169,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     _get(f"{_A}/crashes", "List the crashes by signature", "version", "channel", *_PAGED),
     _get(f"{_A}/crashes/{{signature}}", "Show a crash: where it was seen, and its stack"),
+    _get(f"{_A}/crashes/{{signature}}/hours", "Show when installs first had a crash"),
     _post(
         f"{_A}/crashes/{{signature}}/same-as",
         "Say that it is the same bug as another",
@@ -182,6 +184,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _delete(f"{_A}/enrolments/{{code}}", "Revoke a code"),
     _get(f"{_A}/explain", "Say what an install would get, and why", *_INSTALL),
     _get(f"{_A}/versions", "Count what runs", *_PAGED),
+    _get(f"{_A}/versions/days", "Show what ran on each day, and how fast it is left", "days"),
     _get(f"{_A}/fleet", "Look at the installs as a whole"),
     _get(f"{_A}/policy", "Show a channel's policy", "channel"),
     _get(f"{_A}/audit", "Read the app's audit log", *_PAGED),
@@ -215,6 +218,7 @@ class PendingOut(msgspec.Struct):
     """A verb that waits for so many people in all, and who they are so far."""
 
     id: str
+    app: str
     verb: str
     rollout: str
     version: str

@@ -33,7 +33,9 @@ from update_server.service.rollouts.holds import Holds
 from update_server.service.rollouts.report import Report
 from update_server.service.rollouts.second_person import SecondPerson
 from update_server.service.rollouts.stragglers import Stragglers
+from update_server.service.rollouts.version_days import VersionHistory
 from update_server.service.studies.decisions import DecisionLog
+from update_server.service.studies.series import EvidenceSeries
 from update_server.service.studies.strikes import Strikes
 from update_server.service.studies.waivers import Waivers
 from update_server.service.telemetry.exports import Exports
@@ -77,9 +79,11 @@ class AdminServices:
     report: Report
     exports: Exports
     decisions: DecisionLog
+    series: EvidenceSeries
     strikes: Strikes
     fleets: Fleets
     stragglers: Stragglers
+    version_history: VersionHistory
     explain: Explain
     audit: AuditLog
     notifications: Notifications
@@ -150,7 +154,12 @@ def admin_services(
         settings=TelemetrySettings(database, clock, ids),
         quarantine=Quarantine(database, clock),
         telemetry=TelemetryReport(database, clock),
-        report=Report(database, clock, next_check_in_seconds=next_check_in_seconds),
+        report=Report(
+            database,
+            clock,
+            next_check_in_seconds=next_check_in_seconds,
+            lease_seconds=lease_seconds,
+        ),
         exports=Exports(
             database,
             clock,
@@ -159,9 +168,11 @@ def admin_services(
             next_check_in_seconds=next_check_in_seconds,
         ),
         decisions=DecisionLog(database),
+        series=EvidenceSeries(database, clock),
         strikes=Strikes(database, clock),
         fleets=Fleets(database, clock),
         stragglers=Stragglers(database, clock, next_check_in_seconds=next_check_in_seconds),
+        version_history=VersionHistory(database, clock),
         explain=Explain(database, clock),
         audit=AuditLog(database),
         notifications=Notifications(database),
