@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from packaging.version import Version
-from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, or_, select, tuple_
 
 from rollout.model import Arm, RolloutId, RolloutState
 from update_server.service.ports.crashes import (
@@ -208,6 +208,16 @@ class SqlCrashes(SqlCrashCounts):
             for row in self._connection.execute(select(crash_groups).where(mine)).mappings():
                 group = CrashGroup(**{**row, "parts": tuple(row["parts"])})
                 found[group.signature] = group
+        return found
+
+    def titles(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
+        """Return what the groups of these apps and signatures are called."""
+        c = crash_groups.c
+        found: dict[tuple[str, str], str] = {}
+        for some in chunks(names):
+            mine = tuple_(c.app, c.signature).in_(some)
+            rows = self._connection.execute(select(c.app, c.signature, c.title).where(mine))
+            found |= {(row.app, row.signature): row.title for row in rows}
         return found
 
     def samples(self, app: str, signatures: Collection[str]) -> Sequence[Sample]:
