@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 
 from rollout.model import RolloutId
+from tests.fakes import FakeClock
+from tests.store.conftest import SQL
 from tests.store.crash_values import CANDIDATE, CONTROL, a_report
-from tests.store.values import NOW, ROLLOUT, a_contact
+from tests.store.values import NOW, ROLLOUT, a_contact, a_rollout, a_study, an_app
+from update_server.evidence.settings import STANDARD
+from update_server.evidence.state import State
 from update_server.service.ports import Database, ExistsError
 from update_server.service.ports.series import FirstCrashes, StudyPoint, VersionDay
+from update_server.service.studies.codec import encode_settings, encode_state
+from update_server.service.studies.series import EvidenceSeries
+from update_server.store import SqlDatabase
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TODAY = (NOW - EPOCH).days
@@ -128,3 +137,32 @@ def test_installs_count_in_the_hour_of_their_first_crash(database: Database) -> 
         assert list(stores.series.first_crashes("demo", ["aa", "bb"], HOUR)) == list(found)
         assert not stores.series.first_crashes("demo", ["aa"], HOUR, OTHER)
         assert not stores.series.first_crashes("other", ["aa"], HOUR)
+
+
+@pytest.mark.parametrize("url", SQL[:1], indirect=True)
+def test_a_study_over_time_takes_as_many_statements_with_1_point_as_with_200(
+    sql: SqlDatabase,
+) -> None:
+    signatures = {f"signature:{n}": 0.1 for n in range(5)}
+    study = a_study(state=encode_state(State()), settings=encode_settings(STANDARD))
+    series = EvidenceSeries(sql, FakeClock(NOW))
+    with sql.transaction() as stores:
+        stores.apps.add(an_app())
+        stores.rollouts.add(a_rollout(ROLLOUT))
+        stores.studies.add(study)
+        stores.series.add_point(ROLLOUT, a_point(1))
+    seen: list[str] = []
+    event.listen(sql._engine, "before_cursor_execute", lambda *told: seen.append(told[2]))
+
+    series.of_rollout("demo", ROLLOUT)
+    few = len(seen)
+    with sql.transaction() as stores:
+        for number in range(2, 201):
+            stores.series.add_point(ROLLOUT, replace(a_point(number), body={"log_e": signatures}))
+    seen.clear()
+    view = series.of_rollout("demo", ROLLOUT)
+
+    assert len(view.points) == 200
+    assert len(view.crashes) == 5
+    assert len(seen) <= few + 1  # none of crashes where no signature is followed
+    assert len(seen) <= 6

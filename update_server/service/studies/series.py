@@ -12,7 +12,7 @@ from update_server.evidence.guards import FUNNEL_STEPS, Line, all_lines
 from update_server.evidence.settings import Metric, Settings
 from update_server.evidence.state import State
 from update_server.evidence.weighing import SIGNATURE_PREFIX, weighted_metrics
-from update_server.service.ports import Clock, Database
+from update_server.service.ports import Clock, Database, NotFoundError
 from update_server.service.ports.crashes import UNATTRIBUTED
 from update_server.service.ports.series import FirstCrashes, StudyPoint
 from update_server.service.studies.codec import decode_settings, decode_state
@@ -45,14 +45,14 @@ class Hours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesView:
-    """A study over time.
+    """A study over time; empty, and ``alpha`` None, where the rollout is not judged.
 
     ``gaps`` are from when to when nothing was received from anybody, in the present stage.
     ``crashes`` are of the signatures that speak most against the release, ``since`` an instant.
     """
 
     rollout: Rollout
-    alpha: float
+    alpha: float | None
     limits: Sequence[Limit]
     points: Sequence[StudyPoint]
     gaps: Sequence[tuple[datetime, datetime]]
@@ -70,13 +70,15 @@ class EvidenceSeries:
     def of_rollout(self, app: str, rollout_id: RolloutId) -> SeriesView:
         """Return the study of a rollout over time, with the same number of statements always.
 
-        Raises:
-            NotFoundError: There is no such rollout, or it is not judged.
+        Raises NotFoundError.
         """
         since = self._clock.now() - CRASH_HOURS
         with self._database.reading() as stores:
             rollout = stores.rollouts.get(app, rollout_id)
-            study = stores.studies.get(rollout_id)
+            try:
+                study = stores.studies.get(rollout_id)
+            except NotFoundError:
+                return _unjudged(rollout, since)
             points = stores.series.points(rollout_id)
             names = _signatures(points)
             first = stores.series.first_crashes(app, names, since, rollout_id)
@@ -103,6 +105,12 @@ class EvidenceSeries:
             stores.apps.get(app)
             first = stores.series.first_crashes(app, signatures, since)
         return since, _by_hour(signatures, first)
+
+
+def _unjudged(rollout: Rollout, since: datetime) -> SeriesView:
+    return SeriesView(
+        rollout=rollout, alpha=None, limits=(), points=(), gaps=(), since=since, crashes=()
+    )
 
 
 def _signatures(points: Sequence[StudyPoint]) -> list[str]:
