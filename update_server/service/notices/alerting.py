@@ -57,14 +57,20 @@ def open_about(stores: Stores, app: str, rollout: str) -> Sequence[Alert]:
     return [each for each in stores.alerts.unresolved(app) if each.rollout == rollout]
 
 
-def acknowledge(stores: Stores, app: str, rollout: str, by: str, at: datetime) -> None:
-    """Note that a person knows of a rollout's alerts. The audit log says so, too."""
-    for alert in open_about(stores, app, rollout):
-        if alert.acknowledged_at is None:
-            stores.alerts.acknowledge(alert.id, by, at)
-            stores.audit.append(
-                at=at, actor=by, action="alert.acknowledge", app=app, subject=rollout
-            )
+def acknowledge(
+    stores: Stores, app: str, rollout: str, by: str, at: datetime, reason: str = ""
+) -> bool:
+    """Note that a person knows of a rollout's alerts; return whether there was any to know of.
+
+    The audit log says so, too, and what they said of it.
+    """
+    unseen = [each for each in open_about(stores, app, rollout) if each.acknowledged_at is None]
+    for alert in unseen:
+        stores.alerts.acknowledge(alert.id, by, at)
+        stores.audit.append(
+            at=at, actor=by, action="alert.acknowledge", app=app, subject=rollout, reason=reason
+        )
+    return bool(unseen)
 
 
 def end_with(stores: Stores, message: Message, alerts: Iterable[Alert]) -> Message:

@@ -82,6 +82,22 @@ def record_unsuspended(
     tell_unsuspended(stores, rollout, now, actor)
 
 
+def record_reason(
+    stores: Stores, rollout: Rollout, now: datetime, actor: str, verb: str, reason: str
+) -> None:
+    """Note why somebody asked for what is so already: a rollout stays as it is."""
+    stores.audit.append(
+        at=now,
+        actor=actor,
+        action=f"rollout.{verb}",
+        app=rollout.app,
+        subject=rollout.id,
+        reason=reason,
+        before=_shape(rollout),
+        after=_shape(rollout),
+    )
+
+
 def is_soaked(rollout: Rollout, now: datetime) -> bool:
     """Whether *rollout* offers its release to everybody, and has for long enough."""
     at_end = rollout.position == len(rollout.ladder) - 1

@@ -38,6 +38,7 @@ from update_server.service.rollouts.asks import NOTHING_MORE, digest_of_terms
 from update_server.service.rollouts.changes import (
     is_soaked,
     record_change,
+    record_reason,
     record_start,
     record_unsuspended,
 )
@@ -242,7 +243,8 @@ class Control:
     ) -> Rollout:
         """Offer the release to no further install, whatever revision the caller has seen.
 
-        A person who pauses what is paused acknowledges the alert about it.
+        A person who pauses what is paused acknowledges the alert about it. What they say is put
+        on record: who stops first has no time for it.
 
         Raises:
             IllegalVerbError: It cannot be paused now.
@@ -256,7 +258,9 @@ class Control:
                 record_change(stores, rollout, new, actor=caller.name, verb="pause", reason=reason)
             elif by is Actor.PERSON:
                 # "Keep it paused": whoever asks for what is so knows of it.
-                acknowledge(stores, app, rollout_id, caller.name, now)
+                known = acknowledge(stores, app, rollout_id, caller.name, now, reason)
+                if not known and reason.strip() and reason != rollout.reason:
+                    record_reason(stores, rollout, now, caller.name, "pause", reason)
         return self._in_force(new, caller)
 
     def pull(

@@ -67,7 +67,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             key=forms.fresh_key(),
             key_of_reason=forms.fresh_key(),
             keys={ask["id"]: forms.fresh_key() for ask in it["pending"]},
-            charts=charts_of(it),
+            charts=charts_of(it, {"points": (), "gaps": ()}),
             signatures=[],
             history=[],
             seen=seen,

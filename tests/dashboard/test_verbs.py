@@ -1,0 +1,344 @@
+"""The verbs as forms: who may press what, what is asked before, and what comes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from rollout.model import RolloutState
+from tests.admin_world import APP
+from tests.dashboard.clinics import path_of
+from tests.dashboard.pages import fields_of, main_of
+from tests.dashboard.visitors import PASSWORD, Browser, Visitors
+from tests.service.clinic import Clinic
+from update_server.service.ports import AuditRecord
+
+
+def press(browser: Browser, clinic: Clinic, verb: str, **fields: str) -> TestResponse:
+    """Open the form of a verb, fill it in, and send it."""
+    path = path_of(clinic)
+    shown = browser.get(path if verb == "pause" else f"{path}/{verb}")
+    hidden = fields_of(shown, f"{path}/{verb}") if shown.status_code == 200 else {}
+    return browser.post(f"{path}/{verb}", {**hidden, **fields})
+
+
+def audited(clinic: Clinic) -> list[AuditRecord]:
+    """What is on record about the rollout, newest first."""
+    with clinic.world.database.reading() as stores:
+        page = stores.audit.page(app=APP, before_seq=None, limit=100)
+    return [each for each in page if each.subject == clinic.rollout.id]
+
+
+def seen(clinic: Clinic, **more: str) -> dict[str, str]:
+    """Hidden fields as a page has them that shows how things are."""
+    return {"revision": str(clinic.now.revision), "key": "a-key", **more}
+
+
+# --- pause -------------------------------------------------------------------------------
+
+
+def test_pause_is_one_press_and_comes_back_to_the_page(rolling: Clinic, going: Visitors) -> None:
+    answer = press(going.ana, rolling, "pause")
+
+    assert (answer.status_code, answer.location) == (303, path_of(rolling))
+    assert rolling.state is RolloutState.PAUSED
+    newest = audited(rolling)[0]
+    assert (newest.actor, newest.action) == ("ana", "rollout.pause")
+    assert newest.reason == "paused from the dashboard"
+
+
+def test_pause_goes_by_whatever_was_seen(rolling: Clinic, going: Visitors) -> None:
+    stale = seen(rolling, revision="999")
+
+    answer = going.ana.post(f"{path_of(rolling)}/pause", stale)
+
+    assert answer.status_code == 303
+    assert rolling.state is RolloutState.PAUSED
+
+
+def test_two_pauses_are_one(rolling: Clinic, going: Visitors) -> None:
+    path = f"{path_of(rolling)}/pause"
+    both = [seen(rolling, key="one"), seen(rolling, key="two")]
+
+    answers = [going.ana.post(path, both[0]), going.ben.post(path, both[1])]
+
+    assert [each.status_code for each in answers] == [303, 303]
+    assert [each.action for each in audited(rolling)].count("rollout.pause") == 1
+    assert rolling.now.revision == rolling.rollout.revision + 1
+
+
+def test_keep_paused_acknowledges_the_alert_and_changes_nothing(
+    paused: Clinic, visitors: Visitors
+) -> None:
+    before = paused.now
+
+    answer = press(visitors.ana, paused, "pause", reason="looking into it")
+
+    assert answer.status_code == 303
+    assert paused.now == before
+    newest = audited(paused)[0]
+    assert (newest.actor, newest.action) == ("ana", "alert.acknowledge")
+    assert newest.reason == "looking into it"
+
+
+def test_the_reason_of_a_pause_may_follow(rolling: Clinic, going: Visitors) -> None:
+    press(going.ana, rolling, "pause")
+
+    answer = press(going.ana, rolling, "pause", reason="crashes at start")
+
+    assert answer.status_code == 303
+    newest = audited(rolling)[0]
+    assert (newest.action, newest.reason) == ("rollout.pause", "crashes at start")
+    assert newest.before == newest.after
+
+
+# --- pull --------------------------------------------------------------------------------
+
+
+def test_pull_takes_the_version_and_no_more(paused: Clinic, visitors: Visitors) -> None:
+    answer = press(visitors.ana, paused, "pull", confirm="2.1.0")
+
+    assert (answer.status_code, answer.location) == (303, path_of(paused))
+    assert paused.state is RolloutState.PULLED
+    assert str(paused.now.replacement) == "2.0.0"
+    assert audited(paused)[0].reason == "pulled from the dashboard"
+
+
+@pytest.mark.parametrize("typed", ["", "2.0.0", "2.1"])
+def test_another_version_pulls_nothing_and_what_was_typed_stays(
+    typed: str, paused: Clinic, visitors: Visitors
+) -> None:
+    answer = press(visitors.ana, paused, "pull", confirm=typed, reason="it hurts")
+
+    page = main_of(answer)
+    assert answer.status_code == 400
+    assert paused.state is RolloutState.PAUSED
+    assert page.one("textarea").text == "it hurts"
+    wrong = page.one("input", name="confirm")
+    assert "autofocus" in wrong.attributes
+    assert page.one(id=wrong.attributes["aria-describedby"]).text.endswith(".")
+
+
+def test_a_replacement_that_no_edge_leads_to_is_refused(paused: Clinic, visitors: Visitors) -> None:
+    answer = press(visitors.ana, paused, "pull", confirm="2.1.0", replacement="1.0.0")
+
+    assert answer.status_code == 409
+    assert "no signed edge" in main_of(answer).text
+    assert paused.state is RolloutState.PAUSED
+
+
+def test_the_form_says_what_comes_of_it_before_it_is_pressed(
+    paused: Clinic, visitors: Visitors
+) -> None:
+    page = main_of(visitors.ana.get(f"{path_of(paused)}/pull"))
+
+    assert "given 2.0.0" in page.text
+    assert "It can't be undone: a fix needs a higher version." in page.text
+    assert paused.decisions[-1].record["sentence"] in page.text
+
+
+# --- resume ------------------------------------------------------------------------------
+
+
+def test_a_resume_after_an_automatic_pause_takes_two_people(
+    paused: Clinic, visitors: Visitors
+) -> None:
+    fields = {"reason": "a test farm's", "password": PASSWORD}
+
+    alone = press(visitors.ana, paused, "resume", **fields)
+    again = press(visitors.ana, paused, "resume", **fields)
+
+    waiting = str(paused.state)
+    with_ben = press(visitors.ben, paused, "resume", **fields)
+
+    assert [each.status_code for each in (alone, again, with_ben)] == [303, 303, 303]
+    assert [waiting, str(paused.state)] == ["paused", "active"]
+    told = [each.action for each in audited(paused)]
+    assert told.count("pending.ask") == 1
+    assert told.count("pending.complete") == 1
+
+
+def test_what_waits_for_a_second_person_is_on_the_page(paused: Clinic, visitors: Visitors) -> None:
+    press(visitors.ana, paused, "resume", reason="a test farm's", password=PASSWORD)
+
+    mine, bens = (main_of(each.get(path_of(paused))) for each in (visitors.ana, visitors.ben))
+
+    assert "ana asks to resume 2.1.0" in mine.text
+    assert "needs a second person: you asked" in mine.text
+    assert "ana asked for it: you would be the second" in bens.text
+
+
+def test_an_ask_is_withdrawn_by_a_button(paused: Clinic, visitors: Visitors) -> None:
+    press(visitors.ana, paused, "resume", reason="a test farm's", password=PASSWORD)
+    path = path_of(paused)
+    shown = visitors.ben.get(path)
+    [form] = [
+        each for each in main_of(shown).all("form") if "/withdraw/" in each.attributes["action"]
+    ]
+    action = form.attributes["action"]
+
+    answer = visitors.ben.post(action, fields_of(shown, action))
+
+    assert (answer.status_code, answer.location) == (303, path)
+    assert "asks to resume" not in main_of(visitors.ana.get(path)).text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "status"),
+    [("reason", " ", 400), ("password", "", 400), ("password", "not mine at all", 403)],
+)
+def test_a_resume_without_what_it_needs_is_shown_again(
+    field: str, value: str, status: int, paused: Clinic, visitors: Visitors
+) -> None:
+    fields: dict[str, Any] = {"reason": "fine", "password": PASSWORD, "waive_days": "5"}
+
+    answer = press(visitors.ana, paused, "resume", **{**fields, field: value})
+
+    page = main_of(answer)
+    assert answer.status_code == status
+    assert paused.state is RolloutState.PAUSED
+    [wrong] = page.with_attribute("aria-invalid")
+    assert wrong.attributes["name"] == field
+    assert PASSWORD not in answer.get_data(as_text=True)
+
+
+# --- promote -----------------------------------------------------------------------------
+
+
+def test_promote_goes_on_to_the_next_ring(rolling: Clinic, going: Visitors) -> None:
+    rolling.world.advance(120)
+
+    answer = press(going.ana, rolling, "promote", reason="all is well")
+
+    assert answer.status_code == 303
+    assert rolling.now.step.ring == "half"
+    assert audited(rolling)[0].reason == "all is well"
+
+
+def test_what_leaves_the_ramp_is_shown_again_with_the_override(
+    rolling: Clinic, going: Visitors
+) -> None:
+    answer = press(going.ana, rolling, "promote", reason="now", ring="all")
+
+    page = main_of(answer)
+    assert answer.status_code == 403
+    assert "this goes beyond the signed ramp" in page.text.lower()
+    assert page.one("input", name="override").attributes["aria-invalid"] == "true"
+    assert rolling.now.step.ring == "10%"
+
+
+# --- what all of them have ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "pull", "promote"])
+def test_a_viewer_presses_nothing(verb: str, paused: Clinic, visitors: Visitors) -> None:
+    before = paused.now
+
+    answer = visitors.vera.post(f"{path_of(paused)}/{verb}", seen(paused))
+
+    assert answer.status_code == 403
+    assert paused.now == before
+
+
+@pytest.mark.parametrize("verb", ["resume", "pull", "promote"])
+def test_forms_are_for_operators(verb: str, paused: Clinic, visitors: Visitors) -> None:
+    assert visitors.vera.get(f"{path_of(paused)}/{verb}").status_code == 403
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "pull", "promote"])
+def test_nothing_changes_by_looking(verb: str, paused: Clinic, visitors: Visitors) -> None:
+    before = paused.now
+
+    visitors.ana.get(f"{path_of(paused)}/{verb}?confirm=2.1.0&reason=x")
+
+    assert paused.now == before
+
+
+def test_a_form_of_what_does_not_fit_says_how_it_is(rolling: Clinic, going: Visitors) -> None:
+    answer = going.ana.get(f"{path_of(rolling)}/resume")
+
+    assert answer.status_code == 409
+    assert "there is nothing to resume" in main_of(answer).text
+
+
+def test_whoever_is_too_late_is_told_who_did_what(paused: Clinic, visitors: Visitors) -> None:
+    path = path_of(paused)
+    hidden = fields_of(visitors.ana.get(f"{path}/resume"), f"{path}/resume")
+    press(visitors.ben, paused, "pull", confirm="2.1.0", reason="it hurts")
+    paused.world.advance(40)
+    after = paused.now
+
+    answer = visitors.ana.post(f"{path}/resume", {**hidden, "reason": "ok", "password": PASSWORD})
+
+    page = main_of(answer)
+    assert answer.status_code == 412
+    assert paused.now == after
+    assert "Nothing was done" in page.text
+    assert "ben pulled 2.1.0 43 s ago" in page.text
+    assert "ok" in [each.text for each in page.all("p")]
+    assert page.all("a", href=path)
+
+
+def test_a_form_that_is_sent_twice_acts_once(paused: Clinic, visitors: Visitors) -> None:
+    path = f"{path_of(paused)}/pull"
+    form = {**fields_of(visitors.ana.get(path), path), "confirm": "2.1.0"}
+
+    answers = [visitors.ana.post(path, form) for _ in range(2)]
+
+    assert [each.status_code for each in answers] == [303, 303]
+    assert [each.action for each in audited(paused)].count("rollout.pull") == 1
+
+
+def test_a_second_press_that_overtook_the_first_is_no_surprise(
+    paused: Clinic, visitors: Visitors
+) -> None:
+    path = f"{path_of(paused)}/pull"
+    form = {**fields_of(visitors.ana.get(path), path), "confirm": "2.1.0"}
+    visitors.ana.post(path, form)
+
+    answer = visitors.ana.post(path, {**form, "key": "not-remembered-yet"})
+
+    assert (answer.status_code, answer.location) == (303, path_of(paused))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"extra": "1"},
+        {"revision": "one"},
+        {"revision": ""},
+        {"key": ""},
+        {"key": "a b"},
+        {"reason": "x" * 501},
+        {"reason": "bell \x07"},
+    ],
+)
+def test_a_form_takes_its_own_fields_only(
+    bad: dict[str, str], rolling: Clinic, going: Visitors
+) -> None:
+    answer = going.ana.post(f"{path_of(rolling)}/pause", {**seen(rolling), **bad})
+
+    assert answer.status_code == 400
+    assert rolling.state is RolloutState.ACTIVE
+
+
+def test_a_form_that_is_too_large_is_not_read(rolling: Clinic, going: Visitors) -> None:
+    answer = going.ana.post(f"{path_of(rolling)}/pause", seen(rolling, reason="x" * 70_000))
+
+    assert answer.status_code == 413
+    assert rolling.state is RolloutState.ACTIVE
+
+
+def test_lines_of_a_reason_end_as_the_api_has_them(rolling: Clinic, going: Visitors) -> None:
+    press(going.ana, rolling, "pause", reason="first\r\nsecond")
+
+    assert audited(rolling)[0].reason == "first\nsecond"
+
+
+@pytest.mark.parametrize("verb", ["pause", "pull", "resume", "promote"])
+def test_what_is_not_there_is_not_found(verb: str, paused: Clinic, visitors: Visitors) -> None:
+    answer = visitors.ana.post(f"/apps/{APP}/rollouts/ro_nope/{verb}", seen(paused))
+
+    assert answer.status_code == 404
