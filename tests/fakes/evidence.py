@@ -25,6 +25,7 @@ from update_server.service.ports import (
     Phase,
     SeenInstall,
 )
+from update_server.service.ports.audit import Link
 from update_server.service.ports.pulls import PullCounts
 
 _STEPS = ("contacts", *Phase, "silent")
@@ -74,12 +75,17 @@ class FakeAudit:
         ][:limit]
 
     def verify(self) -> int:
-        previous = "0" * 64
-        for seq, record in self._state.audit.items():
-            if record.previous_hash != previous or _hash(record) != record.hash:
-                raise ChangedError("audit record", str(seq))
-            previous = record.hash
-        return len(self._state.audit)
+        return self.verified(Link(), len(self._state.audit)).seq
+
+    def verified(self, since: Link, most: int) -> Link:
+        last = since
+        later = [record for seq, record in self._state.audit.items() if seq > since.seq]
+        for record in later[:most]:
+            linked = (record.seq, record.previous_hash) == (last.seq + 1, last.hash)
+            if not linked or _hash(record) != record.hash:
+                raise ChangedError("audit record", str(record.seq))
+            last = Link(seq=record.seq, hash=record.hash)
+        return last
 
 
 def _hash(record: AuditRecord) -> str:

@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from tests.fakes import FakeDatabase
 from tests.store.values import NOW
 from update_server.service.ports import AuditRecord, ChangedError, Database, Stores
+from update_server.service.ports.audit import GENESIS, Link
 from update_server.store import SqlDatabase
-from update_server.store.audit import GENESIS, chain_hash
+from update_server.store.audit import chain_hash
 from update_server.store.engine import make_engine
 
 
@@ -60,6 +61,20 @@ def test_a_page_has_the_newest_first(database: Database) -> None:
         assert page(app=None, before_seq=None, limit=2) == [records[3], records[2]]
         assert page(app=None, before_seq=3, limit=9) == [records[1], records[0]]
         assert page(app="demo", before_seq=None, limit=9) == [records[3], records[0]]
+
+
+def test_the_chain_is_checked_part_by_part(database: Database) -> None:
+    with database.transaction() as stores:
+        records = [append(stores) for _ in range(3)]
+
+    with database.reading() as stores:
+        first = stores.audit.verified(Link(), 2)
+        assert first == Link(seq=2, hash=records[1].hash)
+        assert stores.audit.verified(first, 2) == Link(seq=3, hash=records[2].hash)
+        assert stores.audit.verified(Link(seq=3, hash=records[2].hash), 2).seq == 3
+        with pytest.raises(ChangedError) as refused:
+            stores.audit.verified(Link(seq=1, hash="f" * 64), 2)
+    assert refused.value.key == "2"
 
 
 def test_an_instant_in_another_time_zone_is_the_same_record(database: Database) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,13 +11,11 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.engine import Row
 
 from update_server.service.ports import AuditRecord, ChangedError
+from update_server.service.ports.audit import GENESIS, Link
 from update_server.store.columns import canonical
 from update_server.store.tables import audit
 
 _PAGE = 1_000  # records held in memory while the chain is checked
-
-GENESIS = "0" * 64
-"""What stands in the first record in place of the hash before it."""
 
 
 class SqlAudit:
@@ -75,17 +73,27 @@ class SqlAudit:
         Raises:
             ChangedError: A record was changed or removed; ``key`` is the first wrong one's seq.
         """
-        count, previous = 0, GENESIS
         in_order = select(audit).order_by(audit.c.seq).execution_options(yield_per=_PAGE)
         with self._connection.execute(in_order) as found:
-            for row in found:
-                values = dict(row._mapping)  # noqa: SLF001 - its public name in SQLAlchemy
-                stated = values.pop("hash")
-                linked = row.seq == count + 1 and row.previous_hash == previous
-                if not linked or chain_hash(values) != stated:
-                    raise ChangedError("audit record", str(row.seq))
-                count, previous = row.seq, stated
-        return count
+            return _last_of(found, Link()).seq
+
+    def verified(self, since: Link, most: int) -> Link:
+        """Return the last of up to *most* records after *since*; see ``verify``."""
+        found = select(audit).where(audit.c.seq > since.seq).order_by(audit.c.seq).limit(most)
+        return _last_of(self._connection.execute(found), since)
+
+
+def _last_of(found: Iterable[Row[Any]], since: Link) -> Link:
+    """Return the last of the records in *found*, each of which is chained to the one before."""
+    last = since
+    for row in found:
+        values = dict(row._mapping)  # noqa: SLF001 - its public name in SQLAlchemy
+        stated = values.pop("hash")
+        linked = row.seq == last.seq + 1 and row.previous_hash == last.hash
+        if not linked or chain_hash(values) != stated:
+            raise ChangedError("audit record", str(row.seq))
+        last = Link(seq=row.seq, hash=stated)
+    return last
 
 
 def chain_hash(values: Mapping[str, Any]) -> str:

@@ -5,16 +5,62 @@ Not here: writing it. Each use-case appends in the transaction of what it writes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from update_server.service.ports import AuditRecord, Database
+from update_server.service.ports import AuditRecord, ChangedError, Database
+from update_server.service.ports.audit import Link
+
+CHECKED_AT_ONCE: Final = 500
+"""Records whose hashes one question checks: some milliseconds' worth."""
+
+_PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """How far the chain of hashes was checked by this process, and of how many records.
+
+    ``broken_at`` is the first record that is not as it was written, or follows one that is gone.
+    """
+
+    checked_to: int
+    newest: int
+    broken_at: int | None = None
 
 
 class AuditLog:
-    """Reads the append-only record."""
+    """Reads the append-only record, and remembers how far its hashes are in order."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._checked = Link()
+        self._lock = threading.Lock()
+
+    def chain(self) -> Chain:
+        """Check the hashes of some more records, and return how far they are in order.
+
+        Those that were checked are not looked at again: ``serinus fsck`` looks at all.
+        """
+        with self._lock, self._database.reading() as stores:
+            newest = stores.audit.page(app=None, before_seq=None, limit=1)
+            last = newest[0].seq if newest else 0
+            try:
+                self._checked = stores.audit.verified(self._checked, CHECKED_AT_ONCE)
+            except ChangedError as error:
+                return Chain(checked_to=self._checked.seq, newest=last, broken_at=int(error.key))
+            return Chain(checked_to=self._checked.seq, newest=last)
+
+    def all(self, app: str | None) -> Iterator[AuditRecord]:
+        """Yield every record of *app* (None: of all), newest first, a part at a time."""
+        before: int | None = None
+        while True:
+            found, before = self.page(app, before_seq=before, limit=_PAGE)
+            yield from found
+            if before is None:
+                return
 
     def page(
         self, app: str | None, *, before_seq: int | None, limit: int

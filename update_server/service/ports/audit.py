@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,18 @@ class AuditRecord:
     hash: str
 
 
+GENESIS: Final = "0" * 64
+"""What stands in the first record in place of the hash before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A record of the chain: its number, and its hash. The default is what is before the first."""
+
+    seq: int = 0
+    hash: str = GENESIS
+
+
 class Audit(Protocol):
     """The append-only, hash-chained record of every write."""
 
@@ -47,3 +59,5 @@ class Audit(Protocol):
         self, *, app: str | None, before_seq: int | None, limit: int
     ) -> Sequence[AuditRecord]: ...
     def verify(self) -> int: ...  # number of records; raises ChangedError at the broken one
+    # the last of up to *most* records after *since*, which are in order; else raises as verify
+    def verified(self, since: Link, most: int) -> Link: ...
