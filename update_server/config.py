@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from update_server.config_dashboard import Dashboard
+from update_server.config_dashboard import Dashboard, DashboardError, read_dashboard
 from update_server.config_tee import Dsn, TeeError, read_tee
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Config:
     offer what it last confirmed. ``file_offload`` hands files to a proxy in front:
     ``x-accel-redirect`` or ``x-sendfile``. ``trusted_proxies`` are the networks whose word
     for a client's address is believed. ``notify`` is read from the tables of that name, ``tee``
-    from [telemetry]: to whom accepted crash reports of an app are passed on.
+    from [telemetry]: to whom accepted crash reports of an app are passed on; ``dashboard`` from
+    [dashboard]: how people reach the pages.
     """
 
     path: Path
@@ -101,10 +102,11 @@ def load(path: Path) -> Config:
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: [server] must be a table")
     try:
-        tee = read_tee(document)
-    except TeeError as error:
+        tee, dashboard = read_tee(document), read_dashboard(document, path.parent)
+    except (DashboardError, TeeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    return replace(_config(path, table), notify=_targets(path, document), tee=tee)
+    targets = _targets(path, document)
+    return replace(_config(path, table), notify=targets, tee=tee, dashboard=dashboard)
 
 
 def _targets(path: Path, document: Mapping[str, Any]) -> tuple[TargetSettings, ...]:

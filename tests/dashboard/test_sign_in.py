@@ -2,22 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
-from tests.admin_world import World, a_registered_world
 from tests.dashboard.visitors import PASSWORD, Visitors
-
-
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return a_registered_world(tmp_path_factory.mktemp("world") / "signer")
-
-
-@pytest.fixture
-def visitors(prepared: World, tmp_path: Path) -> Visitors:
-    return Visitors(prepared.fork(tmp_path / "signer"))
 
 
 def test_nobody_sees_a_page_without_signing_in(visitors: Visitors) -> None:

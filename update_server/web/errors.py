@@ -77,6 +77,20 @@ class ForeignFormError(WebError):
         super().__init__("this form did not come from this site, in this session: open it again")
 
 
+class OidcRefusedError(WebError):
+    """The provider's answer does not say who this is, or says it to somebody else."""
+
+    def __init__(self) -> None:
+        super().__init__("the provider's answer lets nobody in: begin again")
+
+
+class OidcUnavailableError(WebError):
+    """The provider does not answer, or not as one does. Passwords work all the same."""
+
+    def __init__(self) -> None:
+        super().__init__("the provider does not answer: try again, or sign in with a password")
+
+
 class ReusedKeyError(WebError):
     """The ``Idempotency-Key`` came with another body before."""
 
@@ -157,6 +171,8 @@ TABLE: Final[tuple[Row, ...]] = (
     ),
     Row(error=ForbiddenError, status=403, code="forbidden", data={"needed": "needed"}),
     Row(error=ForeignFormError, status=403, code="foreign_form"),
+    Row(error=OidcRefusedError, status=403, code="oidc_refused"),
+    Row(error=OidcUnavailableError, status=502, code="oidc_unavailable"),
     Row(error=ReusedKeyError, status=422, code="idempotency_key_reused"),
     Row(error=StorageFullError, status=507, code="insufficient_storage"),
     # what agents may meet

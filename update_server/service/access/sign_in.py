@@ -7,6 +7,7 @@ one: what a browser bore before means nothing. Not here: the cookie (``web.dashb
 from __future__ import annotations
 
 import contextlib
+import hmac
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
@@ -15,6 +16,7 @@ from update_server.service.access.lock_out import Attempt, LockOut
 from update_server.service.access.operators import new_link
 from update_server.service.access.passwords import is_short_enough
 from update_server.service.agents.pseudonyms import hash_of_secret
+from update_server.service.agents.refresh import PEPPER
 from update_server.service.errors import (
     BadSessionError,
     BadSignInError,
@@ -86,7 +88,7 @@ class SignIn:
         attempt = self._lock_out.begin(name, address)
         operator = self._named(name)
         if not self._fits(attempt, operator, password) or operator is None:
-            self._audit_failure(operator, attempt)
+            self._audit_failure(operator, attempt.failures)
             raise BadSignInError
         rehashed = self._rehashed(operator, password)
         with self._database.transaction() as stores:
@@ -96,23 +98,27 @@ class SignIn:
             self._lock_out.succeeded(stores, attempt)
             if rehashed is not None:
                 stores.operators.update(rehashed)
-            if operator.must_change:
-                link = new_link(stores, self._clock, self._ids, operator, CHANGE_LIFE)
-                return MustChange(operator=operator, link=link)
-            return self.begin(stores, operator, SignedInBy.PASSWORD)
+            return self._let_in(stores, rehashed or operator, SignedInBy.PASSWORD)
 
-    def by_identity(self, identity: str) -> SignedIn:
+    def by_identity(self, identity: str) -> SignedIn | MustChange:
         """Sign in whoever the provider calls *identity*.
 
         Raises:
             BadSignInError: No operator is called so.
         """
-        with self._database.transaction() as stores:
-            try:
+        try:
+            with self._database.transaction() as stores:
                 operator = stores.operators.identified(identity)
-            except NotFoundError as error:
-                raise BadSignInError from error
-            return self.begin(stores, operator, SignedInBy.OIDC)
+                return self._let_in(stores, operator, SignedInBy.OIDC)
+        except NotFoundError as error:
+            self._audit_failure(None, 1)
+            raise BadSignInError from error
+
+    def _let_in(self, stores: Stores, operator: Operator, by: SignedInBy) -> SignedIn | MustChange:
+        if operator.must_change:
+            link = new_link(stores, self._clock, self._ids, operator, CHANGE_LIFE)
+            return MustChange(operator=operator, link=link)
+        return self.begin(stores, operator, by)
 
     def begin(self, stores: Stores, operator: Operator, by: SignedInBy) -> SignedIn:
         """Begin a session of *operator*, who has shown who they are."""
@@ -137,6 +143,12 @@ class SignIn:
             after={"by": by.value},
         )
         return SignedIn(operator=operator, secret=secret)
+
+    def key(self, of: str) -> bytes:
+        """Return the server's own key for what is called *of*."""
+        with self._database.reading() as stores:
+            pepper = stores.access.secret(PEPPER)
+        return hmac.digest(pepper, f"sign-in key\0{of}".encode(), "sha256")
 
     # --- meanwhile -----------------------------------------------------------------------
 
@@ -173,7 +185,7 @@ class SignIn:
             raise NoPasswordError
         attempt = self._lock_out.begin(operator.name, address)
         if not self._fits(attempt, operator, password):
-            self._audit_failure(operator, attempt)
+            self._audit_failure(operator, attempt.failures)
             raise WrongPasswordError
         with self._database.transaction() as stores:
             if not _is_still(stores, operator):
@@ -224,7 +236,7 @@ class SignIn:
             return None
         return replace(operator, password=self._passwords.hashed(password))
 
-    def _audit_failure(self, operator: Operator | None, attempt: Attempt) -> None:
+    def _audit_failure(self, operator: Operator | None, failures: int) -> None:
         """Record a failure; so many in an hour at most, for whoever guesses must not fill the log.
 
         A name that is nobody's is not recorded: people type passwords into the wrong field.
@@ -246,7 +258,7 @@ class SignIn:
                 app=None if operator is None else operator.app,
                 subject="unknown name" if operator is None else operator.id,
                 reason="no more are recorded within this hour" if is_last else "",
-                after={"failures": attempt.failures},
+                after={"failures": failures},
             )
 
 

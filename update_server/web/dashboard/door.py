@@ -13,6 +13,7 @@ import hmac
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -28,7 +29,7 @@ from update_server.web.admin.services import AdminServices
 from update_server.web.errors import ForbiddenError, ForeignFormError
 
 _COOKIE: Final = "serinus"
-_SECURE_COOKIE: Final = "__Host-serinus"  # RFC 6265bis: no other host, no plain HTTP can set it
+_SECURE_PREFIX: Final = "__Host-"  # RFC 6265bis: no other host, no plain HTTP can set it
 _MAX_SECRET_CHARACTERS: Final = 256
 _REMEMBERED: Final = 256
 _SAME_SITE: Final = "same-origin"
@@ -164,11 +165,11 @@ class Door:
             own.add(f"http://{request.host}")  # else: a proxy may not have told of its TLS
         return frozenset({*own, f"{told.scheme}://{told.netloc}"} - {"://"})
 
-    # --- the cookie ----------------------------------------------------------------------
+    # --- cookies -------------------------------------------------------------------------
 
     def secret(self) -> str:
-        """Return what the cookie says; empty when there is none."""
-        secret = request.cookies.get(self._cookie(), "")
+        """Return what the session's cookie says; empty when there is none."""
+        secret = self.cookie()
         return secret if len(secret) <= _MAX_SECRET_CHARACTERS and secret.isascii() else ""
 
     def let_in(self, response: Response, secret: str) -> Response:
@@ -177,16 +178,7 @@ class Door:
         if before:
             self._sign_in.out(before)
             self.forget()
-        response.set_cookie(
-            self._cookie(),
-            secret,
-            max_age=LONGEST,
-            path="/",
-            secure=self._is_secure(),
-            httponly=True,
-            samesite="Lax",  # a link in a message must arrive signed in
-        )
-        return response
+        return self.put_cookie(response, "", secret, LONGEST)
 
     def let_out(self, response: Response) -> Response:
         """Have the browser forget its session, which ends."""
@@ -194,8 +186,29 @@ class Door:
         if secret:
             self._sign_in.out(secret)
             self.forget()
+        return self.drop_cookie(response)
+
+    def cookie(self, of: str = "") -> str:
+        """Return what a cookie of ours says: the session's, or the one called *of*."""
+        return request.cookies.get(self._cookie(of), "")
+
+    def put_cookie(self, response: Response, of: str, value: str, life: timedelta) -> Response:
+        """Have the browser keep a cookie of ours for *life*."""
+        response.set_cookie(
+            self._cookie(of),
+            value,
+            max_age=life,
+            path="/",
+            secure=self._is_secure(),
+            httponly=True,
+            samesite="Lax",  # a link in a message must arrive signed in
+        )
+        return response
+
+    def drop_cookie(self, response: Response, of: str = "") -> Response:
+        """Have the browser forget a cookie of ours."""
         response.delete_cookie(
-            self._cookie(), path="/", secure=self._is_secure(), httponly=True, samesite="Lax"
+            self._cookie(of), path="/", secure=self._is_secure(), httponly=True, samesite="Lax"
         )
         return response
 
@@ -204,8 +217,9 @@ class Door:
         with self._lock:
             self._known.pop(_hash(self.secret()), None)
 
-    def _cookie(self) -> str:
-        return _SECURE_COOKIE if self._is_secure() else _COOKIE
+    def _cookie(self, of: str) -> str:
+        name = f"{_COOKIE}-{of}" if of else _COOKIE
+        return _SECURE_PREFIX + name if self._is_secure() else name
 
     def _is_secure(self) -> bool:
         return self._url.startswith("https://") or self._proxies.is_https(request.environ)

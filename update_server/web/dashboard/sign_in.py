@@ -9,7 +9,6 @@ from update_server.service.access.sign_in import MustChange
 from update_server.service.errors import (
     BadSignInError,
     BadValueError,
-    ServiceError,
     TooManyFailuresError,
 )
 from update_server.service.ports import Role
@@ -29,7 +28,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
         to = safe_path(request.args.get("to", "/"))
         if _is_signed_in(pages):
             return see_other(to)
-        return _sign_in_page(to)
+        return sign_in_page(services, to)
 
     @bp.post("/sign-in")
     def post_sign_in() -> Response:
@@ -39,7 +38,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
         try:
             known = services.sign_in.by_password(name, password, door.address())
         except (BadSignInError, TooManyFailuresError) as error:
-            return _sign_in_page(to, name=name, error=error)
+            return sign_in_page(services, to, name=name, error=error)
         if isinstance(known, MustChange):
             return see_other(f"/set-password/{known.link}")
         return door.let_in(see_other(to), known.secret)
@@ -74,7 +73,7 @@ def check_twice(new: str, again: str) -> None:
         raise BadValueError("again", "the two are not the same: type them again")
 
 
-def told(error: ServiceError | None) -> str:
+def told(error: Exception | None) -> str:
     """Return what a form says of *error*, as a sentence; nothing where there is none."""
     if error is None:
         return ""
@@ -90,19 +89,23 @@ def _is_signed_in(pages: Pages) -> bool:
     return True
 
 
-def _sign_in_page(to: str, *, name: str = "", error: ServiceError | None = None) -> Response:
-    text = render_template("sign_in.html", to=to, name=name, error=told(error))
+def sign_in_page(
+    services: AdminServices, to: str, *, name: str = "", error: Exception | None = None
+) -> Response:
+    """Return the page on which people sign in, to go on to the path *to*."""
+    oidc = services.dashboard.oidc
+    text = render_template("sign_in.html", to=to, name=name, error=told(error), oidc=oidc)
     return _page(text, error)
 
 
-def _set_password_page(name: str, *, error: ServiceError | None = None) -> Response:
+def _set_password_page(name: str, *, error: Exception | None = None) -> Response:
     text = render_template(
         "set_password.html", name=name, error=told(error), min_characters=MIN_CHARACTERS
     )
     return _page(text, error)
 
 
-def _page(text: str, error: ServiceError | None) -> Response:
+def _page(text: str, error: Exception | None) -> Response:
     if error is None:
         return html(text)
     problem = problem_for(error)
