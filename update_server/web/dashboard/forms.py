@@ -105,7 +105,7 @@ def verb_of(form: Sent) -> wire_admin.Verb:
         said["override"] = True
     if form.lists.get("waive"):
         days = form.get("waive_days") or str(LONGEST_WAIVER_DAYS)
-        said |= {"waive": form.lists["waive"], "waive_seconds": _days(days) * 86_400}
+        said |= {"waive": form.lists["waive"], "waive_seconds": days_of(days) * 86_400}
     return as_json(said, wire_admin.Verb)
 
 
@@ -149,7 +149,8 @@ def _hidden(name: str, shape: re.Pattern[str]) -> str:
     return text
 
 
-def _days(text: str) -> int:
+def days_of(text: str) -> int:
+    """Return for how many days a waiver is to last. Raises BadFieldError."""
     if not _DAYS.fullmatch(text) or not 1 <= int(text) <= LONGEST_WAIVER_DAYS:
         raise BadFieldError("waive_days", f"a number of days from 1 to {LONGEST_WAIVER_DAYS}")
     return int(text)

@@ -1,0 +1,101 @@
+"""``/apps/{app}/crashes`` and ``…/crashes/{signature}``: what crashed, and all of one crash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flask import Blueprint, Response, request
+
+from update_server.service.ports import Role
+from update_server.web import wire_admin
+from update_server.web.admin import apps, crashes
+from update_server.web.admin.queries import Part, cursor_asked
+from update_server.web.admin.services import AdminServices
+from update_server.web.dashboard import forms
+from update_server.web.dashboard.door import Visitor
+from update_server.web.dashboard.numbers import Numbers
+from update_server.web.dashboard.pages import Pages
+from update_server.web.dashboard.views.crash_text import (
+    MOST_PLACES,
+    is_linked,
+    stack_of,
+    text_of,
+)
+
+ON_A_PAGE: Final = 50
+
+
+def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
+    """Return the pages."""
+    bp = Blueprint("crashes", __name__)
+
+    @bp.get("/apps/<name:app>/crashes")
+    def get_crashes(app: str) -> Response:
+        visitor = pages.door.require(Role.VIEWER, app)
+        # A field of a form that was left empty asks for nothing.
+        version, channel = (request.args.get(name) or None for name in ("version", "channel"))
+        part = Part(limit=ON_A_PAGE, cursor=cursor_asked())
+        found = crashes.list_body(
+            services,
+            app,
+            part,
+            version=wire_admin.optional_version(version, "version"),
+            channel=None if channel is None else wire_admin.channel_name(channel),
+        )
+        return pages.show(
+            "crashes.html",
+            visitor,
+            app=app,
+            it=found,
+            n=Numbers(found),
+            channels=apps.body(services, app)["channels"],
+            version=version,
+            channel=channel,
+            start=part.cursor or 0,
+            is_linked=is_linked,
+        )
+
+    @bp.get("/apps/<name:app>/crashes/<name:signature>")
+    def get_crash(app: str, signature: str) -> Response:
+        visitor = pages.door.require(Role.VIEWER, app)
+        return shown(services, pages, visitor, app, signature)
+
+    return bp
+
+
+def shown(
+    services: AdminServices,
+    pages: Pages,
+    visitor: Visitor,
+    app: str,
+    signature: str,
+    *,
+    status: int = 200,
+    **context: Any,
+) -> Response:
+    """Return the page of one crash, or one of its forms again with what was wrong with it."""
+    it = crashes.body(services, app, signature)
+    return pages.show(
+        "crash.html",
+        visitor,
+        app=app,
+        status=status,
+        it=it,
+        n=Numbers(it),
+        places=_worst(it),
+        stack="\n".join(stack_of(it)),
+        text=text_of(app, it),
+        is_linked=is_linked,
+        key=forms.fresh_key(),
+        has_form=True,
+        **context,
+    )
+
+
+def _worst(it: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return the places where most installs crashed, each with where it stands in the answer."""
+    by_installs = sorted(
+        enumerate(it["counts"]), key=lambda place: -place[1]["installs"] - place[1]["reports"] / 1e9
+    )
+    return by_installs[:MOST_PLACES]
