@@ -9,8 +9,8 @@ from werkzeug.test import TestResponse
 
 from rollout.model import RolloutState
 from tests.admin_world import APP
-from tests.dashboard.clinics import path_of
-from tests.dashboard.pages import fields_of, main_of
+from tests.dashboard.releases.clinics import path_of
+from tests.dashboard.releases.elements import fields_of, main_of
 from tests.dashboard.visitors import PASSWORD, Browser, Visitors
 from tests.service.clinic import Clinic
 from update_server.service.ports import AuditRecord
