@@ -52,8 +52,11 @@ TABLES = [
         "crash_groups",
         "crash_samples",
         "crash_signatures",
+        "crash_counts",
+        "crashed_counts",
         "sessions",
         "session_hours",
+        "session_counts",
         "seen_events",
         "counters",
     )

@@ -19,11 +19,11 @@ from update_server.service.ports.crashes import (
     kept_samples,
 )
 from update_server.store.crash_counts import SqlCrashCounts
+from update_server.store.crash_keeping import CrashKeeping
 from update_server.store.rows import chunks, upsert
 from update_server.store.tables import (
     crash_aliases,
     crash_groups,
-    crash_reports,
     crash_samples,
     progress,
     rollouts,
@@ -39,6 +39,7 @@ class SqlCrashes(SqlCrashCounts):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._connection = connection
+        self._keeping = CrashKeeping(connection)
 
     def standings(
         self, app: str, installs: Collection[bytes]
@@ -74,26 +75,8 @@ class SqlCrashes(SqlCrashCounts):
 
     def note(self, reports: Sequence[Reported]) -> None:
         """Count *reports*; of what may change, the newest one is told."""
-        if not reports:
-            return
-        statement = upsert(self._connection, crash_reports)
-        here, new = crash_reports.c, statement.excluded
-        later = new.last_at > here.last_at
-        told = ("ring", "channel", "platform", "os")
-        self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(crash_reports.primary_key),
-                set_={
-                    **{name: case((later, new[name]), else_=here[name]) for name in told},
-                    "first_at": case(
-                        (new.first_at < here.first_at, new.first_at), else_=here.first_at
-                    ),
-                    "last_at": case((later, new.last_at), else_=here.last_at),
-                    "reports": here.reports + new.reports,
-                },
-            ),
-            [_report(one) for one in reports],
-        )
+        if reports:
+            self._keeping.note(reports)
 
     def note_groups(self, groups: Sequence[CrashGroup]) -> None:
         """Store what signatures are about, as it was told first."""
@@ -165,24 +148,26 @@ class SqlCrashes(SqlCrashCounts):
 
     def forget(self, app: str, report_keys: Collection[bytes]) -> None:
         """Delete what is known by these keys."""
-        for table in (crash_reports, crash_samples):
-            for some in chunks(report_keys):
-                mine = (table.c.app == app) & table.c.report_key.in_(some)
-                self._connection.execute(delete(table).where(mine))
+        self._keeping.forget(app, report_keys)
+        for some in chunks(report_keys):
+            mine = (crash_samples.c.app == app) & crash_samples.c.report_key.in_(some)
+            self._connection.execute(delete(crash_samples).where(mine))
 
     def expire(
         self, *, reports_before: datetime, samples_before: datetime, groups_before: datetime
     ) -> None:
         """Delete what was last seen before, and samples of what happened before."""
+        self._keeping.expire(reports_before)
         for column, before in (
-            (crash_reports.c.last_at, reports_before),
             (crash_samples.c.at, samples_before),
             (crash_groups.c.last_at, groups_before),
         ):
             self._connection.execute(delete(column.table).where(column < before))
 
     def put_alias(self, alias: Alias) -> None:
-        """Store that a signature is the same as another."""
+        """Store that a signature is the same as another, and count both anew."""
+        known = {one.signature: one.same_as for one in self.aliases(alias.app)}
+        affected = {alias.signature, alias.same_as, known.get(alias.signature, alias.same_as)}
         statement = upsert(self._connection, crash_aliases).values(
             app=alias.app,
             signature=alias.signature,
@@ -193,6 +178,7 @@ class SqlCrashes(SqlCrashCounts):
         told = {name: statement.excluded[name] for name in ("same_as", "at", "by")}
         key = list(crash_aliases.primary_key)
         self._connection.execute(statement.on_conflict_do_update(index_elements=key, set_=told))
+        self._keeping.recount(alias.app, affected)
 
     def aliases(self, app: str) -> Sequence[Alias]:
         """Return which signatures are the same as another."""
@@ -225,25 +211,6 @@ class SqlCrashes(SqlCrashCounts):
         mine = (crash_samples.c.app == app) & crash_samples.c.signature.in_(signatures)
         rows = self._connection.execute(select(crash_samples).where(mine)).mappings()
         return sorted(map(_sample, rows), key=lambda one: (one.at, one.id), reverse=True)
-
-
-def _report(one: Reported) -> dict[str, Any]:
-    return {
-        "app": one.app,
-        "version": one.version,
-        "signature": one.signature,
-        "handled": one.handled,
-        "report_key": one.report_key,
-        "rollout": one.cell.rollout,
-        "arm": one.cell.arm,
-        "ring": one.cell.ring,
-        "channel": one.channel,
-        "platform": one.platform,
-        "os": one.os,
-        "first_at": one.at,
-        "last_at": one.at,
-        "reports": 1,
-    }
 
 
 def _group_row(one: CrashGroup) -> dict[str, Any]:

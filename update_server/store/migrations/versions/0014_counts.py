@@ -108,13 +108,6 @@ def _crashes() -> None:
         ("rollout", ("rollout",), " WHERE r.rollout != ''"),
     ):
         _fill_crash_counts(facet, split, where)
-    op.execute(
-        "INSERT INTO crash_counts (facet, rollout, app, signature, version, arm, handled, channel,"
-        " platform, os, installs, reports, first_at, last_at)"
-        " SELECT 'total', '', app, signature, '', '', false, '', '', '',"
-        " sum(CASE WHEN handled THEN 0 ELSE installs END), sum(reports), min(first_at),"
-        " max(last_at) FROM crash_counts WHERE facet = 'all' GROUP BY app, signature"
-    )
     op.create_table(
         "crashed_counts",
         sa.Column("facet", sa.Text, nullable=False),
