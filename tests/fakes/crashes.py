@@ -224,6 +224,10 @@ class FakeCrashes:
             if of == app and signature in signatures
         }
 
+    def titles(self, names: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
+        known = self._state.groups_of_crashes
+        return {name: known[name].title for name in names if name in known}
+
     def samples(self, app: str, signatures: Collection[str]) -> Sequence[Sample]:
         found = [
             one

@@ -286,3 +286,17 @@ class TestStandings:
             b"3": [replace(control, ring="", arm=Arm.CANDIDATE)],
         }
         assert nothing == {}
+
+
+def test_the_titles_of_crashes_of_several_apps_are_told_at_once(database: Database) -> None:
+    with database.transaction() as stores:
+        theirs = a_group(app="other", title="theirs")
+        stores.crashes.note_groups([a_group(), a_group("bb"), theirs])
+
+    wanted = [("demo", "aa"), ("other", "aa"), ("demo", "cc")]
+    with database.reading() as stores:
+        assert stores.crashes.titles(wanted) == {
+            ("demo", "aa"): a_group().title,
+            ("other", "aa"): "theirs",
+        }
+        assert stores.crashes.titles([]) == {}

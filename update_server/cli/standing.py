@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from update_server.cli.api import app_path
 from update_server.cli.command import Session
 from update_server.cli.watch import LIVE, no_rollout
 from update_server.clock import SystemClock
+
+_ARMS: Final = ("candidate", "control", "internal")
+_NOT_COUNTED: Final = "?"
 
 
 def next_step(found: Mapping[str, Any], ring: str | None) -> str:
@@ -70,9 +73,9 @@ def tell(session: Session, found: Mapping[str, Any]) -> None:
     if found["sentence"] not in {None, found["reason"]}:
         session.console.print(found["sentence"])
     session.console.table(
-        ("step", "candidate", "control", "internal"),
+        ("step", *_ARMS),
         [
-            (step, *(arms.get(arm, 0) for arm in ("candidate", "control", "internal")))
+            (step, *(_NOT_COUNTED if (n := arms.get(arm, 0)) is None else n for arm in _ARMS))
             for step, arms in found["funnel"].items()
         ],
     )

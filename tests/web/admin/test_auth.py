@@ -23,6 +23,7 @@ NAMES = {
     "token": "tok_none",
     "pending": "pd_none",
     "waiver": "wv_none",
+    "operator": "op_none",
     "signature": "a",
 }
 BODY: dict[str, object] = {

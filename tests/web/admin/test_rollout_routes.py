@@ -83,8 +83,11 @@ def test_a_single_one_tells_what_lists_tell_and_where_a_pull_would_send_installs
         "way_back": "2.0.0",
         "no_replacement": None,
         "outcomes": [],
+        "signatures": [],
+        "more_signatures": 0,
         "pull_plan": None,
     }
+    assert set(one.pop("needs")) == set(one["legal"])
     assert one == listed | told
     assert body_of(ask("GET", "/v1/admin/rollouts", role=Role.VIEWER))["items"] == [listed]
 

@@ -25,7 +25,7 @@ from rollout.errors import DocumentError
 from rollout.history import history_of
 from rollout.model import Actor, Policy, Release, Rollout, RolloutDocument, RolloutState
 from update_server.service.errors import InexpressibleError, NotRegisteredError
-from update_server.service.ports import StoredHold, Stores
+from update_server.service.ports import StoredHold, StoredRelease, Stores
 from update_server.service.repository.contents import POLICY, ROLLOUT
 
 
@@ -102,7 +102,7 @@ def desired_for(
         wanted=wanted,
         rollouts=rollouts,
         holds=holds,
-        releases=releases_of(stores, app, channel, _named(wanted, signed)),
+        releases=releases_of(stores, app, channel, versions_named(wanted, signed)),
     )
 
 
@@ -158,15 +158,23 @@ def releases_of(
     stores: Stores, app: str, channel: str, versions: Iterable[Version]
 ) -> Mapping[str, Mapping[Version, Release]]:
     """Return the admitted releases of *versions* on a channel, by platform."""
+    return parsed(stores.releases.of_versions(app, set(versions)), channel)
+
+
+def parsed(
+    releases: Iterable[StoredRelease], channel: str
+) -> Mapping[str, Mapping[Version, Release]]:
+    """Return those of *releases* that are on *channel*, by platform."""
     found: dict[str, dict[Version, Release]] = {}
-    for version in set(versions):
-        for stored in stores.releases.get(app, channel, version):
+    for stored in releases:
+        if stored.channel == channel:
             release = parse_release(stored.document)
-            found.setdefault(stored.platform, {})[version] = release
+            found.setdefault(stored.platform, {})[stored.version] = release
     return found
 
 
-def _named(*documents: RolloutDocument | None) -> set[Version]:
+def versions_named(*documents: RolloutDocument | None) -> set[Version]:
+    """Return the versions that *documents* speak of."""
     named: set[Version] = set()
     for document in documents:
         for entry in document.entries if document else ():

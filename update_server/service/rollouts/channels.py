@@ -11,14 +11,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollout.compose import say_the_same
 from rollout.documents import parse_policy, parse_rollout
-from rollout.model import Policy, Rollout, RolloutDocument
+from rollout.model import Policy, Rollout
 from update_server.service.errors import InexpressibleError
 from update_server.service.ports import StoredDocument, StoredHold, Stores
 from update_server.service.ports.rollouts import ChannelMark
 from update_server.service.repository.contents import POLICY, ROLLOUT
-from update_server.service.repository.desired import wanted_of
+from update_server.service.repository.desired import Desired, parsed, versions_named, wanted_of
 
 Place = tuple[str, str]
 """An app and one of its channels."""
@@ -26,22 +25,21 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """A channel. ``policy`` and ``signed`` are None until there is one; ``rollouts`` newest first.
+    """A channel, with its rollouts newest first.
 
-    ``in_force``: what is signed says what is wanted. ``stored``: what was signed is in storage.
+    ``desired`` is None as long as there is no policy, or where what is wanted cannot be said within
+    it. ``stored``: what was signed is in storage.
     """
 
     policy: Policy | None = None
-    signed: RolloutDocument | None = None
     rollouts: tuple[Rollout, ...] = ()
-    holds: tuple[StoredHold, ...] = ()
-    in_force: bool = False
+    desired: Desired | None = None
     stored: bool = False
 
     @property
     def published(self) -> bool:
         """Whether what is wanted is signed and in storage."""
-        return self.in_force and self.stored
+        return self.desired is not None and self.desired.in_force and self.stored
 
 
 NO_CHANNEL = Channel()
@@ -80,43 +78,51 @@ class ChannelBook:
     ) -> Mapping[str, Channel]:
         documents = {(each.channel, each.kind): each for each in stores.releases.documents(app)}
         rollouts, holds = stores.rollouts.of_app(app), stores.rollouts.holds(app)
-        return {
-            channel: self._channel(
-                documents.get((channel, POLICY)),
-                documents.get((channel, ROLLOUT)),
-                tuple(each for each in rollouts if each.channel == channel),
+        found = {}
+        for channel in channels:
+            mine = tuple(each for each in rollouts if each.channel == channel)
+            policy, desired = self._desired(
+                stores,
+                (app, channel),
+                documents,
+                mine,
                 tuple(each for each in holds if each.channel == channel),
-                stored=marks[app, channel].stored,
-                now=now,
+                now,
             )
-            for channel in channels
-        }
+            found[channel] = Channel(
+                policy=policy, rollouts=mine, desired=desired, stored=marks[app, channel].stored
+            )
+        return found
 
-    def _channel(
+    def _desired(
         self,
-        policy_document: StoredDocument | None,
-        rollout_document: StoredDocument | None,
+        stores: Stores,
+        place: Place,
+        documents: Mapping[tuple[str, str], StoredDocument],
         rollouts: tuple[Rollout, ...],
         holds: tuple[StoredHold, ...],
-        *,
-        stored: bool,
         now: datetime,
-    ) -> Channel:
-        policy = None if policy_document is None else parse_policy(policy_document.document)
-        signed = None if rollout_document is None else parse_rollout(rollout_document.document)
-        in_force = False
-        if policy is not None:
-            try:
-                # When it was issued is not compared, so this stays true until the mark changes.
-                wanted = wanted_of(policy, rollouts, holds, now, self._next_check_in_seconds)
-                in_force = say_the_same(signed, wanted)
-            except InexpressibleError:
-                in_force = False
-        return Channel(
+    ) -> tuple[Policy | None, Desired | None]:
+        app, channel = place
+        told = documents.get((channel, POLICY))
+        if told is None:
+            return None, None
+        policy = parse_policy(told.document)
+        known = documents.get((channel, ROLLOUT))
+        signed = None if known is None else parse_rollout(known.document)
+        try:
+            # When it was issued is compared nowhere, so it may be as old as the mark.
+            wanted = wanted_of(policy, rollouts, holds, now, self._next_check_in_seconds)
+        except InexpressibleError:
+            return policy, None
+        named = versions_named(wanted, signed)
+        return policy, Desired(
+            app=app,
+            channel=channel,
             policy=policy,
             signed=signed,
+            wanted=wanted,
             rollouts=rollouts,
             holds=holds,
-            in_force=in_force,
-            stored=stored,
+            releases=parsed(stores.releases.of_versions(app, named), channel),
         )

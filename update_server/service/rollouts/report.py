@@ -5,7 +5,7 @@ However many releases, rollouts and installs there are, each answer takes the sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,17 +15,23 @@ from packaging.version import Version
 from rollout.compose import Shape, shape_at
 from rollout.documents import parse_policy
 from rollout.model import Policy, Rollout, RolloutId, RolloutState
+from update_server.service.crashes.in_rollout import CrashInRollout, crashes_in
+from update_server.service.crashes.known_before import KnownBefore
 from update_server.service.crashes.outcomes import outcomes_of
 from update_server.service.errors import NotRegisteredError, UnknownChannelError
 from update_server.service.ports import Clock, Database, FunnelCell, NotFoundError, Stores
-from update_server.service.ports.crashes import Tally
+from update_server.service.ports.crashes import CrashCount, Tally
+from update_server.service.ports.pending import PendingVerb
 from update_server.service.ports.pulls import PullPlan
+from update_server.service.ports.reach import Reach
 from update_server.service.ports.recounts import Recount
 from update_server.service.ports.studies import StoredDecision
 from update_server.service.repository.contents import POLICY
 from update_server.service.repository.desired import releases_of
+from update_server.service.rollouts.asks import waiting
 from update_server.service.rollouts.channels import Channel, ChannelBook, Place
 from update_server.service.rollouts.control import legal_verbs
+from update_server.service.rollouts.needs import Needs, needs_of
 from update_server.service.rollouts.released import ReleaseView, released, views_of
 from update_server.service.rollouts.replacement import default_replacement
 
@@ -41,7 +47,9 @@ class RolloutView:
 
     ``published`` is true when what is wanted of its channel is signed and in storage.
     ``counted_at`` is when its installs were looked at for silence; until then no cell is of it.
-    ``decision`` is the newest one about it; None before the first.
+    ``decision`` is the newest one about it; None before the first. ``crashes`` are the worst
+    first. ``pending`` waits for more people. ``last_offer_at`` is when a process may have offered
+    it last, where it is stopped and that is in force.
     """
 
     rollout: Rollout
@@ -49,8 +57,12 @@ class RolloutView:
     published: bool
     cells: tuple[FunnelCell, ...]
     legal: tuple[str, ...]
-    counted_at: datetime | None = None
-    decision: StoredDecision | None = None
+    counted_at: datetime | None
+    decision: StoredDecision | None
+    reach: Reach
+    crashes: tuple[CrashInRollout, ...]
+    pending: tuple[PendingVerb, ...]
+    last_offer_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +71,14 @@ class RolloutDetail:
 
     ``way_back`` is where a pull sends the release's installs, or would send them now; None: they
     stay on it. ``pull_plan`` is what becomes of those of a pulled one. ``outcomes`` are what its
-    installs and sessions came to.
+    installs and sessions came to. ``needs`` says of each legal verb what it would take now.
     """
 
     view: RolloutView
     way_back: Version | None
     pull_plan: PullPlan | None
     outcomes: tuple[Tally, ...]
+    needs: Mapping[str, Needs]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +93,19 @@ class PolicyView:
 class Report:
     """Answers questions about the present state."""
 
-    def __init__(self, database: Database, clock: Clock, *, next_check_in_seconds: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        next_check_in_seconds: int,
+        lease_seconds: float,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._lease = timedelta(seconds=lease_seconds)
         self._book = ChannelBook(next_check_in_seconds=next_check_in_seconds)
+        self._known_before = KnownBefore()
 
     def rollout(self, app: str, rollout_id: RolloutId) -> RolloutView:
         """Return one rollout. Raises NotFoundError."""
@@ -95,11 +117,13 @@ class Report:
         with self._database.reading() as stores:
             rollout = rollout_in(stores, app, rollout_id)
             known = self._read(stores, [rollout])
+            view = known.view(rollout, self._known_before.release(stores, rollout))
             return RolloutDetail(
-                view=known.view(rollout),
+                view=view,
                 way_back=_way_back(stores, rollout, known.channel(rollout)),
                 pull_plan=_pull_plan(stores, rollout, known.recounts.get(rollout_id)),
                 outcomes=tuple(outcomes_of(stores, rollout_id)),
+                needs=self._needs(view, known.channel(rollout)),
             )
 
     def rollouts(
@@ -170,33 +194,65 @@ class Report:
     def _read(self, stores: Stores, rollouts: Sequence[Rollout]) -> _Known:
         ids = [rollout.id for rollout in rollouts]
         places = {(rollout.app, rollout.channel) for rollout in rollouts}
+        apps, now = {rollout.app for rollout in rollouts}, self._clock.now()
+        counts = stores.crashes.counts_of(ids)
+        named = {(each.app, one.signature) for each in rollouts for one in counts[each.id]}
         return _Known(
-            channels=self._book.look(stores, places, self._clock.now()),
+            lease=self._lease,
+            channels=self._book.look(stores, places, now),
             funnels=stores.telemetry.funnels(ids),
             recounts=stores.recounts.of(ids),
             decisions=stores.decisions.newest(ids),
+            reach=stores.rollouts.reach(ids),
+            counts=counts,
+            titles=stores.crashes.titles(named) if named else {},
+            pending=waiting(stores, next(iter(apps)) if len(apps) == 1 else None, now),
         )
+
+    def _needs(self, view: RolloutView, channel: Channel) -> Mapping[str, Needs]:
+        if channel.desired is None:
+            return {}
+        now = self._clock.now()
+        return {verb: needs_of(view.rollout, verb, channel.desired, now) for verb in view.legal}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
     """What is known of some rollouts, each kind of it read at once."""
 
+    lease: timedelta
     channels: Mapping[Place, Channel]
     funnels: Mapping[RolloutId, Sequence[FunnelCell]]
     recounts: Mapping[RolloutId, Recount]
     decisions: Mapping[RolloutId, StoredDecision]
+    reach: Mapping[RolloutId, Reach]
+    counts: Mapping[RolloutId, Sequence[CrashCount]]
+    titles: Mapping[tuple[str, str], str]
+    pending: Sequence[PendingVerb]
 
-    def view(self, rollout: Rollout) -> RolloutView:
+    def view(self, rollout: Rollout, known: Collection[str] | None = None) -> RolloutView:
+        """Return one of them; *known* are the signatures that are not new to its release."""
         recount = self.recounts.get(rollout.id)
+        decision = self.decisions.get(rollout.id)
+        titles = {name: title for (app, name), title in self.titles.items() if app == rollout.app}
+        is_published = self.channel(rollout).published
+        is_stopped = rollout.state in {RolloutState.PAUSED, RolloutState.PULLED}
         return RolloutView(
             rollout=rollout,
             shape=shape_of(rollout),
-            published=self.channel(rollout).published,
+            published=is_published,
             cells=(*self.funnels[rollout.id], *(recount.silent if recount else ())),
             legal=tuple(legal_verbs(rollout)),
             counted_at=None if recount is None else recount.counted_at,
-            decision=self.decisions.get(rollout.id),
+            decision=decision,
+            reach=self.reach[rollout.id],
+            crashes=tuple(
+                crashes_in(
+                    self.counts[rollout.id], titles, decision.record if decision else None, known
+                )
+            ),
+            pending=tuple(each for each in self.pending if each.rollout == rollout.id),
+            last_offer_at=rollout.changed_at + self.lease if is_published and is_stopped else None,
         )
 
     def channel(self, rollout: Rollout) -> Channel:
@@ -229,7 +285,11 @@ def _way_back(stores: Stores, rollout: Rollout, channel: Channel) -> Version | N
         return rollout.replacement
     if channel.policy is None:
         raise NotRegisteredError(rollout.app, f"policy for channel {rollout.channel!r}")
-    releases = releases_of(stores, rollout.app, rollout.channel, [rollout.version])
+    desired = channel.desired
+    releases = desired.releases if desired is not None else {}
+    if not any(rollout.version in by_version for by_version in releases.values()):
+        # It is no longer spoken of: nobody has to look at it often.
+        releases = releases_of(stores, rollout.app, rollout.channel, [rollout.version])
     return default_replacement(rollout, channel.rollouts, channel.policy, releases)
 
 

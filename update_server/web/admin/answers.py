@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -14,6 +15,7 @@ from rollout.documents import render_audience, render_ladder, render_policy
 from rollout.model import Arm
 from update_server.evidence.state import Label
 from update_server.service.access.apps import KnownApp
+from update_server.service.crashes.in_rollout import CrashInRollout, newest_of
 from update_server.service.crashes.outcomes import crash_free
 from update_server.service.ports import (
     ApiToken,
@@ -27,11 +29,13 @@ from update_server.service.ports import (
     StoredTarget,
 )
 from update_server.service.ports.crashes import SOURCES, STATUSES, Tally
+from update_server.service.ports.pending import PendingVerb
 from update_server.service.ports.pulls import PullPlan
 from update_server.service.ports.studies import StoredDecision
 from update_server.service.repository.publish import SigningView, Submitted
+from update_server.service.rollouts.needs import Needs
 from update_server.service.rollouts.released import PlatformView, ReleaseView
-from update_server.service.rollouts.report import PolicyView, RolloutView
+from update_server.service.rollouts.report import PolicyView, RolloutDetail, RolloutView
 from update_server.service.studies.decisions import Entry, EvidenceView
 from update_server.service.studies.strikes import Strike
 from update_server.web.wire import render_time
@@ -56,6 +60,14 @@ _JUDGED = (
     "log_e_by_metric",
     "tamper_margin",
     "top_signatures",
+)
+
+MOST_SIGNATURES = 20
+"""Told with a rollout; of all there is a list of their own."""
+
+_NO_REPLACEMENT = (
+    "no completed version is a signed way back from it (--rollback-to) on all its platforms;"
+    " its installs stay on it until a newer version reaches them"
 )
 
 FUNNEL_STEPS = ("contacts", *(phase.value for phase in Phase))
@@ -124,6 +136,7 @@ def release(value: ReleaseView) -> JsonObject:
 def rollout(value: RolloutView) -> JsonObject:
     """Return a rollout, how far it reaches and how far its installs came."""
     it = value.rollout
+    newest = newest_of(value.crashes)
     return {
         "id": it.id,
         "app": it.app,
@@ -146,8 +159,15 @@ def rollout(value: RolloutView) -> JsonObject:
         "first_for": None if it.first_for is None else str(it.first_for),
         "published": value.published,
         "legal": list(value.legal),
+        "pending": [pending(each) for each in value.pending],
+        "last_possible_offer_at": _time(value.last_offer_at),
+        "next_ring": _next_ring(value),
+        "eligible_installs": value.reach.eligible,
+        "running_installs": value.reach.running,
+        "newest_datum_at": _time(value.reach.heard_at),
+        "newest_signature": None if newest is None else crash_in_rollout(newest, value.cells),
         "counted_at": _time(value.counted_at),
-        "funnel": funnel(value.cells, with_silent=value.counted_at is not None),
+        "funnel": funnel(value.cells, knows_silent=value.counted_at is not None),
         "cells": [
             {
                 "ring": cell.ring,
@@ -158,6 +178,65 @@ def rollout(value: RolloutView) -> JsonObject:
             for cell in value.cells
         ],
         **verdict(value.decision),
+    }
+
+
+def rollout_in_full(value: RolloutDetail) -> JsonObject:
+    """Return a rollout with what is told of a single one only."""
+    view, back = value.view, value.way_back
+    return {
+        **rollout(view),
+        "way_back": None if back is None else str(back),
+        "no_replacement": _NO_REPLACEMENT if back is None else None,
+        "needs": {verb: _needs(needs) for verb, needs in value.needs.items()},
+        "outcomes": [outcome(one) for one in value.outcomes],
+        "signatures": [
+            {**crash_in_rollout(one, view.cells), "new": one.is_new}
+            for one in view.crashes[:MOST_SIGNATURES]
+        ],
+        "more_signatures": max(0, len(view.crashes) - MOST_SIGNATURES),
+        "pull_plan": pull_plan(value.pull_plan),
+    }
+
+
+def crash_in_rollout(value: CrashInRollout, cells: Iterable[FunnelCell]) -> JsonObject:
+    """Return on how many installs of each arm a crash was, of those that checked in."""
+    there = Counter[Arm]()
+    for cell in cells:
+        if cell.step == FUNNEL_STEPS[0]:
+            there[cell.arm] += cell.installs
+    return {
+        "signature": value.signature,
+        "title": value.title,
+        "installs": {arm.value: value.installs[arm] for arm in Arm},
+        "of": {arm.value: there[arm] for arm in Arm},
+        "reports": value.reports,
+        "first_at": _time(value.first_at),
+        "last_at": _time(value.last_at),
+        "log_e": value.log_e,
+        "needed": value.needed,
+    }
+
+
+def pending(value: PendingVerb) -> JsonObject:
+    """Return what waits. Tickets are nobody's business but the signer's."""
+    people = [each.by for each in value.approvals]
+    return {
+        "id": value.id,
+        "app": value.app,
+        "verb": value.verb,
+        "rollout": value.rollout,
+        "version": str(value.version),
+        "channel": value.channel,
+        "ring": value.ring,
+        "hold": value.hold,
+        "reason": value.reason,
+        "asked_by": people[0],
+        "people": people,
+        "needs": value.needs,
+        "has": len(people),
+        "asked_at": render_time(value.asked_at),
+        "expires_at": render_time(value.expires_at),
     }
 
 
@@ -190,8 +269,15 @@ def pull_plan(value: PullPlan | None) -> JsonObject | None:
 def verdict(value: StoredDecision | None) -> JsonObject:
     """Return what is said of a rollout by the newest decision about it."""
     if value is None:
-        return {"verdict": None, "no_verdict": "not_judged", "sentence": None, "judged": None}
+        return {
+            "verdict": None,
+            "no_verdict": "not_judged",
+            "sentence": None,
+            "contested": False,
+            "judged": None,
+        }
     return {
+        "contested": bool(value.record.get("contested")),
         "verdict": value.verdict or None,
         "no_verdict": value.record["no_verdict"],
         "sentence": value.record["sentence"],
@@ -281,17 +367,20 @@ def _entry(value: Entry) -> JsonObject:
     }
 
 
-def funnel(cells: Iterable[FunnelCell], *, with_silent: bool) -> dict[str, dict[str, int]]:
+def funnel(
+    cells: Iterable[FunnelCell], *, knows_silent: bool
+) -> dict[str, dict[str, int] | dict[str, None]]:
     """Return how many installs of each arm reached each step, over all rings.
 
-    How many are silent is not told before they were counted: it is not 0 then, it is not known.
+    How many are silent is null before they were counted: it is not 0 then, it is not known.
     """
-    steps = (*FUNNEL_STEPS, SILENT) if with_silent else FUNNEL_STEPS
-    counts = {step: {arm.value: 0 for arm in Arm} for step in steps}
+    counts = {step: {arm.value: 0 for arm in Arm} for step in (*FUNNEL_STEPS, SILENT)}
     for cell in cells:
         if cell.step in counts:
             counts[cell.step][cell.arm.value] += cell.installs
-    return counts
+    if knows_silent:
+        return {**counts}
+    return {**counts, SILENT: dict.fromkeys(counts[SILENT])}
 
 
 def hold(value: StoredHold) -> JsonObject:
@@ -388,6 +477,26 @@ def _rings(value: RolloutView) -> list[JsonObject]:
             wide = _INTERNAL_BP if step.exposure_bp is None else step.exposure_bp
             rings[step.ring] = {"name": step.ring, "exposure_bp": wide, "state": "waiting"}
     return list(rings.values())
+
+
+def _next_ring(value: RolloutView) -> JsonObject | None:
+    """Return the step that a promotion opens, and how many installs are in reach of it then."""
+    it = value.rollout
+    if it.position + 1 >= len(it.ladder):
+        return None
+    step = it.ladder[it.position + 1]
+    wide = step.exposure_bp
+    return {
+        "name": step.ring,
+        "exposure_bp": _INTERNAL_BP if wide is None else wide,
+        "approvals": step.approvals,
+        # How many are in the internal groups, nobody counts.
+        "installs": None if wide is None else value.reach.eligible * wide // _INTERNAL_BP,
+    }
+
+
+def _needs(value: Needs) -> JsonObject:
+    return {"people": value.people, "override": value.override, "why": list(value.why)}
 
 
 _INTERNAL_BP = 10_000  # a ring of groups takes every member

@@ -6,13 +6,12 @@ from flask import Blueprint, Response
 
 from update_server.service.errors import PendingError
 from update_server.service.ports import Role
-from update_server.service.ports.pending import PendingVerb
+from update_server.web.admin import answers
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import Part, part_asked
 from update_server.web.admin.replies import Reply, answered, nothing, paged
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
-from update_server.web.wire import render_time
 
 
 def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
@@ -35,7 +34,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
 
 def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
     """Return a part of what waits for a second person."""
-    return paged(services.second_person.all(app), render, part)
+    return paged(services.second_person.all(app), answers.pending, part)
 
 
 def waits(error: PendingError) -> Response:
@@ -43,25 +42,6 @@ def waits(error: PendingError) -> Response:
 
     Nor is the answer remembered for its ``Idempotency-Key``: it may be another one soon.
     """
-    return Reply(body={"pending": render(error.pending), "why": error.why}, status=202).response()
-
-
-def render(value: PendingVerb) -> JsonObject:
-    """Return what waits. Tickets are nobody's business but the signer's."""
-    people = [each.by for each in value.approvals]
-    return {
-        "id": value.id,
-        "verb": value.verb,
-        "rollout": value.rollout,
-        "version": str(value.version),
-        "channel": value.channel,
-        "ring": value.ring,
-        "hold": value.hold,
-        "reason": value.reason,
-        "asked_by": people[0],
-        "people": people,
-        "needs": value.needs,
-        "has": len(people),
-        "asked_at": render_time(value.asked_at),
-        "expires_at": render_time(value.expires_at),
-    }
+    return Reply(
+        body={"pending": answers.pending(error.pending), "why": error.why}, status=202
+    ).response()

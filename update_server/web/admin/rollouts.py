@@ -22,10 +22,6 @@ from update_server.web.auth import Guard
 
 _ETAG: Final = re.compile(r'"([0-9]{1,9})"')
 _NO_REVISION: Final = -1  # no rollout ever has it, so that an odd If-Match never matches
-_NO_REPLACEMENT: Final = (
-    "no completed version is a signed way back from it (--rollback-to) on all its platforms;"
-    " its installs stay on it until a newer version reaches them"
-)
 
 
 def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
@@ -161,15 +157,7 @@ def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
 
 def body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:
     """Return one rollout, what its installs came to, and where a pull sends them."""
-    detail = services.report.detail(app, rollout)
-    back = detail.way_back
-    return {
-        **answers.rollout(detail.view),
-        "way_back": None if back is None else str(back),
-        "no_replacement": _NO_REPLACEMENT if back is None else None,
-        "outcomes": [answers.outcome(one) for one in detail.outcomes],
-        "pull_plan": answers.pull_plan(detail.pull_plan),
-    }
+    return answers.rollout_in_full(services.report.detail(app, rollout))
 
 
 def _revision_expected() -> int | None:
