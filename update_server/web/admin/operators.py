@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from update_server.service.ports import Role
+from update_server.service.ports import NotFoundError, Role
 from update_server.service.ports.operators import Operator
 from update_server.web import wire, wire_operators
 from update_server.web.admin.answers import JsonObject
@@ -82,6 +82,14 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
 def page_body(services: AdminServices, app: str | None, part: Part) -> JsonObject:
     """Return a part of the operators, of one app or of all."""
     return paged(services.operators.all(app), render, part)
+
+
+def body(services: AdminServices, app: str | None, operator_id: str) -> JsonObject:
+    """Return one operator, of one app or of any. Raises NotFoundError."""
+    for each in services.operators.all(app):
+        if each.id == operator_id:
+            return render(each)
+    raise NotFoundError("operator", operator_id)
 
 
 def link_to(services: AdminServices, secret: str) -> str | None:

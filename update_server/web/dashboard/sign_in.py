@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from flask import Blueprint, Response, render_template, request
 
 from update_server.service.access.passwords import MIN_CHARACTERS
@@ -16,6 +18,8 @@ from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard.door import SignInNeededError, safe_path
 from update_server.web.dashboard.pages import Pages, html, see_other
 from update_server.web.errors import problem_for
+
+_PASSWORDS: Final = frozenset({"again", "new", "password"})
 
 
 def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
@@ -77,7 +81,9 @@ def told(error: Exception | None) -> str:
     """Return what a form says of *error*, as a sentence; nothing where there is none."""
     if error is None:
         return ""
-    text = error.detail if isinstance(error, BadValueError) else str(error)
+    text = str(error)
+    if isinstance(error, BadValueError) and error.field in _PASSWORDS:
+        text = error.detail  # it says so by itself
     return f"{text[:1].upper()}{text[1:]}."
 
 
