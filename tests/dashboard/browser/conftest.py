@@ -12,6 +12,7 @@ from tests.dashboard.browser.stage import Served, Stage, serving
 from tests.dashboard.browser.watch import Watch
 from tests.lazy_routes import lazy_routes
 
+_SERVERS = {"shown", "served", "rolling"}
 _HERE = Path(__file__).parent
 
 
@@ -44,7 +45,12 @@ def look(request: pytest.FixtureRequest) -> Look:
 
 
 @pytest.fixture
-def window(browser: Browser, look: Look) -> Iterator[tuple[BrowserContext, Watch]]:
+def window(
+    browser: Browser, look: Look, request: pytest.FixtureRequest
+) -> Iterator[tuple[BrowserContext, Watch]]:
+    """A window, which is closed before who serves its pages stops."""
+    for server in _SERVERS & set(request.fixturenames):
+        request.getfixturevalue(server)
     with a_window(browser, look) as window:
         yield window
 
@@ -70,9 +76,17 @@ def page(context: BrowserContext, watch: Watch) -> Page:
 
 
 @pytest.fixture(scope="session")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """The stage while 2.4.0 rolls out well; no test may change it."""
+    return stages.open_stage(tmp_path_factory.mktemp("stage") / "signer")
+
+
+@pytest.fixture(scope="session")
+def played(opened: Stage, tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """The stage after the judge paused 2.4.0; no test may change it."""
-    return stages.play(tmp_path_factory.mktemp("stage") / "signer")
+    stage = opened.fork(tmp_path_factory.mktemp("played") / "signer")
+    stages.sicken(stage)
+    return stage
 
 
 @pytest.fixture(scope="session")
@@ -86,4 +100,11 @@ def shown(played: Stage) -> Iterator[Served]:
 def served(played: Stage, tmp_path: Path) -> Iterator[Served]:
     """A stage of the test's own, and its pages."""
     with lazy_routes(), serving(played.fork(tmp_path / "signer")) as served:
+        yield served
+
+
+@pytest.fixture
+def rolling(opened: Stage, tmp_path: Path) -> Iterator[Served]:
+    """The same before anything is wrong with 2.4.0."""
+    with lazy_routes(), serving(opened.fork(tmp_path / "signer")) as served:
         yield served

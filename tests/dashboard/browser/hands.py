@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from tests.dashboard.browser.chromium import settle
 from tests.dashboard.browser.stage import Served
+from tests.dashboard.browser.watch import Watch
 from tests.dashboard.visitors import PASSWORD
 
 _MOST_TABS = 120
@@ -31,6 +36,16 @@ def be_signed_in(context: BrowserContext, served: Served, name: str) -> None:
     """Have the cookie of somebody who has just signed in."""
     secret = served.stage.secret_of(name)
     context.add_cookies([{"name": "serinus", "value": secret, "url": served.url}])
+
+
+@contextlib.contextmanager
+def refused(page: Page, watch: Watch, status: int) -> Iterator[None]:
+    """Expect that the server refuses what the block does, with *status*."""
+    with watch.refused_with(status):
+        with page.expect_response(lambda response: response.status == status):
+            yield
+        page.wait_for_load_state()
+        settle(page)
 
 
 def tab_to(page: Page, target: Locator) -> None:

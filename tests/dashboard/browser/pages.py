@@ -8,6 +8,8 @@ from tests.dashboard.browser.stage import NEW, PLANTED, Stage
 _ROLLOUT = f"/apps/{APP}/rollouts/{{rollout}}"
 
 PAGES = {
+    "now": "/",
+    "release": _ROLLOUT,
     "account": "/account",
 }
 """Where each page is that an admin of all apps may open."""
@@ -17,7 +19,7 @@ DOORSTEP = {
 }
 """Where the pages are that open without a session."""
 
-MISSING = "/set-password/nothing"
+MISSING = "/no/such/page"
 
 
 def path_of(page: str, stage: Stage) -> str:

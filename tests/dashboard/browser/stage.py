@@ -1,6 +1,6 @@
 """A release that was played out: told over HTTP by a fleet, judged, and paused by the judge.
 
-``demo`` 2.3.9 runs everywhere. 2.4.0 went to the staff, then to 10 %, where it crashes. What
+``demo`` 2.3.9 runs everywhere. 2.4.0 goes to the staff, then to 10 %, where it crashes. What
 attackers may write is in all that they may write: crash reports, reasons, a hold's title.
 """
 
@@ -63,6 +63,8 @@ HOSTILE = (
 HOSTILE_TITLE = HOSTILE.replace("\u0000", "").replace("\u0007", "")[:100]
 LONG = "l" * 10_000
 STAFF = 12
+HASTY = 10
+"""Of the tenth, those that update before others do."""
 _CRASH = ("ValueError", "render.gpu", "flush")
 _OTHER = ("KeyError", "notes.store", "load")
 _STEPS = ("offered", "downloaded", "verified", "staged", "applied", "launched", "healthy")
@@ -120,6 +122,7 @@ class Stage:
             next_check_in_seconds=3_600,
             proxies=Proxies(("127.0.0.1",)),
         )
+        self.refresh()
         return Client(create_public_app(services))
 
     @property
@@ -146,10 +149,12 @@ class Stage:
         work(Judge(self.world.database, executor), began_at)
 
     def pass_time(self, hours: float, rounds: int = 1) -> None:
-        """Let the controller work while time passes."""
+        """Let the controller work, and time pass."""
+        self.round()
         for _ in range(rounds):
             self.world.advance(hours * 3_600 / rounds)
             self.round()
+            self.refresh()
 
     def fork(self, folder: Path) -> Stage:
         """Return a copy that shares nothing with this one."""
@@ -311,8 +316,8 @@ class Stage:
         return known.secret
 
 
-def play(folder: Path) -> Stage:
-    """Return the stage after the judge paused 2.4.0."""
+def open_stage(folder: Path) -> Stage:
+    """Return the stage while 2.4.0 rolls out to a tenth, and nothing is wrong with it yet."""
     world = a_registered_world(folder)
     world.publish(OLD)
     world.complete(OLD)
@@ -351,7 +356,6 @@ def _open_to_staff(stage: Stage) -> None:
 
 
 def _open_to_a_tenth(stage: Stage) -> None:
-    """Let a tenth crash, in ways that attackers describe as well; until the judge has enough."""
     stage.promote(reason=HOSTILE)
     candidates = stage.check_in(stage.installs)
     controls = [each for each in stage.installs[STAFF:] if each not in candidates]
@@ -365,16 +369,32 @@ def _open_to_a_tenth(stage: Stage) -> None:
         reason=HOSTILE,
     )
     stage.pass_time(0.5)
-    stage.update(candidates)
+    stage.update(candidates[:HASTY])
+    stage.check_in(controls[:12], telemetry="off")
+    stage.pass_time(0.5)
+    _hear_from(stage)
+
+
+def sicken(stage: Stage) -> None:
+    """Let a tenth crash, in ways that attackers describe as well; until the judge has enough."""
+    candidates = [each for each in stage.installs[STAFF:] if each.offered]
+    controls = [each for each in stage.installs[STAFF:] if not each.offered]
+    stage.update(candidates[HASTY:])
     stage.crash(candidates[:3], (HOSTILE, HOSTILE, LONG))
     stage.envelope(candidates[3], exception={"values": [_raised(HOSTILE)]})
-    stage.check_in(controls[:12], telemetry="off")
-    stage.pass_time(1)
+    stage.pass_time(0.5)
     stage.crash(candidates[4:9])
     stage.crash(controls[12:16], _OTHER)
     stage.pass_time(0.5)
     stage.crash(candidates[9:20])
-    stage.pass_time(2, rounds=4)
+    stage.pass_time(0.5)
+    _hear_from(stage)
+
+
+def _hear_from(stage: Stage) -> None:
+    """Have newest data that are 40 seconds old."""
+    stage.check_in(stage.installs[-5:])
+    stage.pass_time(40 / 3_600)
 
 
 def _raised(text: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, Response
 
 from tests.dashboard.browser.barriers import barriers, too_small_to_touch, wider_than_the_page
 from tests.dashboard.browser.chromium import DESK, LOOKS, PHONE, Look, look_at
-from tests.dashboard.browser.hands import be_signed_in
+from tests.dashboard.browser.hands import be_signed_in, refused
 from tests.dashboard.browser.pages import DOORSTEP, MISSING, PAGES, path_of
 from tests.dashboard.browser.stage import PLANTED, Served
 from tests.dashboard.browser.watch import Watch
@@ -92,7 +92,7 @@ def test_a_page_is_light_and_says_what_it_may_load(page: Page, shown: Served, na
 
 
 def test_what_is_not_there_is_told_on_a_page(page: Page, watch: Watch, shown: Served) -> None:
-    with watch.refused_with(404):
+    with refused(page, watch, 404):
         response = page.goto(shown.url + MISSING)
 
     assert response is not None
