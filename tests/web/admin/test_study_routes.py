@@ -177,3 +177,19 @@ def test_nobody_looks_without_a_token_or_at_a_rollout_that_is_not_there(
 ) -> None:
     assert client.get(f"{path}/{what}").status_code == 401
     assert ask("GET", f"/v1/admin/apps/{APP}/rollouts/ro_none/{what}").status_code == 404
+
+
+def test_the_last_rollouts_are_told_under_the_policy_in_force(ask: Ask, clinic: Clinic) -> None:
+    body = got(ask, f"/v1/admin/apps/{APP}/policy/past?limit=1")
+
+    [newest] = body["items"]
+    assert newest["rollout"] == clinic.rollout.id
+    assert (newest["stopped"]["ring"], newest["stopped"]["cause_metric"]) == ("half", "crash")
+    assert (newest["would"], newest["same_ladder"]) == ("paused", True)
+    assert ask("GET", f"/v1/admin/apps/{APP}/policy/past?limit=51").status_code == 400
+
+
+def test_a_policy_tells_the_gates_of_its_steps(ask: Ask) -> None:
+    gates = got(ask, f"/v1/admin/apps/{APP}/policy")["gates"]
+
+    assert [(each["ring"], each["margin"]) for each in gates] == [("half", 1.5), ("all", 1.25)]

@@ -26,7 +26,9 @@ from update_server.evidence.weighing import (
 from update_server.service.errors import BadValueError
 from update_server.service.ports import Database, NotFoundError
 from update_server.service.ports.studies import LogKind, StoredDecision
+from update_server.service.repository.desired import documents_of
 from update_server.service.studies.codec import decode_entry, decode_settings, decode_state
+from update_server.service.studies.past_rollouts import PastRollout, past_rollouts
 from update_server.service.studies.standings import StudyView, study_view
 from update_server.service.studies.stretch import Stretch
 
@@ -87,6 +89,17 @@ class DecisionLog:
             found = stores.decisions.page(app, rollout=rollout_id, before=before, limit=limit + 1)
         more = len(found) > limit
         return found[:limit], found[limit - 1].number if more else None
+
+    def past(self, app: str, channel: str, limit: int) -> Sequence[PastRollout]:
+        """Return what became of the last rollouts of a channel, newest first.
+
+        Raises:
+            NotFoundError, NotRegisteredError: There is no such app, or no policy of it.
+        """
+        with self._database.reading() as stores:
+            stores.apps.get(app)
+            policy, _ = documents_of(stores, app, channel)
+            return past_rollouts(stores, app, channel, policy, limit)
 
     def recomputed(
         self, app: str, rollout_id: RolloutId, number: int | None = None

@@ -128,6 +128,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _get(f"{_A}/rollouts", "List the rollouts", *_PAGED),
     _waits(_post(f"{_A}/rollouts", "Start a rollout", wire_admin.StartRollout)),
     _get(_R, "Show a rollout"),
+    _get(f"{_R}/history", "List what was done to a rollout", *_PAGED),
+    _get(f"{_R}/ways-back", "List the versions that a pull may send installs to"),
     _get(f"{_R}/decisions", "List what was decided, and why", *_PAGED),
     _get(f"{_R}/decisions/recomputed", "Recompute a decision from its log", "number"),
     _get(f"{_R}/study", "Show how all metrics stand, the gates, and the terms in force"),
@@ -187,6 +189,12 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _get(f"{_A}/versions/days", "Show what ran on each day, and how fast it is left", "days"),
     _get(f"{_A}/fleet", "Look at the installs as a whole"),
     _get(f"{_A}/policy", "Show a channel's policy", "channel"),
+    _get(
+        f"{_A}/policy/past",
+        "Show what a channel's policy would make of its last rollouts",
+        "channel",
+        "limit",
+    ),
     _get(f"{_A}/audit", "Read the app's audit log", *_PAGED),
     _get("/v1/admin/audit", "Read the audit log", *_PAGED),
     Operation(
