@@ -67,11 +67,15 @@ class FakeAudit:
         self._state.audit[seq] = replace(record, hash=_hash(record))
         return self._state.audit[seq]
 
-    def page(self, *, app: str | None, before_seq: int | None, limit: int) -> Sequence[AuditRecord]:
+    def page(
+        self, *, app: str | None, before_seq: int | None, limit: int, subject: str | None = None
+    ) -> Sequence[AuditRecord]:
         return [
             record
             for seq, record in reversed(self._state.audit.items())
-            if (app is None or record.app == app) and (before_seq is None or seq < before_seq)
+            if (app is None or record.app == app)
+            and (before_seq is None or seq < before_seq)
+            and subject in {None, record.subject}
         ][:limit]
 
     def verify(self) -> int:

@@ -63,6 +63,20 @@ def test_a_page_has_the_newest_first(database: Database) -> None:
         assert page(app="demo", before_seq=None, limit=9) == [records[3], records[0]]
 
 
+def test_a_page_may_be_of_one_subject(database: Database) -> None:
+    with database.transaction() as stores:
+        records = [append(stores, subject=subject) for subject in ("ro_1", "ro_2", "ro_1")]
+
+    with database.reading() as stores:
+        page = stores.audit.page
+        assert page(app="demo", subject="ro_1", before_seq=None, limit=9) == [
+            records[2],
+            records[0],
+        ]
+        assert page(app="demo", subject="ro_1", before_seq=3, limit=9) == [records[0]]
+        assert page(app="other", subject="ro_1", before_seq=None, limit=9) == []
+
+
 def test_the_chain_is_checked_part_by_part(database: Database) -> None:
     with database.transaction() as stores:
         records = [append(stores) for _ in range(3)]

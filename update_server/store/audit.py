@@ -56,11 +56,15 @@ class SqlAudit:
         self._connection.execute(insert(audit).values(values))
         return AuditRecord(**values)
 
-    def page(self, *, app: str | None, before_seq: int | None, limit: int) -> Sequence[AuditRecord]:
-        """Return up to *limit* records (of one app, or all), newest first."""
+    def page(
+        self, *, app: str | None, before_seq: int | None, limit: int, subject: str | None = None
+    ) -> Sequence[AuditRecord]:
+        """Return up to *limit* records (of one app, of one subject, or all), newest first."""
         found = select(audit).order_by(audit.c.seq.desc()).limit(limit)
         if app is not None:
             found = found.where(audit.c.app == app)
+        if subject is not None:
+            found = found.where(audit.c.subject == subject)
         if before_seq is not None:
             found = found.where(audit.c.seq < before_seq)
         return [_record(row) for row in self._connection.execute(found)]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 from werkzeug.test import TestResponse
 
 from rollout.documents.policies import MAX_STEPS
@@ -56,9 +57,9 @@ def test_a_started_rollout_is_told_in_full(ask: Ask) -> None:
         "ring": "internal",
     }
     assert body["rings"] == [
-        {"name": "internal", "exposure_bp": 10_000, "state": "open"},
-        {"name": "10%", "exposure_bp": 1_000, "state": "waiting"},
-        {"name": "all", "exposure_bp": 10_000, "state": "waiting"},
+        {"name": "internal", "exposure_bp": 10_000, "state": "open", "installs": 0},
+        {"name": "10%", "exposure_bp": 1_000, "state": "waiting", "installs": 0},
+        {"name": "all", "exposure_bp": 10_000, "state": "waiting", "installs": 0},
     ]
     assert body["ladder"][0] == {
         "ring": "internal",
@@ -148,6 +149,35 @@ def test_the_four_verbs(ask: Ask, started: str, world: World) -> None:
     assert body_of(paused)["paused_by"] == "person"
     assert (body_of(pulled)["replacement"], body_of(pulled)["no_replacement"]) == ("2.0.0", None)
     assert body_of(ask("GET", started))["way_back"] == "2.0.0"
+
+
+def test_what_was_done_to_one_is_told_newest_first_and_in_pages(ask: Ask, started: str) -> None:
+    ask("POST", f"{started}/pause", json={"reason": "hm"})
+    ask("POST", f"{started}/resume", json={"reason": "fine"})
+
+    whole = body_of(ask("GET", f"{started}/history", role=Role.VIEWER))
+    first = body_of(ask("GET", f"{started}/history?limit=2"))
+    rest = body_of(ask("GET", f"{started}/history?limit=2&cursor={first['next_cursor']}"))
+
+    told = [(each["action"], each["reason"]) for each in whole["items"]]
+    assert told == [("rollout.resume", "fine"), ("rollout.pause", "hm"), ("rollout.start", "")]
+    assert whole["next_cursor"] is None
+    assert first["items"] + rest["items"] == whole["items"]
+
+
+def test_the_versions_that_a_pull_may_send_installs_to_are_those_of_signed_edges(
+    ask: Ask, started: str, world: World
+) -> None:
+    assert body_of(ask("GET", f"{started}/ways-back", role=Role.VIEWER)) == {"items": ["2.0.0"]}
+
+    world.change_policy(floor=Version("2.1.0"))
+
+    assert body_of(ask("GET", f"{started}/ways-back")) == {"items": []}
+
+
+@pytest.mark.parametrize("what", ["history", "ways-back"])
+def test_a_rollout_that_is_not_there_has_no(ask: Ask, what: str) -> None:
+    assert ask("GET", f"{ROLLOUTS}/ro_none/{what}").status_code == 404
 
 
 def test_a_pull_without_a_way_back_says_so(ask: Ask, world: World) -> None:

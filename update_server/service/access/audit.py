@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rollout.model import RolloutId
 from update_server.service.ports import AuditRecord, ChangedError, Database
 from update_server.service.ports.audit import Link
 
@@ -70,5 +71,21 @@ class AuditLog:
             if app is not None:
                 stores.apps.get(app)
             found = stores.audit.page(app=app, before_seq=before_seq, limit=limit + 1)
-        page = found[:limit]
-        return page, page[-1].seq if len(found) > limit else None
+        return _part(found, limit)
+
+    def history(
+        self, app: str, rollout: RolloutId, *, before_seq: int | None, limit: int
+    ) -> tuple[Sequence[AuditRecord], int | None]:
+        """Return what was done to one rollout, as ``page``. Raises NotFoundError."""
+        with self._database.reading() as stores:
+            subject = stores.rollouts.get(app, rollout).id
+            found = stores.audit.page(
+                app=app, subject=subject, before_seq=before_seq, limit=limit + 1
+            )
+        return _part(found, limit)
+
+
+def _part(found: Sequence[AuditRecord], limit: int) -> tuple[Sequence[AuditRecord], int | None]:
+    """Return as many of *found* as were asked for, and before which others stand."""
+    page = found[:limit]
+    return page, page[-1].seq if len(found) > limit else None

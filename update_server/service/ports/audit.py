@@ -55,8 +55,9 @@ class Audit(Protocol):
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> AuditRecord: ...
+    # newest first; *subject* None: whatever they are about
     def page(
-        self, *, app: str | None, before_seq: int | None, limit: int
+        self, *, app: str | None, before_seq: int | None, limit: int, subject: str | None = None
     ) -> Sequence[AuditRecord]: ...
     def verify(self) -> int: ...  # number of records; raises ChangedError at the broken one
     # the last of up to *most* records after *since*, which are in order; else raises as verify

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from packaging.version import Version
 
@@ -38,6 +38,24 @@ def default_replacement_of(stores: Stores, pulled: Rollout) -> Version | None:
     rollouts = rollouts_of(stores, pulled.app, pulled.channel)
     releases = releases_of(stores, pulled.app, pulled.channel, [pulled.version])
     return default_replacement(pulled, rollouts, policy, releases)
+
+
+def ways_back_of(stores: Stores, rollout: Rollout) -> Sequence[Version]:
+    """Return all versions that a pull may send installs to, newest first.
+
+    Raises NotRegisteredError.
+    """
+    policy, _ = documents_of(stores, rollout.app, rollout.channel)
+    own = releases_of(stores, rollout.app, rollout.channel, [rollout.version])
+    edges = {
+        version
+        for by_version in own.values()
+        if rollout.version in by_version
+        for version in by_version[rollout.version].rollback_to
+    }
+    signed = releases_of(stores, rollout.app, rollout.channel, [*edges]).values()
+    there = {version for by_version in signed for version in by_version if version in edges}
+    return sorted((version for version in there if _may_run(version, policy)), reverse=True)
 
 
 def check_replacement(

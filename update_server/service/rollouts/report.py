@@ -33,7 +33,7 @@ from update_server.service.rollouts.channels import Channel, ChannelBook, Place
 from update_server.service.rollouts.control import legal_verbs
 from update_server.service.rollouts.needs import Needs, needs_of
 from update_server.service.rollouts.released import ReleaseView, released, views_of
-from update_server.service.rollouts.replacement import default_replacement
+from update_server.service.rollouts.replacement import default_replacement, ways_back_of
 
 # An install is silent once it has missed three check-ins, and at least a day: machines are
 # switched off at night.
@@ -126,6 +126,14 @@ class Report:
                 needs=self._needs(view, known.channel(rollout)),
             )
 
+    def ways_back(self, app: str, rollout_id: RolloutId) -> Sequence[Version]:
+        """Return all versions that a pull may send installs to, newest first.
+
+        Raises NotFoundError, NotRegisteredError.
+        """
+        with self._database.reading() as stores:
+            return ways_back_of(stores, rollout_in(stores, app, rollout_id))
+
     def rollouts(
         self, app: str, *, start: int = 0, limit: int | None = None
     ) -> Sequence[RolloutView]:
@@ -164,10 +172,11 @@ class Report:
         raise NotFoundError("release", str(version))
 
     def versions(self, app: str) -> Sequence[tuple[str, str, str, int]]:
-        """Return (channel, platform, version, installs) of what runs."""
+        """Return (channel, platform, version, installs) of what runs, the most installs first."""
         with self._database.reading() as stores:
             stores.apps.get(app)
-            return stores.telemetry.versions(app)
+            found = stores.telemetry.versions(app)
+        return sorted(found, key=lambda one: (-one[3], one))
 
     def policy(self, app: str, channel: str) -> PolicyView:
         """Return the policy in force on *channel*.

@@ -105,7 +105,7 @@ audit = Table(
     Column("actor", Text, nullable=False),
     Column("action", Text, nullable=False),
     Column("app", Text, index=True),  # no reference: a record stands for itself
-    Column("subject", Text, nullable=False),
+    Column("subject", Text, nullable=False, index=True),
     Column("reason", Text, nullable=False),
     Column("before", Json, nullable=False),
     Column("after", Json, nullable=False),

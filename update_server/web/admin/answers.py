@@ -467,7 +467,14 @@ def audit(value: AuditRecord) -> JsonObject:
 
 
 def _rings(value: RolloutView) -> list[JsonObject]:
-    """Return each ring of the ladder once: as wide as it is, or as it will first be."""
+    """Return each ring of the ladder once: as wide as it is, or as it will first be.
+
+    ``installs`` are those that were offered the release in it.
+    """
+    offered = Counter[str]()
+    for cell in value.cells:
+        if cell.step == Phase.OFFERED:
+            offered[cell.ring] += cell.installs
     rings: dict[str, JsonObject] = {
         ring.name: {"name": ring.name, "exposure_bp": ring.exposure_bp, "state": "open"}
         for ring in value.shape.rings
@@ -476,7 +483,7 @@ def _rings(value: RolloutView) -> list[JsonObject]:
         if step.ring not in rings:
             wide = _INTERNAL_BP if step.exposure_bp is None else step.exposure_bp
             rings[step.ring] = {"name": step.ring, "exposure_bp": wide, "state": "waiting"}
-    return list(rings.values())
+    return [{**ring, "installs": offered[name]} for name, ring in rings.items()]
 
 
 def _next_ring(value: RolloutView) -> JsonObject | None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from flask import Blueprint, Response
 
+from rollout.model import RolloutId
 from update_server.service.ports import Role
 from update_server.web import wire
 from update_server.web.admin import answers
@@ -33,6 +34,11 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     def get_whole_audit() -> Response:
         caller = guard.require(Role.VIEWER)
         return answered(page_body(services, caller.app, part_asked()))
+
+    @bp.get("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/history")
+    def get_history(app: str, rollout: str) -> Response:
+        guard.require(Role.VIEWER, app)
+        return answered(history_body(services, app, RolloutId(rollout), part_asked()))
 
     @bp.get("/v1/admin/audit.jsonl")
     def get_lines() -> Response:
@@ -78,6 +84,12 @@ def exported(services: AdminServices, app: str | None) -> Response:
 def _lines(services: AdminServices, app: str | None) -> Iterator[bytes]:
     for record in services.audit.all(app):
         yield wire.render(answers.audit(record)) + b"\n"
+
+
+def history_body(services: AdminServices, app: str, rollout: RolloutId, part: Part) -> JsonObject:
+    """Return a part of what was done to one rollout, newest first."""
+    found, next_seq = services.audit.history(app, rollout, before_seq=part.cursor, limit=part.limit)
+    return listed((answers.audit(record) for record in found), next_seq)
 
 
 def page_body(services: AdminServices, app: str | None, part: Part) -> JsonObject:

@@ -84,6 +84,11 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         guard.require(Role.VIEWER, app)
         return in_full(app, RolloutId(rollout)).response()
 
+    @bp.get("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/ways-back")
+    def get_ways_back(app: str, rollout: str) -> Response:
+        guard.require(Role.VIEWER, app)
+        return answered(ways_back_body(services, app, RolloutId(rollout)))
+
     @bp.post("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/promote")
     def post_promote(app: str, rollout: str) -> Response:
         def promote(caller: Caller, body: wire_admin.Verb, expected: int | None) -> Reply:
@@ -158,6 +163,11 @@ def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
 def body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:
     """Return one rollout, what its installs came to, and where a pull sends them."""
     return answers.rollout_in_full(services.report.detail(app, rollout))
+
+
+def ways_back_body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:
+    """Return all versions that a pull may send installs to, newest first."""
+    return {"items": [str(each) for each in services.report.ways_back(app, rollout)]}
 
 
 def _revision_expected() -> int | None:
