@@ -12,11 +12,19 @@ from update_server.web.dashboard import account, forms, sign_in
 from update_server.web.dashboard.controls import asks, verbs, waivers
 from update_server.web.dashboard.door import Door
 from update_server.web.dashboard.pages import STATIC, Pages, static_url
-from update_server.web.dashboard.views import crashes, now, release, releases
+from update_server.web.dashboard.views import (
+    audit,
+    crashes,
+    explain,
+    now,
+    policy,
+    release,
+    releases,
+)
 from update_server.web.dashboard.words import FILTERS
 from update_server.web.errors import problem_for, to_response
 
-_VIEWS = (now, release, crashes, releases)
+_VIEWS = (now, release, crashes, releases, audit, explain, policy)
 _CONTROLS = (account, asks, sign_in, verbs, waivers)
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
