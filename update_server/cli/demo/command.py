@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,6 +14,7 @@ import click
 
 from update_server.cli.command import Session, local, option
 from update_server.cli.demo.folder import demo_folder, disk_bytes
+from update_server.cli.demo.people import People, nobody_looks, open_pages
 from update_server.cli.demo.saving import Saving
 from update_server.cli.demo.screen import Screen
 from update_server.cli.demo.stage import Settings, Stage
@@ -60,8 +61,9 @@ def demo(
         screen.say(f"data in {folder}")
         settings = Settings(folder=folder, installs=installs, speed=speed)
         stage = Stage(settings, screen, clock)
-        story = Story(stage, programs)
-        failure = _tell(story, stage, screen, live=not headless and sys.stderr.isatty())
+        live = not headless and sys.stderr.isatty()
+        story = Story(stage, programs, open_pages if live else nobody_looks)
+        failure = _tell(session, story, stage, screen, live=live)
         if failure is not None:
             _explain(screen, failure, stage.server_log, keep=keep)
         document = _document(story, stage, failure) | {
@@ -76,14 +78,20 @@ def demo(
     if keep:
         config = stage.publisher.workspace / "serinus.toml"
         screen.say(f"look around: serinus serve --config {config}")
+        if stage.people is not None:
+            screen.say(f"and then {stage.people.sentence()}")
     return DONE
 
 
-def _tell(story: Story, stage: Stage, screen: Screen, *, live: bool) -> CliError | None:
+def _tell(
+    session: Session, story: Story, stage: Stage, screen: Screen, *, live: bool
+) -> CliError | None:
     """Tell the story and stop everything, whatever happens; return what went wrong."""
     try:
         with screen.open(live=live):
             story.tell()
+        if live and stage.people is not None and session.console.interactive:
+            _linger(session, stage.people)
     except CliError as error:
         return error
     except KeyboardInterrupt:
@@ -94,6 +102,13 @@ def _tell(story: Story, stage: Stage, screen: Screen, *, live: bool) -> CliError
             signal.signal(number, signal.SIG_IGN)
         stage.strike()
     return None
+
+
+def _linger(session: Session, people: People) -> None:
+    """Leave the pages open until whoever runs the demo has seen enough."""
+    session.console.say(f"the pages are still open: {people.sentence()}")
+    with suppress(KeyboardInterrupt):  # here it is no complaint
+        session.console.ask("press Enter to end the demo", instead="--headless")
 
 
 @contextmanager
@@ -138,6 +153,7 @@ def _document(story: Story, stage: Stage, failure: CliError | None) -> dict[str,
         "ok": failure is None,
         "problems": list(found.problems) if found else [],
         "server": {"public": stage.public_url, "admin": stage.admin_url},
+        "pages": stage.people.document() if stage.people else None,
         "data": str(stage.settings.folder),
     }
     if failure is not None:

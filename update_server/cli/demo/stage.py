@@ -24,6 +24,7 @@ from update_server.cli.demo.fleet import (
     Look,
     make_folders,
 )
+from update_server.cli.demo.people import People, invite
 from update_server.cli.demo.programs import variables_without_ours
 from update_server.cli.demo.roads import Observer, Outsider, Publisher, free_ports, run_command
 from update_server.cli.demo.screen import Counts, RingCounts, Screen
@@ -94,6 +95,7 @@ class Stage:
         self.witnessed: dict[int, set[Launch]] = {}
         self.lost: set[int] = set()
         self.versions: list[Version] = []
+        self.people: People | None = None
         self._release: Release | None = None
         self.publisher = Publisher(
             workspace=settings.folder / "workspace",
@@ -149,6 +151,11 @@ class Stage:
             if self.clock.monotonic() > deadline:
                 raise CliError("too_slow", f"the server is not ready after {_START_SECONDS:.0f} s")
             self.clock.sleep(_TICK_SECONDS)
+
+    def invite_people(self) -> People:
+        """Let people sign in to the server's pages."""
+        self.people = invite(self.publisher, self.admin_url)
+        return self.people
 
     def make_installs(self) -> None:
         """Write the installs' folders, and enrol the internal ones."""

@@ -15,6 +15,7 @@ from update_server.cli.demo import ladder, verdict
 from update_server.cli.demo.brake import ENOUGH_INSTALLS, Brake
 from update_server.cli.demo.cast import Cast, find_cast
 from update_server.cli.demo.fleet import InstallFolder, Look
+from update_server.cli.demo.people import People, nobody_looks
 from update_server.cli.demo.programs import Program
 from update_server.cli.demo.rollouts import Rollouts
 from update_server.cli.demo.saving import Saving, saving_on
@@ -48,9 +49,15 @@ Act = tuple[str, str, Callable[[], str]]
 class Story:
     """The demo's story. ``tell`` it; what happened is in ``steps`` even when it failed."""
 
-    def __init__(self, stage: Stage, folder: Path | None) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        folder: Path | None,
+        show_pages: Callable[[People], object] = nobody_looks,
+    ) -> None:
         self._stage = stage
         self._folder = folder
+        self._show_pages = show_pages
         self._rollouts = Rollouts(stage)
         self._count = 1
         self.brake = Brake(stage, self._rollouts)
@@ -78,6 +85,7 @@ class Story:
         return [
             ("workspace", "make a workspace: trust root, keys, policy", self._make_workspace),
             ("server", "start the server's processes", self._start_server),
+            ("people", "let people sign in to the pages", self._invite_people),
             ("publish_older", f"sign and publish {older}", lambda: self._publish(cast.older)),
             (
                 "install_older",
@@ -183,6 +191,11 @@ class Story:
     def _start_server(self) -> str:
         self._stage.start_server()
         return f"agents: {self._stage.public_url}  people: {self._stage.admin_url}"
+
+    def _invite_people(self) -> str:
+        people = self._stage.invite_people()
+        self._show_pages(people)
+        return people.sentence()
 
     def _publish(self, program: Program, back_to: Program | None = None) -> str:
         stage, version = self._stage, str(program.version)
