@@ -35,8 +35,6 @@ LEAD_SECONDS: Final = 10
 EXTEND_SECONDS: Final = 3.0
 # Retention of identities (docs/architecture.md, Telemetry) and of abandoned uploads.
 TIDY_SECONDS: Final = 86_400.0
-# Whoever checks in between the last count and midnight is missing in that day.
-COUNT_VERSIONS_SECONDS: Final = 3_600.0
 KEEP_CONTACTS: Final = timedelta(days=180)
 KEEP_EVENT_IDS: Final = timedelta(days=35)
 KEEP_REGISTERS: Final = timedelta(days=30)  # after the end of the rollout
@@ -108,6 +106,7 @@ class Controller:
         self._judge = judge
         self._reconciler = reconciler
         self._renewer = renewer
+        self._day_counter = version_days.DayCounter(database, clock)
         self._beside = beside
         self._duties = Duties(clock, log)
         self._caught_up_to = datetime.min.replace(tzinfo=UTC)
@@ -129,8 +128,7 @@ class Controller:
             self._judge_all(digested, began_at)
         if self._duties.is_time("tidy", TIDY_SECONDS):
             self._duties.attempt("tidying", self._tidy)
-        if self._duties.is_time("count versions", COUNT_VERSIONS_SECONDS):
-            self._duties.attempt("versions of the day", self._count_versions)
+        self._duties.attempt("versions of the day", self._day_counter.step)
         closer = self._duties.is_time("look closer", LOOK_CLOSER_SECONDS)
         for app in self._duties.attempt("apps", self._registered) or ():
             self._duties.attempt(f"rollouts of {app}", partial(self._reconcile, app, closer=closer))
@@ -161,9 +159,6 @@ class Controller:
     def _renew(self, app: str) -> None:
         if self._renewer.is_due(app):
             self._renewer.renew(app)
-
-    def _count_versions(self) -> None:
-        version_days.count_today(self._database, self._clock)
 
     def _tidy(self) -> None:
         now = self._clock.now()

@@ -35,16 +35,20 @@ class FakeSeries:
         for number in numbers:
             self._state.points.pop((rollout, number), None)
 
-    def count_day(self, day: int) -> Sequence[VersionDay]:
+    def count_day(
+        self, app: str, day: int, *, after: bytes | None, most: int
+    ) -> tuple[Sequence[VersionDay], bytes | None]:
+        keys = sorted(key for of, key in self._state.contacts if of == app and key > (after or b""))
+        looked = keys[:most]
         counted = Counter(
-            (contact.app, contact.channel, contact.version)
-            for contact in self._state.contacts.values()
-            if (contact.at - EPOCH) // DAY == day
+            (contact.channel, contact.version)
+            for key in looked
+            if ((contact := self._state.contacts[app, key]).at - EPOCH) // DAY == day
         )
         return [
             VersionDay(app=app, day=day, channel=channel, version=version, installs=n)
-            for (app, channel, version), n in sorted(counted.items())
-        ]
+            for (channel, version), n in sorted(counted.items())
+        ], looked[-1] if len(looked) == most else None
 
     def put_day(self, day: int, counted: Sequence[VersionDay]) -> None:
         self._state.write()

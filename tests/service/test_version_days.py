@@ -5,17 +5,20 @@ from datetime import timedelta
 import pytest
 
 from tests.admin_world import APP, World
+from tests.fakes import FakeClock, FakeDatabase
 from tests.service.clinic import key_of
 from tests.store.values import a_contact
 from update_server.service.ports import NotFoundError
 from update_server.service.ports.series import VersionDay
+from update_server.service.rollouts import version_days
 from update_server.service.rollouts.version_days import (
+    EVERY_SECONDS,
     FEW,
     KEPT_DAYS,
     MOST_VERSIONS,
+    DayCounter,
     VersionDays,
     VersionHistory,
-    count_today,
     day_of,
     expire,
 )
@@ -34,6 +37,12 @@ def check_in(world: World, version: str, numbers: range) -> None:
         )  # fmt: skip
 
 
+def count(world: World) -> None:
+    counter = DayCounter(world.database, world.clock)
+    while counter.step():
+        pass
+
+
 def look(world: World, days: int = 60) -> VersionDays:
     return VersionHistory(world.database, world.clock).look(APP, days)
 
@@ -48,11 +57,11 @@ def put(world: World, ago: int, version: str, installs: int) -> None:
 
 def test_installs_are_counted_where_they_were_last_on_that_day(released: World) -> None:
     check_in(released, "1.0.0", range(5))
-    count_today(released.database, released.clock)
+    count(released)
     released.advance(60)
     check_in(released, "2.0.0", range(3))
 
-    count_today(released.database, released.clock)
+    count(released)
 
     assert [(one.version, one.installs) for one in look(released).counts] == [
         ("1.0.0", 2),
@@ -62,11 +71,11 @@ def test_installs_are_counted_where_they_were_last_on_that_day(released: World) 
 
 def test_a_day_that_is_over_stays_as_it_was_counted(released: World) -> None:
     check_in(released, "1.0.0", range(5))
-    count_today(released.database, released.clock)
+    count(released)
     released.advance(86_400)
     check_in(released, "2.0.0", range(5))
 
-    count_today(released.database, released.clock)
+    count(released)
 
     view = look(released)
     assert [(view.today - one.day, one.version, one.installs) for one in view.counts] == [
@@ -80,7 +89,7 @@ def test_of_very_many_versions_the_rare_ones_are_counted_together(released: Worl
     for n in range(MOST_VERSIONS + 3):
         check_in(released, f"1.0.{n}", range(10 * n, 10 * n + (1 if n < 3 else 2)))
 
-    count_today(released.database, released.clock)
+    count(released)
 
     counts = look(released).counts
     assert len(counts) == MOST_VERSIONS + 1
@@ -124,3 +133,24 @@ def test_days_that_are_long_over_are_forgotten(released: World) -> None:
 def test_an_app_that_is_not_there_has_no_days(released: World) -> None:
     with pytest.raises(NotFoundError):
         VersionHistory(released.database, released.clock).look("nobody", 1)
+
+
+def test_a_day_is_counted_every_hour_and_between_other_duties(
+    released: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(version_days, "SLICE", 2)
+    check_in(released, "1.0.0", range(5))
+    counter = DayCounter(released.database, released.clock)
+
+    steps = [counter.step() for _ in range(4)]
+
+    assert steps == [True, True, True, False]
+    assert [one.installs for one in look(released).counts] == [5]
+    released.advance(EVERY_SECONDS)
+    check_in(released, "1.0.0", range(6))
+    assert [counter.step() for _ in range(5)] == [True, True, True, True, False]
+    assert [one.installs for one in look(released).counts] == [6]
+
+
+def test_without_an_app_there_is_nothing_to_count() -> None:
+    assert not DayCounter(FakeDatabase(), FakeClock()).step()

@@ -82,7 +82,26 @@ def test_a_day_counts_the_installs_whose_last_check_in_was_in_it(database: Datab
         )
 
     with database.reading() as stores:
-        assert list(stores.series.count_day(TODAY)) == [a_day("1.0", 2), a_day("2.0", 1)]
+        counted, last = stores.series.count_day("demo", TODAY, after=None, most=9)
+        assert list(counted) == [a_day("1.0", 2), a_day("2.0", 1)]
+        assert last is None
+        assert stores.series.count_day("other", TODAY, after=None, most=9) == ([], None)
+
+
+def test_a_day_is_counted_slice_by_slice(database: Database) -> None:
+    with database.transaction() as stores:
+        contacts = [a_contact(install_key=bytes([n]), at=NOW, version="1.0") for n in range(5)]
+        stores.telemetry.absorb(contacts, [])
+
+    with database.reading() as stores:
+        found, after = [], None
+        while True:
+            counted, after = stores.series.count_day("demo", TODAY, after=after, most=2)
+            found += [(one.installs, after) for one in counted]
+            if after is None:
+                break
+
+    assert found == [(2, b"\x01"), (2, b"\x03"), (1, None)]
 
 
 def test_a_day_is_stored_in_place_of_what_was_known_of_it(database: Database) -> None:

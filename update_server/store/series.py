@@ -54,19 +54,25 @@ class SqlSeries:
                 delete(study_points).where(c.rollout == rollout, c.number.in_(some))
             )
 
-    def count_day(self, day: int) -> Sequence[VersionDay]:
-        """Count the installs whose last check-in was in a day, by what they told then."""
+    def count_day(
+        self, app: str, day: int, *, after: bytes | None, most: int
+    ) -> tuple[Sequence[VersionDay], bytes | None]:
+        """Count the next installs whose last check-in was in a day, by what they told then."""
         c = contacts.c
+        wanted = [c.app == app, *([] if after is None else [c.install_key > after])]
+        keys = select(c.install_key).where(*wanted).order_by(c.install_key)
+        last = self._connection.execute(keys.offset(most - 1).limit(1)).scalar_one_or_none()
+        if last is not None:
+            wanted.append(c.install_key <= last)
         began_at = _EPOCH + timedelta(days=day)
-        where = (c.app, c.channel, c.version)
+        wanted += [c.at >= began_at, c.at < began_at + timedelta(days=1)]
+        where = (c.channel, c.version)
         found = self._connection.execute(
-            select(*where, func.count().label("installs"))
-            .where(c.at >= began_at, c.at < began_at + timedelta(days=1))
-            .group_by(*where)
+            select(*where, func.count().label("installs")).where(*wanted).group_by(*where)
         )
-        return [
+        counted = [
             VersionDay(
-                app=row.app,
+                app=app,
                 day=day,
                 channel=row.channel,
                 version=row.version,
@@ -74,6 +80,7 @@ class SqlSeries:
             )
             for row in sorted(found, key=tuple)
         ]
+        return counted, None if last is None else bytes(last)
 
     def put_day(self, day: int, counted: Sequence[VersionDay]) -> None:
         """Store the counts of a day in place of those before."""

@@ -15,7 +15,7 @@ from tests.store.values import a_rollout
 from tests.web.admin.conftest import Ask
 from update_server.service.ports import Role
 from update_server.service.ports.crashes import UNATTRIBUTED, Cell
-from update_server.service.rollouts.version_days import count_today
+from update_server.service.rollouts.version_days import DayCounter
 from update_server.web.admin.app import create_app
 
 
@@ -97,7 +97,7 @@ def test_crashes_are_told_by_the_hour_of_each_installs_first(ask: Ask, world: Wo
 
 
 def test_versions_are_told_by_day(ask: Ask, clinic: Clinic) -> None:
-    count_today(clinic.world.database, clinic.world.clock)
+    DayCounter(clinic.world.database, clinic.world.clock).step()
 
     days = got(ask, "versions/days?days=3")
 

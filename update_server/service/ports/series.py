@@ -52,8 +52,11 @@ class Series(Protocol):
     def points(self, rollout: RolloutId) -> Sequence[StudyPoint]: ...  # by number
     def drop_points(self, rollout: RolloutId, numbers: Collection[int]) -> None: ...
 
-    # installs whose last check-in was in the day, of all apps, as VersionDay of that day
-    def count_day(self, day: int) -> Sequence[VersionDay]: ...
+    # of the next *most* installs of the app after the key *after*, those whose last check-in was
+    # in the day; with the last key of them, None where these were all that are left
+    def count_day(
+        self, app: str, day: int, *, after: bytes | None, most: int
+    ) -> tuple[Sequence[VersionDay], bytes | None]: ...
     def put_day(self, day: int, counted: Sequence[VersionDay]) -> None: ...  # instead of before
     # by day, channel, version; days from *since* on
     def days(self, app: str, since: int) -> Sequence[VersionDay]: ...

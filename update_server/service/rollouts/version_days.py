@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,10 @@ from update_server.service.ports.series import VersionDay
 KEPT_DAYS: Final = 400
 MOST_VERSIONS: Final = 50
 """Of an app on a day; others are counted together, as version "": anybody may tell any version."""
+
+EVERY_SECONDS: Final = 3_600.0
+SLICE: Final = 20_000
+"""Installs that are looked at at once: a twentieth of a second, in which nothing else is done."""
 
 DRAINED_OVER: Final = 7
 """Days over which is told how fast a version is left."""
@@ -70,16 +74,49 @@ class VersionHistory:
         return VersionDays(since=since, today=today, counts=counts, drains=_drains(counts, today))
 
 
-def count_today(database: Database, clock: Clock) -> None:
-    """Count again the installs that checked in today; what was counted before is replaced.
+class DayCounter:
+    """Counts which versions run today, every hour: a day that is over can't be counted any more.
 
-    Counting reads every install, so it is done before there is a transaction to wait for.
+    Counting looks at every install, so it is done in slices between other duties. Whoever checks
+    in after the last count of a day for the first time in it is missing there.
     """
-    today = day_of(clock.now())
-    with database.reading() as stores:
-        counted = stores.series.count_day(today)
-    with database.transaction() as stores:
-        stores.series.put_day(today, _common(counted))
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._began_at: float | None = None
+        self._day = 0
+        self._left: list[str] = []  # apps, the present one last
+        self._after: bytes | None = None
+        self._found: Counter[tuple[str, str, str]] = Counter()
+
+    def step(self) -> bool:
+        """Look at the next slice, if a count is due or goes on; return whether there was one."""
+        now = self._clock.monotonic()
+        if not self._left and not self._begin(now):
+            return False
+        app = self._left[-1]
+        with self._database.reading() as stores:
+            counted, self._after = stores.series.count_day(
+                app, self._day, after=self._after, most=SLICE
+            )
+        for one in counted:
+            self._found[app, one.channel, one.version] += one.installs
+        if self._after is None:
+            self._left.pop()
+        if not self._left:
+            with self._database.transaction() as stores:
+                stores.series.put_day(self._day, _common(self._day, self._found))
+        return True
+
+    def _begin(self, now: float) -> bool:
+        if self._began_at is not None and now - self._began_at < EVERY_SECONDS:
+            return False
+        self._began_at, self._after, self._found = now, None, Counter()
+        self._day = day_of(self._clock.now())
+        with self._database.reading() as stores:
+            self._left = [app.name for app in stores.apps.all()]
+        return bool(self._left)
 
 
 def expire(stores: Stores, now: datetime) -> None:
@@ -97,22 +134,18 @@ def instant_of(day: int) -> datetime:
     return _EPOCH + timedelta(days=day)
 
 
-def _common(counted: Sequence[VersionDay]) -> list[VersionDay]:
+def _common(day: int, found: Mapping[tuple[str, str, str], int]) -> list[VersionDay]:
     """Return the most common versions of each app, and the others of a channel as one."""
-    by_app: dict[str, list[VersionDay]] = defaultdict(list)
-    for one in sorted(counted, key=lambda one: (-one.installs, one.channel, one.version)):
-        by_app[one.app].append(one)
-    found: list[VersionDay] = []
-    for app, counts in by_app.items():
-        found += counts[:MOST_VERSIONS]
-        others: dict[tuple[int, str], int] = defaultdict(int)
-        for one in counts[MOST_VERSIONS:]:
-            others[one.day, one.channel] += one.installs
-        found += [
-            VersionDay(app=app, day=day, channel=channel, version="", installs=installs)
-            for (day, channel), installs in others.items()
-        ]
-    return found
+    kept: Counter[tuple[str, str, str]] = Counter()
+    of_app: Counter[str] = Counter()
+    for (app, channel, version), installs in sorted(found.items(), key=lambda one: -one[1]):
+        of_app[app] += 1
+        told = version if of_app[app] <= MOST_VERSIONS else ""
+        kept[app, channel, told] += installs
+    return [
+        VersionDay(app=app, day=day, channel=channel, version=version, installs=installs)
+        for (app, channel, version), installs in kept.items()
+    ]
 
 
 def _drains(counts: Sequence[VersionDay], today: int) -> list[Drain]:
