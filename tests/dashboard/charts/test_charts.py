@@ -187,6 +187,15 @@ def test_long_series_are_thinned_and_keep_their_last_point() -> None:
     assert "events in 24.0 h" in arrivals("z", days, step_seconds=DAY).svg
 
 
+def test_the_axis_of_a_demonstration_has_seconds() -> None:
+    series = [crashed(n / 3_600, 0, 100, 0.0, 0.1) for n in range(21)]
+
+    chart = crash_free("x", series, [])
+
+    assert ">00:00:10<" in chart.svg
+    assert [row[0] for row in chart.rows[:2]] == ["2026-11-19 00:00", "2026-11-19 00:00:01"]
+
+
 @pytest.mark.parametrize("chart_id", ["", "A", "a b", 'a"', "1a", "a" * 65])
 def test_an_id_that_could_break_out_of_its_attribute_is_refused(chart_id: str) -> None:
     with pytest.raises(ValueError, match="id of a chart"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from flask import Blueprint, Response
@@ -69,7 +69,7 @@ def hours_body(services: AdminServices, app: str, signatures: Sequence[str]) -> 
 def _point(value: StudyPoint) -> JsonObject:
     told = value.body
     return {
-        "at": render_time(value.at),
+        "at": _instant(value.at),
         "hours": told["hours"],
         "marked": value.marked,
         "ring": told["ring"],
@@ -80,6 +80,11 @@ def _point(value: StudyPoint) -> JsonObject:
         "candidate": _arm(told["candidate"]),
         "control": _arm(told["control"]),
     }
+
+
+def _instant(at: datetime) -> str:
+    """Return *at* to the millisecond: a demonstration makes several points a second."""
+    return f"{at.astimezone(UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
 
 
 def _arm(value: Sequence[Any]) -> JsonObject:

@@ -11,6 +11,7 @@ from update_server.web.dashboard.charts.frame import Scale, line, text
 _HOUR: Final = 3_600
 _DAY: Final = 86_400
 _STEPS: Final = (
+    *(1, 5, 15),  # of a demonstration
     *(60 * n for n in (1, 5, 15, 30)),
     *(_HOUR * n for n in (1, 3, 6, 12)),
     *(_DAY * n for n in (1, 2, 7, 14, 28, 91, 182, 364)),
@@ -29,8 +30,8 @@ def is_instant(at: float) -> bool:
 
 
 def told(at: float) -> str:
-    """Return an instant for a table."""
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
+    """Return an instant for a table, to the second unless it is a whole minute."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}".removesuffix(":00")
 
 
 def day(at: float) -> str:
@@ -59,6 +60,8 @@ def _ticks(low: float, high: float, most: int) -> list[int]:
 
 def _label(at: int, span: float) -> str:
     when = datetime.fromtimestamp(at, UTC)
+    if at % 60:
+        return f"{when:%H:%M:%S}"
     if at % _DAY or span <= _DAY:
         return f"{when:%H:%M}"
     return f"{when.day} {_MONTHS[when.month - 1]}"
