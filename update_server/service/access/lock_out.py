@@ -48,11 +48,14 @@ _SECOND: Final = timedelta(seconds=1)
 
 LIMITS: Final[Mapping[str, Limit]] = {
     "account in a network": Limit(free=5, first=10 * _SECOND, most=15 * _MINUTE),
+    # This machine itself, or a proxy that does not tell for whom it asks: that may be everybody.
+    "account in no network": Limit(free=5, first=5 * _SECOND, most=30 * _SECOND),
     # An office is one network: its people mistype for each other.
     "network": Limit(free=30, first=10 * _SECOND, most=15 * _MINUTE),
+    "signed in": Limit(free=5, first=10 * _SECOND, most=15 * _MINUTE),
     "account": Limit(free=50, first=_SECOND, most=5 * _SECOND),
 }
-_OWN: Final = ("account in a network", "account")
+_OWN: Final = ("account in a network", "account in no network", "account", "signed in")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +74,24 @@ class LockOut:
         self._clock = clock
 
     def begin(self, name: str, address: str) -> Attempt:
-        """Count a try for *name* from *address*.
+        """Count a try to sign in as *name* from *address*.
 
         Raises:
             TooManyFailuresError: It is too early for it. It was not counted.
         """
+        return self._begin(_keys(self._pepper(), name, address))
+
+    def begin_again(self, operator_id: str) -> Attempt:
+        """Count a try of somebody who is signed in, and asked for their password again.
+
+        Raises:
+            TooManyFailuresError: See ``begin``.
+        """
+        return self._begin({"signed in": _key(self._pepper(), b"again\0" + operator_id.encode())})
+
+    def _begin(self, keys: Mapping[str, str]) -> Attempt:
         now = self._clock.now()
         with self._database.reading() as stores:  # whoever is refused costs no write
-            keys = _keys(stores.access.secret(PEPPER), name, address)
             _check(stores, keys, now)
         with self._database.transaction() as stores:
             known = _check(stores, keys, now)
@@ -90,6 +103,10 @@ class LockOut:
                     Failures(key=key, count=counts[kind], last_at=now, until=until)
                 )
         return Attempt(keys=keys, failures=max(counts[kind] for kind in _OWN if kind in counts))
+
+    def _pepper(self) -> bytes:
+        with self._database.reading() as stores:
+            return stores.access.secret(PEPPER)
 
     def succeeded(self, stores: Stores, attempt: Attempt) -> None:
         """Forget the failures of the account; the network's others stay."""
@@ -113,17 +130,20 @@ class LockOut:
 
 
 def _keys(pepper: bytes, name: str, address: str) -> dict[str, str]:
-    """Return what a try is counted for. A network that nobody can tell is none."""
+    """Return what a try is counted for."""
     person = person_called(name).encode(errors="surrogatepass")
     network = network_hash(pepper, "", address)
     told = {"account": b"account\0" + person}
     if network:
         told["account in a network"] = b"pair\0" + network + person
         told["network"] = b"network\0" + network
-    return {
-        kind: hmac.digest(pepper, b"sign-in\0" + value, "sha256").hex()
-        for kind, value in told.items()
-    }
+    else:
+        told["account in no network"] = b"here\0" + person
+    return {kind: _key(pepper, value) for kind, value in told.items()}
+
+
+def _key(pepper: bytes, told: bytes) -> str:
+    return hmac.digest(pepper, b"sign-in\0" + told, "sha256").hex()
 
 
 def _check(stores: Stores, keys: Mapping[str, str], now: datetime) -> Mapping[str, Failures]:

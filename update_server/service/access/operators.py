@@ -156,7 +156,7 @@ class Operators:
 
 def new_link(stores: Stores, clock: Clock, ids: Ids, operator: Operator, life: timedelta) -> str:
     """Store a link that sets a password, in place of the last one; return its secret."""
-    now, secret = clock.now(), ids.secret("")
+    now, secret = clock.now(), ids.secret("set_")  # a path that begins with a letter
     stores.operators.put_link(
         PasswordLink(
             operator_id=operator.id,

@@ -48,14 +48,14 @@ class OwnPassword:
             stores.operators.drop_link(operator.id)
             return self._put(stores, operator, stored, SignedInBy.PASSWORD)
 
-    def change(self, operator_id: str, old: str, new: str, address: str) -> SignedIn:
+    def change(self, operator_id: str, old: str, new: str) -> SignedIn:
         """Change a password, which ends all sessions; return the one that goes on.
 
         Raises:
             BadValueError: *new* cannot be the password.
             WrongPasswordError, TooManyFailuresError, NoPasswordError: *old* is not what it was.
         """
-        operator = self._sign_in.confirm(operator_id, old, address)
+        operator = self._sign_in.confirm(operator_id, old)
         check_new_password(new, operator.name, "new")
         stored = self._passwords.hashed(new)
         with self._database.transaction() as stores:

@@ -171,11 +171,12 @@ class SignIn:
                 stores.operators.touch_session(sha256, now)
         return session, operator
 
-    def confirm(self, operator_id: str, password: str, address: str) -> Operator:
+    def confirm(self, operator_id: str, password: str) -> Operator:
         """Return who is signed in, if *password* is theirs: it is asked for again.
 
         Raises:
-            WrongPasswordError: It is not. That counts like a failure to sign in.
+            WrongPasswordError: It is not. Failures are counted apart from those to sign in: what
+                strangers do keeps nobody from approving who is signed in.
             NoPasswordError: They have none.
             TooManyFailuresError, UnavailableError: See ``by_password``.
         """
@@ -183,7 +184,7 @@ class SignIn:
             operator = stores.operators.get(operator_id)
         if operator.password is None or operator.must_change:
             raise NoPasswordError
-        attempt = self._lock_out.begin(operator.name, address)
+        attempt = self._lock_out.begin_again(operator_id)
         if not self._fits(attempt, operator, password):
             self._audit_failure(operator, attempt.failures)
             raise WrongPasswordError

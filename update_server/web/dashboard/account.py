@@ -51,7 +51,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
         old, new = request.form.get("old", ""), request.form.get("new", "")
         try:
             check_twice(new, request.form.get("again", ""))
-            known = services.own_password.change(visitor.caller.token_id, old, new, door.address())
+            known = services.own_password.change(visitor.caller.token_id, old, new)
         except _REFUSED as error:
             return page(visitor, error)
         return door.let_in(see_other("/account"), known.secret)

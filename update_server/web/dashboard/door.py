@@ -83,10 +83,7 @@ class Door:
             ForbiddenError: The role is too small, or they are for another app: told the same
                 whether *app* exists or not.
         """
-        visitor = self._visitor()
-        if not visitor.may(role) or (app is not None and visitor.caller.app not in {None, app}):
-            raise ForbiddenError(role.value)
-        return visitor
+        return _allowed(self._visitor(), role, app)
 
     def require_post(self, role: Role, app: str | None = None) -> Visitor:
         """Return who sent the form, as ``require``.
@@ -99,7 +96,7 @@ class Door:
         visitor = self._visitor()
         if not hmac.compare_digest(request.form.get("csrf", "").encode(), visitor.csrf.encode()):
             raise ForeignFormError
-        return self.require(role, app)
+        return _allowed(visitor, role, app)
 
     def known(self) -> Visitor | None:
         """Return who is signed in as far as this process knows, without asking the database."""
@@ -116,7 +113,7 @@ class Door:
         Raises:
             WrongPasswordError, NoPasswordError, TooManyFailuresError: They do not.
         """
-        operator = self._sign_in.confirm(visitor.caller.token_id, password, self.address())
+        operator = self._sign_in.confirm(visitor.caller.token_id, password)
         return replace(visitor.caller, secret=render_password(operator.name, password))
 
     def _visitor(self) -> Visitor:
@@ -225,6 +222,12 @@ class Door:
         return self._url.startswith("https://") or self._proxies.is_https(request.environ)
 
 
+def _allowed(visitor: Visitor, role: Role, app: str | None) -> Visitor:
+    if not visitor.may(role) or (app is not None and visitor.caller.app not in {None, app}):
+        raise ForbiddenError(role.value)
+    return visitor
+
+
 def visitor_of(operator: Operator, session: Session, secret: str) -> Visitor:
     """Return *operator*, who is signed in by *secret*."""
     # Keyed with the secret itself: whoever reads the database can make no form.
@@ -250,7 +253,8 @@ def safe_path(text: str) -> str:
 
 
 def _sign_in_path() -> str:
-    path = request.full_path.removesuffix("?")
+    query = request.query_string.decode(errors="replace")  # as it was sent, unlike full_path
+    path = quote(request.path, safe="/") + (f"?{query}" if query else "")
     if request.method not in {"GET", "HEAD"} or path == "/":
         return "/sign-in"
     return f"/sign-in?to={quote(safe_path(path), safe='/')}"

@@ -57,7 +57,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
         visitor = door.require_post(Role.ADMIN)
         try:
             password = request.form.get("password", "")
-            services.sign_in.confirm(visitor.caller.token_id, password, door.address())
+            services.sign_in.confirm(visitor.caller.token_id, password)
             return act(visitor)
         except _REFUSED as error:
             problem = problem_for(error)
