@@ -5,11 +5,23 @@ from __future__ import annotations
 from tests.admin_world import APP
 from tests.dashboard.browser.stage import NEW, PLANTED, Stage
 
-_ROLLOUT = f"/apps/{APP}/rollouts/{{rollout}}"
+_APP = f"/apps/{APP}"
+_ROLLOUT = f"{_APP}/rollouts/{{rollout}}"
 
 PAGES = {
     "now": "/",
     "release": _ROLLOUT,
+    "resume": f"{_ROLLOUT}/resume",
+    "pull": f"{_ROLLOUT}/pull",
+    "crashes": f"{_APP}/crashes",
+    "crash": f"{_APP}/crashes/{{crash}}",
+    "planted crash": f"{_APP}/crashes/{{planted}}",
+    "app": _APP,
+    "fleet": f"{_APP}/fleet",
+    "telemetry": f"{_APP}/telemetry",
+    "explain": f"{_APP}/explain",
+    "audit": "/audit",
+    "operators": "/operators",
     "account": "/account",
 }
 """Where each page is that an admin of all apps may open."""
