@@ -85,8 +85,9 @@ class DecisionLog:
         Raises NotFoundError.
         """
         with self._database.reading() as stores:
-            stores.rollouts.get(app, rollout_id)
             found = stores.decisions.page(app, rollout=rollout_id, before=before, limit=limit + 1)
+            if not found:
+                stores.rollouts.get(app, rollout_id)
         more = len(found) > limit
         return found[:limit], found[limit - 1].number if more else None
 
@@ -132,8 +133,8 @@ class DecisionLog:
             NotFoundError: There is no such rollout, or it is not judged.
         """
         with self._database.reading() as stores:
-            stores.rollouts.get(app, rollout_id)
-            return study_view(stores.studies.get(rollout_id))
+            rollout = stores.rollouts.get(app, rollout_id)
+            return study_view(rollout, stores.studies.get(rollout_id))
 
     def evidence(self, app: str, rollout_id: RolloutId, metric: str) -> EvidenceView:
         """Return the evidence of one metric with the log that it follows from.

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rollout.model import Rollout
 from update_server.evidence.design import cohort_of, platform_of
 from update_server.evidence.gates import Shown, noninferiority
 from update_server.evidence.guards import Reached, all_lines
@@ -112,6 +113,7 @@ class StudyView:
     nothing is compared. ``srm_log_e`` is None before anybody entered.
     """
 
+    rollout: Rollout
     opened_at: datetime
     ended_at: datetime | None
     counted_at: datetime | None
@@ -128,12 +130,13 @@ class StudyView:
     settings: Settings
 
 
-def study_view(study: StoredStudy) -> StudyView:
-    """Return how *study* stands."""
+def study_view(rollout: Rollout, study: StoredStudy) -> StudyView:
+    """Return how the *study* of *rollout* stands."""
     state, settings = decode_state(study.state), decode_settings(study.settings)
     stretch = Stretch(origin=study.opened_at.timestamp(), speed=settings.speed)
     entered = state.stage.entered.total > 0
     return StudyView(
+        rollout=rollout,
         opened_at=study.opened_at,
         ended_at=study.ended_at,
         counted_at=_instant(state.now, stretch),

@@ -48,7 +48,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
 
 def body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:
     """Return how the study of a rollout stands: each metric in each epoch, gates and terms."""
-    return {"rollout": rollout, **_study(services.decisions.study(app, rollout))}
+    return _study(services.decisions.study(app, rollout))
 
 
 def recomputed_body(
@@ -70,7 +70,13 @@ def recomputed_body(
 
 def _study(value: StudyView) -> JsonObject:
     """Return a study. Infinite numbers, and what is not known, are null."""
+    it = value.rollout
     return {
+        "rollout": it.id,
+        "app": it.app,
+        "channel": it.channel,
+        "version": str(it.version),
+        "state": it.state.value,
         "opened_at": render_time(value.opened_at),
         "ended_at": value.ended_at and render_time(value.ended_at),
         "counted_at": value.counted_at and render_time(value.counted_at),
