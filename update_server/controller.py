@@ -1,4 +1,4 @@
-"""The loop that keeps a server going: it digests telemetry, judges, ends what was begun, renews.
+"""The loop that keeps a server going: digests telemetry, judges, counts, ends what was begun, renews.
 
 Several controllers may run. One at a time leads, by a lease in the database; the others wait
 for it to run out. Everything here is level-triggered, so a new leader just goes on.
@@ -17,6 +17,7 @@ from update_server.service.duties import Duties
 from update_server.service.ports import Blobs, Clock, Database, LeaseLostError
 from update_server.service.repository.reconcile import Reconciler
 from update_server.service.repository.renew import Renewer
+from update_server.service.rollouts.recount import Recounter
 from update_server.service.rollouts import version_days
 from update_server.service.studies.judge import Judge
 from update_server.service.telemetry import arrivals, quarantine
@@ -95,6 +96,7 @@ class Controller:
         judge: Judge,
         reconciler: Reconciler,
         renewer: Renewer,
+        recounter: Recounter,
         log: Callable[[str], None],
         beside: Callable[[threading.Event], None] = lambda _: None,
     ) -> None:
@@ -106,6 +108,7 @@ class Controller:
         self._judge = judge
         self._reconciler = reconciler
         self._renewer = renewer
+        self._recounter = recounter
         self._day_counter = version_days.DayCounter(database, clock)
         self._beside = beside
         self._duties = Duties(clock, log)
@@ -126,6 +129,7 @@ class Controller:
         digested = self._duties.attempt("telemetry", self._digest.run)
         if digested is not None:
             self._judge_all(digested, began_at)
+        self._duties.attempt("counting", self._recounter.step)
         if self._duties.is_time("tidy", TIDY_SECONDS):
             self._duties.attempt("tidying", self._tidy)
         self._duties.attempt("versions of the day", self._day_counter.step)

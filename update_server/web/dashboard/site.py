@@ -15,6 +15,7 @@ from update_server.web.dashboard.pages import STATIC, Pages, static_url
 from update_server.web.dashboard.views import (
     audit,
     crashes,
+    evidence,
     explain,
     now,
     policy,
@@ -24,7 +25,7 @@ from update_server.web.dashboard.views import (
 from update_server.web.dashboard.words import FILTERS
 from update_server.web.errors import problem_for, to_response
 
-_VIEWS = (now, release, crashes, releases, audit, explain, policy)
+_VIEWS = (now, release, crashes, releases, audit, explain, policy, evidence)
 _CONTROLS = (account, asks, sign_in, verbs, waivers)
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
