@@ -6,7 +6,7 @@ then. It binds nobody: whoever asks is judged again, by us and by the signer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from rollout.changes import ChangeKind
 from rollout.errors import IllegalTransitionError
 from rollout.model import Rollout, RolloutState
 from update_server.service.errors import InexpressibleError
-from update_server.service.repository.desired import Desired, wanted_of
+from update_server.service.repository.desired import Desired, versions_named, wanted_of
 from update_server.service.rollouts.changes import is_soaked
 
 _Verb = Callable[[Rollout, datetime], Rollout]
@@ -35,6 +35,8 @@ class Needs:
     why: tuple[str, ...] = ()
 
 
+_ALIVE: Final = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED, RolloutState.PULLED})
+
 ONE_PERSON: Final = Needs(people=1)
 
 
@@ -48,8 +50,25 @@ _WIDENING: Final[Mapping[str, _Verb]] = MappingProxyType(
 )
 
 
-def needs_of(rollout: Rollout, verb: str, desired: Desired, now: datetime) -> Needs:
-    """Return what *verb* would need, where *rollout* is one of those of *desired*."""
+def needs_of(
+    rollout: Rollout, verbs: Iterable[str], desired: Desired, now: datetime
+) -> Mapping[str, Needs]:
+    """Return what each of *verbs* would need, where *rollout* is one of those of *desired*."""
+    lean = _lean(desired)
+    return {verb: _needs(rollout, verb, lean, now) for verb in verbs}
+
+
+def _lean(desired: Desired) -> Desired:
+    """Return *desired* without the rollouts that are over, and that no document speaks of.
+
+    There may be a thousand of these, and whatever is judged is judged by what documents say.
+    """
+    named = versions_named(desired.signed, desired.wanted)
+    kept = tuple(each for each in desired.rollouts if each.state in _ALIVE or each.version in named)
+    return replace(desired, rollouts=kept)
+
+
+def _needs(rollout: Rollout, verb: str, desired: Desired, now: datetime) -> Needs:
     # A resume of what is active ends a suspension of the judge, which no document shows.
     if verb not in _WIDENING or (verb, rollout.state) == ("resume", RolloutState.ACTIVE):
         return ONE_PERSON

@@ -221,8 +221,7 @@ class Report:
     def _needs(self, view: RolloutView, channel: Channel) -> Mapping[str, Needs]:
         if channel.desired is None:
             return {}
-        now = self._clock.now()
-        return {verb: needs_of(view.rollout, verb, channel.desired, now) for verb in view.legal}
+        return needs_of(view.rollout, view.legal, channel.desired, self._clock.now())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
