@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from tests.admin_world import APP, World
+from tests.dashboard.apps.looking import api, newest_line, open_page, recounted
 from tests.dashboard.apps.reading import Page, differing
 from tests.dashboard.visitors import Browser, Visitors
 from tests.service.clinic import Clinic, a_clinic
 from tests.store.crash_values import CONTROL, a_group, a_report, a_sample
 from tests.store.values import a_contact
-from update_server.service.ports import AuditRecord, Role
 from update_server.service.telemetry.digest import Digest
 from update_server.web.dashboard.words import UNKNOWN
 
@@ -46,30 +46,6 @@ def crashes(world: World) -> None:
         )
         stores.crashes.note_groups([a_group(ONE), a_group(TWO, title="KeyError in notes:load")])
         stores.crashes.add_samples([a_sample(signature=ONE, body={"frames": [FRAME]})])
-
-
-def open_page(browser: Browser, path: str) -> Page:
-    answer = browser.get(path)
-    assert answer.status_code == 200, answer.text
-    return Page(answer)
-
-
-def api(world: World, path: str) -> dict[str, Any]:
-    """Return what the API answers at the same moment."""
-    secret = world.caller(Role.VIEWER).secret
-    answer = (
-        Visitors(world)
-        .app.test_client()
-        .get(f"/v1/admin{path}", headers={"Authorization": f"Bearer {secret}"})
-    )
-    assert answer.json is not None
-    body: dict[str, Any] = answer.json
-    return body
-
-
-def newest_line(world: World) -> AuditRecord:
-    with world.database.reading() as stores:
-        return stores.audit.page(app=APP, before_seq=None, limit=1)[0]
 
 
 # --- the list --------------------------------------------------------------------------------
@@ -106,6 +82,7 @@ def test_nothing_reported_is_no_tick_where_hardly_anybody_reports(
     clinic.check_in(range(60), telemetry="health")
     clinic.check_in(clinic.candidates(range(60))[:3])
     Digest(world.database, clinic.spools).run()
+    recounted(world)
     with world.database.transaction() as stores:
         stores.crashes.expire(
             reports_before=world.clock.now() + timedelta(days=1),

@@ -8,8 +8,8 @@ from flask import Blueprint, Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException
 
 from update_server.web.admin.services import AdminServices
-from update_server.web.dashboard import account, forms, sign_in
-from update_server.web.dashboard.controls import asks, verbs, waivers
+from update_server.web.dashboard import account, forms, oidc, operators, sign_in
+from update_server.web.dashboard.controls import asks, quarantine, verbs, waivers
 from update_server.web.dashboard.door import Door
 from update_server.web.dashboard.pages import STATIC, Pages, static_url
 from update_server.web.dashboard.views import (
@@ -17,16 +17,18 @@ from update_server.web.dashboard.views import (
     crashes,
     evidence,
     explain,
+    fleet,
     now,
     policy,
     release,
     releases,
+    telemetry,
 )
 from update_server.web.dashboard.words import FILTERS
 from update_server.web.errors import problem_for, to_response
 
-_VIEWS = (now, release, crashes, releases, audit, explain, policy, evidence)
-_CONTROLS = (account, asks, sign_in, verbs, waivers)
+_VIEWS = (now, release, crashes, releases, audit, explain, fleet, telemetry, policy, evidence)
+_CONTROLS = (account, asks, oidc, quarantine, operators, sign_in, verbs, waivers)
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
