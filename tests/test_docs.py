@@ -22,6 +22,7 @@ from tests.command_tree import commands
 from update_server.cli.main import cli as root
 from update_server.cli.policy import STANDARD
 from update_server.config import _ELSEWHERE, Config
+from update_server.config_dashboard import Dashboard, Oidc
 from update_server.service.telemetry.ingest import RejectCode
 from update_server.web.errors import _HTTP_CODES, TABLE
 
@@ -170,6 +171,9 @@ def test_every_setting_of_the_server_is_documented_and_no_other() -> None:
     of_server = {field.name for field in fields(Config)} - set(_ELSEWHERE)
     assert keys_of("### [server]") == of_server
     assert keys_of("### [telemetry]") == {"tee"}
+    of_pages = {field.name for field in fields(Dashboard)} - {"oidc"}
+    assert keys_of("### [dashboard]") == of_pages
+    assert keys_of("### [dashboard.oidc]") == {field.name for field in fields(Oidc)}
 
 
 def test_every_setting_of_the_publisher_is_documented_and_no_other() -> None:

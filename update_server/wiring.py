@@ -42,6 +42,7 @@ from update_server.service.ports import Signer as SignerPort
 from update_server.service.ports.outbox import UndeliveredError
 from update_server.service.repository.fsck import Finding, Fsck
 from update_server.service.repository.rebuild import rebuild as rebuild_database
+from update_server.service.rollouts.recount import Recounter
 from update_server.service.studies.carry_out import Executor
 from update_server.service.studies.judge import Judge
 from update_server.service.telemetry.digest import Digest
@@ -314,6 +315,7 @@ def controller(config: Config) -> Controller:
         ),
         reconciler=services.reconciler,
         renewer=services.renewer,
+        recounter=Recounter(source, clock, next_check_in_seconds=config.next_check_in_seconds),
         log=log("controller"),
         beside=couriers(config).start,
     )
@@ -335,7 +337,12 @@ def couriers(config: Config) -> Couriers:
     ]
     notifiers = {each.name: NOTIFIERS[each.kind](each, Network()) for each in config.notify}
     deliverer = Deliverer(
-        source, clock, subscribers=subscribers, notifiers=notifiers, log=log("controller")
+        source,
+        clock,
+        subscribers=subscribers,
+        notifiers=notifiers,
+        log=log("controller"),
+        url=config.dashboard.url,
     )
     name = RandomIds().short_id("couriers_")
     return Couriers(

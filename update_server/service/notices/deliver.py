@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from update_server.service.notices.links import linked
 from update_server.service.ports import Clock, Database, NotFoundError, Stores
 from update_server.service.ports.outbox import (
     Alert,
@@ -78,7 +79,10 @@ def wait_after(attempts: int, wish_seconds: float | None = None) -> timedelta:
 
 
 class Deliverer:
-    """What couriers call. Only the controller that leads does."""
+    """What couriers call. Only the controller that leads does.
+
+    ``url`` is where people reach the pages; empty: nobody said.
+    """
 
     def __init__(
         self,
@@ -88,12 +92,14 @@ class Deliverer:
         subscribers: Sequence[Subscriber],
         notifiers: Mapping[str, Notifier],
         log: Callable[[str], None],
+        url: str = "",
     ) -> None:
         self._database = database
         self._clock = clock
         self._subscribers = tuple(subscribers)
         self._notifiers = notifiers
         self._log = log
+        self._url = url
 
     @property
     def targets(self) -> Sequence[str]:
@@ -147,7 +153,8 @@ class Deliverer:
         [delivery] = due
         number = delivery.attempts + 1
         try:
-            status = self._notifiers[target].send(delivery.message, self._clock.now())
+            message = linked(delivery.message, self._url)
+            status = self._notifiers[target].send(message, self._clock.now())
         except UndeliveredError as error:
             now = self._clock.now()
             tried = Attempt(number=number, at=now, status=error.status, error=error.why)
