@@ -40,7 +40,9 @@ def test_a_share_never_stands_without_both_its_numbers() -> None:
         (math.log(2_165), "2,165"),
         (math.log(3e9), "10^9"),
         (5_000.0, "10^2171"),
-        (-800.0, "0"),
+        (math.log(0.01), "0.01"),
+        (math.log(1.7e-5), "below 0.01"),
+        (-800.0, "below 0.01"),
     ],
 )
 def test_evidence_is_told_as_people_say_it(log_e: float | None, shown: str) -> None:

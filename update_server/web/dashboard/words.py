@@ -25,6 +25,7 @@ _HOUR: Final = 3_600
 _DAY: Final = 86_400
 _FEW: Final = 2  # "90 s ago" says more than "2 min ago"
 _PLAIN_BELOW: Final = 1_000_000
+_LEAST: Final = 0.01
 
 # A shape, a word and a class: nothing is said by colour alone.
 STATES: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -67,6 +68,8 @@ def evidence(log_e: float | None) -> str:
     if decades >= math.log10(_PLAIN_BELOW):
         return f"10^{math.floor(decades)}"
     value = math.exp(log_e)
+    if value < _LEAST:
+        return f"below {_LEAST}"  # how much speaks for it is no number of this test
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"  # noqa: PLR2004 - two digits are enough
 
 

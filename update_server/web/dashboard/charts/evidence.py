@@ -30,6 +30,7 @@ MOST_LINES: Final = 4
 _LN_10: Final = log(10)
 _BAR, _ROW = 10, 34
 _LEFT, _RIGHT = 8, 16
+_LABEL_HEIGHT = 13
 _MOST_DECADES: Final = 100.0
 
 
@@ -187,10 +188,13 @@ def _decade_lines(x: Scale, bottom: float) -> Iterator[str]:
 
 def _limit_grid(x: Scale, y: Scale) -> list[str]:
     parts = axis(x, y.start)
+    above = -_LABEL_HEIGHT
     for decade, label in ((0, "limit"), (-1, "1/10"), (-2, "1/100"), (-3, "1/1000")):
         here = y.at(decade)
         parts.append(line(x.start, here, x.end, here, "grid" if decade else "limit"))
-        parts.append(text(x.start - 3, here + 4, label, "end"))
+        if here - above >= _LABEL_HEIGHT:  # far above the limit there is no room for all
+            parts.append(text(x.start - 3, here + 4, label, "end"))
+            above = here
     return parts
 
 
