@@ -7,6 +7,7 @@
 #   make bench   measure what is promised (benchmarks/README.md)
 #   make examples    build, publish, update and break every example (examples/README.md)
 #   make judge-e2e   2,000 virtual installs against a real server and judge
+#   make screenshots   take the pictures of the pages anew
 #   make crash-agent   kill, starve and cut the power of an install at every step of an update
 #
 # ARGS passes arguments on: make demo ARGS="--headless --json", make test ARGS="-k pull -x".
@@ -28,7 +29,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_P
 # Without bytecode every worker of a test run, and all that it starts, compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo serve test check docs bench bench-evidence bench-agent bench-ingest judge-e2e crash-agent examples lock clean postgres chromium strace promtool example-tools
+.PHONY: demo serve test check docs screenshots bench bench-evidence bench-agent bench-ingest judge-e2e crash-agent examples lock clean postgres chromium strace promtool example-tools
 
 demo: $(STAMP)
 	@$(BIN)/serinus demo $(ARGS)
@@ -76,6 +77,10 @@ crash-agent: $(STAMP) strace
 # Minutes: one of them is frozen three times.
 examples: $(STAMP) example-tools
 	@$(BIN)/pytest -q tests/examples/test_*.py tests/examples/full_size.py $(ARGS)
+
+# The pictures of the pages in README and docs, from a demo that runs meanwhile.
+screenshots: $(STAMP) chromium
+	@$(BIN)/python -m tests.dashboard.screenshots $(ARGS)
 
 # The copy of the help texts; `check` compares it.
 docs: $(STAMP)
