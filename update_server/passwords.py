@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Final
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 from update_server.service.ports import UnavailableError
 
@@ -48,7 +48,7 @@ class Argon2Passwords:
         with self._turn():
             try:
                 return self._hasher.verify(stored, _bytes(password))
-            except (InvalidHashError, VerifyMismatchError):
+            except (InvalidHashError, VerificationError):
                 return False
 
     def waste(self, password: str) -> None:

@@ -131,7 +131,7 @@ def split(
 ) -> tuple[Approval | None, tuple[Approval, ...]]:
     """Return the valid approval of *caller*, if there is one, and those of other people."""
     one = approvers(stores).get(caller.token_id)
-    if pending is None or one is None:
+    if pending is None or one is None or not one.may_approve(pending.app, now):
         return None, ()
     found = living(stores, pending, now)
     return found.pop(one.person, None), tuple(found.values())
