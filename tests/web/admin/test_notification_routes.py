@@ -11,6 +11,7 @@ from tests.notify.messages import a_message
 from tests.web.admin.conftest import Ask
 from update_server.service.ports import Role
 from update_server.service.ports.outbox import Alert, Attempt, DeliveryState
+from update_server.web.wire import render_time
 
 LOG, ALERTS = "/v1/admin/notifications", "/v1/admin/alerts"
 
@@ -103,3 +104,23 @@ def test_alerts_tell_who_knows_of_them(ask: Ask) -> None:
 @pytest.mark.parametrize("path", [LOG, ALERTS])
 def test_nobody_reads_them_without_a_token(ask: Ask, path: str) -> None:
     assert ask("GET", path, headers={"Authorization": "Bearer srn_wrong"}).status_code == 401
+
+
+def test_whom_messages_do_not_reach_is_told_to_those_who_see_all(ask: Ask, told: World) -> None:
+    since = told.clock.now()
+    told.advance(60)
+    soon = body_of(ask("GET", f"{LOG}/undelivered", role=Role.VIEWER, app=None))
+    told.advance(300)
+
+    late = body_of(ask("GET", f"{LOG}/undelivered", role=Role.VIEWER, app=None))
+    of_one_app = body_of(ask("GET", f"{LOG}/undelivered", role=Role.VIEWER))
+
+    assert soon["items"] == of_one_app["items"] == []
+    assert late["items"] == [
+        {
+            "target": "ops",
+            "messages": 1,
+            "since": render_time(since),
+            "error": "it answered 503",
+        }
+    ]

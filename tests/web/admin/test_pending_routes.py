@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from rollout.model import Approvals, Step
@@ -109,6 +110,22 @@ def test_what_waits_is_seen_by_everybody_and_tells_no_ticket(ask: Asking, path: 
     assert body_of(response) == {"items": [pending], "next_cursor": None}
     assert b"srt_" not in response.data
     assert b"srn_" not in response.data
+
+
+def test_what_waits_is_told_with_its_rollout_and_with_that_of_all_apps(
+    ask: Asking, path: str, client: FlaskClient, world: World
+) -> None:
+    pending = body_of(ask("ann", "POST", f"{path}/promote"))["pending"]
+
+    def told(app: str | None) -> list[Any]:
+        secret = world.person(f"of {app}", Role.VIEWER, app).secret
+        headers = {"Authorization": f"Bearer {secret}"}
+        return list(body_of(client.get("/v1/admin/pending", headers=headers))["items"])
+
+    world.services().apps.add(world.caller(Role.ADMIN, None), "other", ["stable"], ["a-b"])
+    assert body_of(ask("viewer", "GET", path))["pending"] == [pending]
+    assert told(None) == told("demo") == [pending]
+    assert told("other") == []
 
 
 def test_what_waits_is_withdrawn_by_an_operator(ask: Asking, path: str) -> None:

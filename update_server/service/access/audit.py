@@ -78,10 +78,11 @@ class AuditLog:
     ) -> tuple[Sequence[AuditRecord], int | None]:
         """Return what was done to one rollout, as ``page``. Raises NotFoundError."""
         with self._database.reading() as stores:
-            subject = stores.rollouts.get(app, rollout).id
             found = stores.audit.page(
-                app=app, subject=subject, before_seq=before_seq, limit=limit + 1
+                app=app, subject=rollout, before_seq=before_seq, limit=limit + 1
             )
+            if not found:
+                stores.rollouts.get(app, rollout)
         return _part(found, limit)
 
 

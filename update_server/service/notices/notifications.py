@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from update_server.service.ports import Database
-from update_server.service.ports.outbox import Alert, Attempt, Delivery, Message
+from update_server.service.ports.outbox import Alert, Attempt, Delivery, Message, Undelivered
+from update_server.service.telemetry.exports import UNDELIVERED_AFTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,11 @@ class Notifications:
         ]
         more = len(found) > limit
         return views, found[limit - 1].number if more else None
+
+    def undelivered(self, now: datetime) -> Sequence[Undelivered]:
+        """Return which targets messages do not reach: given up, or tried in vain for some time."""
+        with self._database.reading() as stores:
+            return stores.outbox.undelivered(now - UNDELIVERED_AFTER)
 
     def alerts(self, app: str | None) -> Sequence[AlertView]:
         """Return the alerts that are open, oldest first."""

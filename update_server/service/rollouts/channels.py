@@ -58,12 +58,27 @@ class ChannelBook:
         """Return each of *places* as it is in the transaction of *stores*."""
         wanted = set(places)
         marks = stores.rollouts.marks({app for app, _ in wanted})
+        self._catch_up(stores, wanted, marks, now)
+        return {place: self._known[place][1] if place in marks else NO_CHANNEL for place in wanted}
+
+    def all(self, stores: Stores, app: str, now: datetime) -> Mapping[Place, Channel]:
+        """Return all channels of *app* of which anything is stored."""
+        marks = stores.rollouts.marks({app})
+        self._catch_up(stores, set(marks), marks, now)
+        return {place: self._known[place][1] for place in marks}
+
+    def _catch_up(
+        self,
+        stores: Stores,
+        wanted: set[Place],
+        marks: Mapping[Place, ChannelMark],
+        now: datetime,
+    ) -> None:
         fresh = {place for place in wanted & marks.keys() if not self._knows(place, marks[place])}
         for app in {app for app, _ in fresh}:
             channels = {channel for known, channel in fresh if known == app}
             for channel, found in self._read(stores, app, channels, marks, now).items():
                 self._known[app, channel] = marks[app, channel], found
-        return {place: self._known[place][1] if place in marks else NO_CHANNEL for place in wanted}
 
     def _knows(self, place: Place, mark: ChannelMark) -> bool:
         return place in self._known and self._known[place][0] == mark

@@ -16,7 +16,7 @@ from rollout.compose import Shape, shape_at
 from rollout.documents import parse_policy
 from rollout.model import Policy, Rollout, RolloutId, RolloutState
 from update_server.service.crashes.in_rollout import CrashInRollout, crashes_in
-from update_server.service.crashes.known_before import KnownBefore
+from update_server.service.crashes.known_before import KnownBefore, Titles
 from update_server.service.crashes.outcomes import outcomes_of
 from update_server.service.errors import NotRegisteredError, UnknownChannelError
 from update_server.service.ports import Clock, Database, FunnelCell, NotFoundError, Stores
@@ -106,17 +106,19 @@ class Report:
         self._lease = timedelta(seconds=lease_seconds)
         self._book = ChannelBook(next_check_in_seconds=next_check_in_seconds)
         self._known_before = KnownBefore()
+        self._titles = Titles()
 
     def rollout(self, app: str, rollout_id: RolloutId) -> RolloutView:
         """Return one rollout. Raises NotFoundError."""
         with self._database.reading() as stores:
-            return self._views(stores, [rollout_in(stores, app, rollout_id)])[0]
+            rollout, channels = self._find(stores, app, rollout_id)
+            return self._read(stores, [rollout], channels).view(rollout)
 
     def detail(self, app: str, rollout_id: RolloutId) -> RolloutDetail:
         """Return all that is told of one rollout. Raises NotFoundError, NotRegisteredError."""
         with self._database.reading() as stores:
-            rollout = rollout_in(stores, app, rollout_id)
-            known = self._read(stores, [rollout])
+            rollout, channels = self._find(stores, app, rollout_id)
+            known = self._read(stores, [rollout], channels)
             view = known.view(rollout, self._known_before.release(stores, rollout))
             return RolloutDetail(
                 view=view,
@@ -196,25 +198,38 @@ class Report:
                     )
         raise NotRegisteredError(app, f"policy for channel {channel!r}")
 
+    def _find(
+        self, stores: Stores, app: str, rollout_id: RolloutId
+    ) -> tuple[Rollout, Mapping[Place, Channel]]:
+        """Return a rollout among those that its channel is known with, and all channels."""
+        channels = self._book.all(stores, app, self._clock.now())
+        for channel in channels.values():
+            for rollout in channel.rollouts:
+                if rollout.id == rollout_id:
+                    return rollout, channels
+        return rollout_in(stores, app, rollout_id), channels
+
     def _views(self, stores: Stores, rollouts: Sequence[Rollout]) -> list[RolloutView]:
-        known = self._read(stores, rollouts)
+        places = {(rollout.app, rollout.channel) for rollout in rollouts}
+        known = self._read(stores, rollouts, self._book.look(stores, places, self._clock.now()))
         return [known.view(rollout) for rollout in rollouts]
 
-    def _read(self, stores: Stores, rollouts: Sequence[Rollout]) -> _Known:
+    def _read(
+        self, stores: Stores, rollouts: Sequence[Rollout], channels: Mapping[Place, Channel]
+    ) -> _Known:
         ids = [rollout.id for rollout in rollouts]
-        places = {(rollout.app, rollout.channel) for rollout in rollouts}
         apps, now = {rollout.app for rollout in rollouts}, self._clock.now()
         counts = stores.crashes.counts_of(ids)
         named = {(each.app, one.signature) for each in rollouts for one in counts[each.id]}
         return _Known(
             lease=self._lease,
-            channels=self._book.look(stores, places, now),
+            channels=channels,
             funnels=stores.telemetry.funnels(ids),
             recounts=stores.recounts.of(ids),
             decisions=stores.decisions.newest(ids),
             reach=stores.rollouts.reach(ids),
             counts=counts,
-            titles=stores.crashes.titles(named) if named else {},
+            titles=self._titles.of(stores, named),
             pending=waiting(stores, next(iter(apps)) if len(apps) == 1 else None, now),
         )
 

@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 
 from update_server.service.notices.notifications import AlertView, DeliveryView
 from update_server.service.ports import Role
+from update_server.service.ports.outbox import Undelivered
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import Part, part_asked
 from update_server.web.admin.replies import answered, listed, paged
@@ -23,6 +24,11 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         caller = guard.require(Role.VIEWER)
         return answered(page_body(services, caller.app, part_asked()))
 
+    @bp.get("/v1/admin/notifications/undelivered")
+    def get_undelivered() -> Response:
+        caller = guard.require(Role.VIEWER)
+        return answered(undelivered_body(services, caller.app))
+
     @bp.get("/v1/admin/alerts")
     def get_alerts() -> Response:
         caller = guard.require(Role.VIEWER)
@@ -35,6 +41,13 @@ def page_body(services: AdminServices, app: str | None, part: Part) -> JsonObjec
     """Return a part of what people were told, newest first: about *app*, or all of it."""
     found, next_number = services.notifications.log(app, before=part.cursor, limit=part.limit)
     return listed((_delivery(each) for each in found), next_number)
+
+
+def undelivered_body(services: AdminServices, app: str | None) -> JsonObject:
+    """Return which targets messages do not reach. It is not told to those who see one app only."""
+    now = services.clock.now()
+    found = services.notifications.undelivered(now) if app is None else ()
+    return listed((_undelivered(each) for each in found), None)
 
 
 def alerts_body(services: AdminServices, app: str | None, part: Part) -> JsonObject:
@@ -71,6 +84,15 @@ def _delivery(view: DeliveryView) -> JsonObject:
             }
             for each in view.attempts
         ],
+    }
+
+
+def _undelivered(value: Undelivered) -> JsonObject:
+    return {
+        "target": value.target,
+        "messages": value.messages,
+        "since": render_time(value.since),
+        "error": value.error or None,
     }
 
 

@@ -23,6 +23,11 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         guard.require(Role.VIEWER, app)
         return answered(page_body(services, app, part_asked()))
 
+    @bp.get("/v1/admin/pending")
+    def get_all_pending() -> Response:
+        caller = guard.require(Role.VIEWER)
+        return answered(page_body(services, caller.app, part_asked()))
+
     @bp.delete("/v1/admin/apps/<name:app>/pending/<name:pending>")
     def delete_pending(app: str, pending: str) -> Response:
         caller = guard.require(Role.OPERATOR, app)
@@ -32,8 +37,8 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     return bp
 
 
-def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
-    """Return a part of what waits for a second person."""
+def page_body(services: AdminServices, app: str | None, part: Part) -> JsonObject:
+    """Return a part of what waits for a second person, in *app* or in all apps."""
     return paged(services.second_person.all(app), answers.pending, part)
 
 
