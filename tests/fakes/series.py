@@ -80,13 +80,14 @@ class FakeSeries:
         for one in self._state.reports.values():
             cell = one.cell
             is_meant = one.app == app and one.signature in signatures and not one.handled
+            is_meant = is_meant and bool(one.report_key)
             if is_meant and rollout in {None, cell.rollout}:
                 key = (one.signature, cell.arm, one.version, one.report_key, cell.rollout)
                 first[key] = min(one.at, first.get(key, one.at))
         counted = Counter(
             (str(key[0]), (at - EPOCH) // HOUR, str(key[1]))
             for key, at in first.items()
-            if at >= since
+            if EPOCH + (at - EPOCH) // HOUR * HOUR >= since
         )
         return [
             FirstCrashes(signature=signature, at=EPOCH + hour * HOUR, arm=arm, installs=n)

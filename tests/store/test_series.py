@@ -11,7 +11,7 @@ from sqlalchemy import event
 from rollout.model import RolloutId
 from tests.fakes import FakeClock
 from tests.store.conftest import SQL
-from tests.store.crash_values import CANDIDATE, CONTROL, a_report
+from tests.store.crash_values import CONTROL, a_report
 from tests.store.values import NOW, ROLLOUT, a_contact, a_rollout, a_study, an_app
 from update_server.evidence.settings import STANDARD
 from update_server.evidence.state import State
@@ -141,6 +141,7 @@ def test_installs_count_in_the_hour_of_their_first_crash(database: Database) -> 
                 a_report("6", at=HOUR, signature="cc"),
                 a_report("7", at=HOUR, handled=True),
                 a_report("8", at=HOUR - timedelta(seconds=1)),
+                a_report("", at=HOUR),
             ]
         )
 
@@ -152,10 +153,25 @@ def test_installs_count_in_the_hour_of_their_first_crash(database: Database) -> 
             FirstCrashes(signature="aa", at=HOUR + timedelta(hours=1), arm="candidate", installs=1),
             FirstCrashes(signature="bb", at=HOUR, arm="candidate", installs=1),
         ]
-        assert CANDIDATE.rollout == ROLLOUT
         assert list(stores.series.first_crashes("demo", ["aa", "bb"], HOUR)) == list(found)
         assert not stores.series.first_crashes("demo", ["aa"], HOUR, OTHER)
         assert not stores.series.first_crashes("other", ["aa"], HOUR)
+
+
+def test_an_earlier_crash_that_is_told_later_and_a_wish_to_be_forgotten_change_the_hour(
+    database: Database,
+) -> None:
+    before = HOUR - timedelta(hours=1)
+    with database.transaction() as stores:
+        stores.crashes.note([a_report("1", at=HOUR), a_report("2", at=HOUR)])
+    with database.transaction() as stores:
+        stores.crashes.note([a_report("1", at=before)])
+        stores.crashes.forget("demo", [b"2"])
+
+    with database.reading() as stores:
+        assert list(stores.series.first_crashes("demo", ["aa"], before)) == [
+            FirstCrashes(signature="aa", at=before, arm="candidate", installs=1)
+        ]
 
 
 @pytest.mark.parametrize("url", SQL[:1], indirect=True)

@@ -42,6 +42,7 @@ from update_server.store.crash_folding import (
     noted,
     sums,
 )
+from update_server.store.crash_hours import count_hours
 from update_server.store.rows import chunks, upsert
 from update_server.store.tables import crash_aliases, crash_counts, crash_reports, crashed_counts
 
@@ -158,6 +159,7 @@ class CrashKeeping:
         self._change(sums(before.values(), places), sums(after.values(), places))
         self._correct(left(before, after, places))
         self._change_crashed(sums(before.values(), crashed_in), sums(after.values(), crashed_in))
+        count_hours(self._connection, before.values(), after.values())
 
     def _groups(self, signatures: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """Return under which signature each of *signatures* is counted."""

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BigInteger, Connection, delete, func, select, type_coerce
+from sqlalchemy import Connection, delete, func, select
 
 from rollout.model import RolloutId
 from update_server.service.ports import ExistsError
 from update_server.service.ports.series import FirstCrashes, StudyPoint, VersionDay
 from update_server.store.rows import chunks, insert_new
-from update_server.store.tables import contacts, crash_reports, study_points, version_days
+from update_server.store.tables import contacts, crash_hours, study_points, version_days
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HOUR = timedelta(hours=1)
 
 
 class SqlSeries:
@@ -128,24 +127,20 @@ class SqlSeries:
         rollout: RolloutId | None = None,
     ) -> Sequence[FirstCrashes]:
         """Count the installs by the hour of their first crash of a signature."""
-        c = crash_reports.c
-        hour = type_coerce(c.first_at, BigInteger) // (_HOUR // timedelta(microseconds=1))
-        wanted = [c.app == app, ~c.handled, c.first_at >= since]
+        c = crash_hours.c
+        wanted = [c.app == app, c.hour >= since]
         if rollout is not None:
             wanted.append(c.rollout == rollout)
         found: list[FirstCrashes] = []
         for some in chunks(sorted(signatures)):
             counted = (
-                select(c.signature, hour.label("hour"), c.arm, func.count().label("installs"))
+                select(c.signature, c.hour, c.arm, func.sum(c.installs).label("installs"))
                 .where(*wanted, c.signature.in_(some))
-                .group_by(c.signature, "hour", c.arm)
+                .group_by(c.signature, c.hour, c.arm)
             )
             found += [
                 FirstCrashes(
-                    signature=row.signature,
-                    at=_EPOCH + row.hour * _HOUR,
-                    arm=row.arm,
-                    installs=row.installs,
+                    signature=row.signature, at=row.hour, arm=row.arm, installs=int(row.installs)
                 )
                 for row in self._connection.execute(counted)
             ]

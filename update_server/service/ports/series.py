@@ -62,7 +62,8 @@ class Series(Protocol):
     def days(self, app: str, since: int) -> Sequence[VersionDay]: ...
     def expire_days(self, before: int) -> None: ...
 
-    # crashes that no app handled; of one rollout if it is named; by signature, at, arm
+    # crashes that no app handled, in hours from *since* on; of one rollout if it is named; by
+    # signature, at, arm
     def first_crashes(
         self,
         app: str,

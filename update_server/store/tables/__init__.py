@@ -40,7 +40,7 @@ from update_server.store.tables.outbox import (
 )
 from update_server.store.tables.quarantine import arrivals, quarantine_counts, quarantined
 from update_server.store.tables.recounts import recounts
-from update_server.store.tables.series import study_points, version_days
+from update_server.store.tables.series import crash_hours, study_points, version_days
 from update_server.store.tables.settings import app_settings
 from update_server.store.tables.state import (
     apps,
@@ -85,6 +85,7 @@ __all__ = [
     "crash_aliases",
     "crash_counts",
     "crash_groups",
+    "crash_hours",
     "crash_reports",
     "crash_samples",
     "crash_signatures",

@@ -19,6 +19,20 @@ study_points = Table(
     sqlite_with_rowid=False,
 )
 
+# Installs by the hour of their first crash; from rows of ``crash_reports``, which they go with.
+crash_hours = Table(
+    "crash_hours",
+    metadata,
+    Column("app", Told, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("hour", Instant, nullable=False),
+    Column("rollout", Told, nullable=False),
+    Column("arm", Told, nullable=False),
+    Column("installs", BigInteger, nullable=False),
+    PrimaryKeyConstraint("app", "signature", "hour", "rollout", "arm"),
+    sqlite_with_rowid=False,
+)
+
 version_days = Table(
     "version_days",
     metadata,

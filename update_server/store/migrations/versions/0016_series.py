@@ -32,3 +32,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("app", "day", "channel", "version", name=op.f("pk_version_days")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "crash_hours",
+        sa.Column("app", sa.Text, nullable=False),
+        sa.Column("signature", sa.Text, nullable=False),
+        sa.Column("hour", sa.BigInteger, nullable=False),
+        sa.Column("rollout", sa.Text, nullable=False),
+        sa.Column("arm", sa.Text, nullable=False),
+        sa.Column("installs", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint(
+            "app", "signature", "hour", "rollout", "arm", name=op.f("pk_crash_hours")
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.execute(  # instants are whole microseconds
+        "INSERT INTO crash_hours (app, signature, hour, rollout, arm, installs)"
+        " SELECT app, signature, first_at / 3600000000 * 3600000000, rollout, arm, count(*)"
+        " FROM crash_reports WHERE NOT handled AND length(report_key) > 0"
+        " GROUP BY app, signature, first_at / 3600000000 * 3600000000, rollout, arm"
+    )
