@@ -31,6 +31,14 @@ def test_a_share_never_stands_without_both_its_numbers() -> None:
 
 
 @pytest.mark.parametrize(
+    ("times", "shown"),
+    [(2.2345, "2.23"), (1_024.3, "1,024"), (0.05, "0.05"), (None, words.UNKNOWN)],
+)
+def test_a_ratio_is_told_without_powers_of_ten(times: float | None, shown: str) -> None:
+    assert words.ratio(times) == shown
+
+
+@pytest.mark.parametrize(
     ("log_e", "shown"),
     [
         (None, words.UNKNOWN),

@@ -55,6 +55,13 @@ def share(value: float | None, whole: float | None) -> str:
     return f"{100 * value / whole:.1f} % ({of(value, whole)})"
 
 
+def ratio(value: float | None) -> str:
+    """Return how many times as often, as far as its digits say something."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+
+
 def exposure(basis_points: int | None) -> str:
     """Return basis points as per cent: a setting, no finding."""
     return UNKNOWN if basis_points is None else f"{basis_points / 100:g} %"
@@ -169,6 +176,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "of": of,
     "share": share,
     "exposure": exposure,
+    "ratio": ratio,
     "evidence": evidence,
     "duration": duration,
     "when": when,
