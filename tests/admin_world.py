@@ -33,6 +33,7 @@ from update_server.service.access.caller import Caller
 from update_server.service.agents.refresh import ensure_secrets
 from update_server.service.ports import Blobs, Database, Role, Signer
 from update_server.service.repository.publish import Submitted
+from update_server.service.rollouts.recount import Recounter
 from update_server.signer.online import OnlineSigner
 from update_server.web.admin.services import AdminServices, admin_services
 from update_server.web.public.proxies import Proxies
@@ -246,6 +247,10 @@ class World:
     def advance(self, seconds: float) -> datetime:
         """Let time pass."""
         return self.clock.advance(timedelta(seconds=seconds))
+
+    def recount(self) -> None:
+        """Count what only a look at every install tells, as a controller does."""
+        Recounter(self.database, self.clock, next_check_in_seconds=14_400).step()
 
 
 def payload_of(release: Release) -> bytes:

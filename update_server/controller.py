@@ -1,4 +1,4 @@
-"""The loop that keeps a server going: digests telemetry, judges, counts, ends what was begun, renews.
+"""The loop that keeps a server going: it digests, judges, counts, ends what was begun, renews.
 
 Several controllers may run. One at a time leads, by a lease in the database; the others wait
 for it to run out. Everything here is level-triggered, so a new leader just goes on.
@@ -17,8 +17,8 @@ from update_server.service.duties import Duties
 from update_server.service.ports import Blobs, Clock, Database, LeaseLostError
 from update_server.service.repository.reconcile import Reconciler
 from update_server.service.repository.renew import Renewer
-from update_server.service.rollouts.recount import Recounter
 from update_server.service.rollouts import version_days
+from update_server.service.rollouts.recount import Recounter
 from update_server.service.studies.judge import Judge
 from update_server.service.telemetry import arrivals, quarantine
 from update_server.service.telemetry.digest import Digest, Digested

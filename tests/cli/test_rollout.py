@@ -7,11 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import pytest
 
 from tests.cli.cli_world import LINUX, POLICY, Cli, Typing, rows, serving_admin
+from update_server.clock import SystemClock
+from update_server.service.rollouts.recount import Recounter
+from update_server.store import SqlDatabase
 
 INSTALL = "2f1c9a54-7b0e-4d3c-9a61-0c5f6f2b8e11"
 
@@ -280,8 +284,12 @@ def test_a_pulled_rollout_shows_what_becomes_of_its_installs(released: Cli) -> N
     assert released.json("rollout", "show")["pull_plan"] is None
     released.run("rollout", "pull", "--confirm", "1.1.0")
 
+    uncounted = released.run("rollout", "show", "1.1.0").out
+    with closing(SqlDatabase(f"sqlite:///{released.folder}/server/serinus.db")) as database:
+        Recounter(database, SystemClock(), next_check_in_seconds=14_400).step()
     shown = released.run("rollout", "show", "1.1.0").out
 
+    assert "replacement: 1.0.0\nwhat becomes of its installs is not counted yet\n" in uncounted
     assert "replacement: 1.0.0\n" in shown
     assert (
         "0 offered, 0 downloaded, 0 installed, of which 0 replaced (0 by 1.0.0),"

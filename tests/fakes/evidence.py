@@ -12,7 +12,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
-from rollout.model import Arm, Rollout, RolloutId
+from rollout.model import Arm, RolloutId
 from rollout.versions import render_version
 from tests.fakes.state import Progress, State
 from update_server.service.ports import (
@@ -26,9 +26,8 @@ from update_server.service.ports import (
     SeenInstall,
 )
 from update_server.service.ports.audit import Link
-from update_server.service.ports.pulls import PullCounts
 
-_STEPS = ("contacts", *Phase, "silent")
+_STEPS = ("contacts", *Phase)
 
 
 class FakeAudit:
@@ -176,64 +175,19 @@ class FakeTelemetry:
         self._state.checkpoints.pop(spool, None)
 
     def funnels(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Sequence[FunnelCell]]:
-        return {rollout: self._funnel(rollout, None) for rollout in rollouts}
+        return {rollout: self._funnel(rollout) for rollout in rollouts}
 
-    def funnel(self, rollout: Rollout, *, silent_before: datetime) -> Sequence[FunnelCell]:
-        return self._funnel(rollout.id, silent_before)
-
-    def _funnel(self, rollout: RolloutId, silent_before: datetime | None) -> Sequence[FunnelCell]:
+    def _funnel(self, rollout: RolloutId) -> Sequence[FunnelCell]:
         counts: Counter[tuple[str, Arm, str]] = Counter()
-        for (rollout_id, install_key), one in self._state.progress.items():
-            if rollout_id != rollout:
-                continue
-            arm = one.arm or Arm.CANDIDATE
-            last = self._state.contacts.get((one.app, install_key))
-            silent = (
-                silent_before is not None
-                and arm is not Arm.CONTROL
-                and one.steps & {Phase.APPLIED, Phase.LAUNCHED}
-                and (last.at if last else one.last_at) < silent_before
-            )
-            for step in {*one.steps, *({"silent"} if silent else ())}:
-                counts[one.ring or "", arm, step] += 1
+        for (rollout_id, _), one in self._state.progress.items():
+            if rollout_id == rollout:
+                for step in one.steps:
+                    counts[one.ring or "", one.arm or Arm.CANDIDATE, step] += 1
         cells = [
             FunnelCell(ring=ring, arm=arm, step=step, installs=installs)
             for (ring, arm, step), installs in counts.items()
         ]
         return sorted(cells, key=lambda cell: (cell.ring, cell.arm, _STEPS.index(cell.step)))
-
-    def pull_counts(self, pulled: Rollout) -> PullCounts:
-        keys = {key for rollout_id, key in self._state.progress if rollout_id == pulled.id}
-        for (app, key), last in self._state.contacts.items():
-            if (app, last.channel) == (pulled.app, pulled.channel) and _runs(last, pulled.version):
-                keys.add(key)
-        return sum((self._pull_count(pulled, key) for key in keys), PullCounts())
-
-    def _pull_count(self, pulled: Rollout, key: bytes) -> PullCounts:
-        """Return the count of a single install."""
-        one = self._state.progress.get((pulled.id, key))
-        last = self._state.contacts.get((pulled.app, key))
-        runs_it = last is not None and _runs(last, pulled.version)
-        steps = (one.steps if one else frozenset()) - {"contacts"}
-        if runs_it:
-            steps |= {Phase.APPLIED}
-        installed = bool(steps & {"applied", "launched", "healthy", "rolled_back"})
-        downloaded = installed or bool(steps & {"downloaded", "verified", "staged"})
-        told_later = one is not None and (last is None or last.at < one.last_at)
-        replaced = installed and not runs_it and (not told_later or "rolled_back" in steps)
-        heard = max([*([one.last_at] if one else []), *([last.at] if last else [])])
-        back = pulled.replacement
-        rolled_back = replaced and back is not None and last is not None and _runs(last, back)
-        still_on = installed and not replaced and heard >= pulled.changed_at
-        return PullCounts(
-            offered=int(bool(steps)),
-            downloaded=int(downloaded),
-            installed=int(installed),
-            replaced=int(replaced),
-            rolled_back=int(rolled_back),
-            still_on=int(still_on),
-            unreachable=int(installed and not replaced and not still_on),
-        )
 
     def versions(self, app: str) -> Sequence[tuple[str, str, str, int]]:
         counts = Counter(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from rollout.model import Arm, RolloutId
 from tests.fakes.state import State
 from update_server.service.ports import Event
-from update_server.service.ports.arrivals import Arrived, LevelCount
+from update_server.service.ports.arrivals import Arrived
 from update_server.service.ports.quarantine import MOST_KEPT, TAG_BYTES, Aside, Kept, RuleCount
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -169,17 +169,6 @@ class FakeArrivals:
         found = [each for each in self._state.arrivals.values() if each.app == app]
         chosen = [each for each in found if each.minute >= at]
         return sorted(chosen, key=lambda each: (each.minute, each.kind, each.code))
-
-    def levels(self, rollout: RolloutId) -> Sequence[LevelCount]:
-        counts: Counter[tuple[str, str]] = Counter()
-        for (of, install), one in self._state.progress.items():
-            last = self._state.contacts.get((one.app, install))
-            if of == rollout and one.arm is not None and last is not None:
-                counts[one.arm, last.telemetry] += 1
-        return [
-            LevelCount(arm=arm, level=level, installs=n)
-            for (arm, level), n in sorted(counts.items())
-        ]
 
     def expire(self, before: datetime) -> None:
         self._state.write()

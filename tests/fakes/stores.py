@@ -188,6 +188,9 @@ class FakeRollouts:
         states = {RolloutState.ACTIVE, RolloutState.PAUSED}
         return [rollout for rollout in self._newest_first() if rollout.state in states]
 
+    def pulled(self) -> Sequence[Rollout]:
+        return [one for one in self._newest_first() if one.state is RolloutState.PULLED]
+
     def revisions(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, int]:
         known = self._state.rollouts
         return {name: known[name].revision for name in rollouts if name in known}

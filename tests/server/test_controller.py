@@ -30,6 +30,7 @@ from update_server.controller import (
 from update_server.evidence.cuts import GRID_SECONDS, SETTLING_SECONDS
 from update_server.service.ports import Contact, Event, Role, UnavailableError
 from update_server.service.repository.fsck import Fsck
+from update_server.service.rollouts.recount import Recounter
 from update_server.service.studies.carry_out import Executor
 from update_server.service.studies.judge import Judge
 from update_server.service.telemetry.digest import Digest, Digested
@@ -66,6 +67,7 @@ class Office:
             ),
             reconciler=services.reconciler,
             renewer=services.renewer,
+            recounter=Recounter(world.database, world.clock, next_check_in_seconds=14_400),
             log=self.told.append,
         )
 

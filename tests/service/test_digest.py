@@ -96,7 +96,7 @@ def fill(spools: Path, name: str, *records: Contact | Event) -> None:
 
 def funnel(world: World) -> dict[str, int]:
     with world.database.reading() as stores:
-        cells = stores.telemetry.funnel(a_rollout(), silent_before=NOW - timedelta(days=7))
+        [cells] = stores.telemetry.funnels([a_rollout().id]).values()
     return {cell.step: cell.installs for cell in cells}
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from rollout.model import Arm
-from tests.store.values import NOW, ROLLOUT, a_contact, a_control
+from tests.store.values import NOW
 from update_server.service.ports import Database, ReadOnlyError
-from update_server.service.ports.arrivals import Arrived, LevelCount
+from update_server.service.ports.arrivals import Arrived
 
 MINUTE = NOW.replace(second=0, microsecond=0)
 A_MINUTE = timedelta(minutes=1)
@@ -63,27 +62,6 @@ def test_what_is_too_old_is_cleared_away(database: Database) -> None:
         stores.arrivals.expire(MINUTE + A_MINUTE)
 
     assert since(database) == [arrived(minute=MINUTE + A_MINUTE)]
-
-
-def test_levels_of_telemetry_are_counted_by_arm(database: Database) -> None:
-    with database.transaction() as stores:
-        stores.telemetry.absorb(
-            [
-                a_contact("1", telemetry="off"),
-                a_contact("2"),
-                a_contact("3"),
-                a_control("4", telemetry="health"),
-                a_contact("5", rollout=None, ring=None, arm=None),
-            ],
-            [],
-        )
-
-    with database.reading() as stores:
-        assert stores.arrivals.levels(ROLLOUT) == [
-            LevelCount(arm=Arm.CANDIDATE, level="crash", installs=2),
-            LevelCount(arm=Arm.CANDIDATE, level="off", installs=1),
-            LevelCount(arm=Arm.CONTROL, level="health", installs=1),
-        ]
 
 
 def test_nothing_is_added_while_reading(database: Database) -> None:

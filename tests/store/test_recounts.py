@@ -1,17 +1,30 @@
-"""Contract of ports.Telemetry.pull_counts: every install of a pulled release is counted once.
+"""Contract of ports.recounts: every install of a rollout is looked at once.
 
 ``test_telemetry_property`` compares the stores over whatever may have been told.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from packaging.version import Version
 
-from rollout.model import Rollout, RolloutState
-from tests.store.values import HOUR, NOW, a_contact, a_control, a_rollout, an_event
-from update_server.service.ports import Contact, Database, Event, Phase
+from rollout.model import Arm, Rollout, RolloutId, RolloutState
+from tests.store.recounting import recounted
+from tests.store.values import (
+    HOUR,
+    NOW,
+    OTHER_ROLLOUT,
+    ROLLOUT,
+    a_contact,
+    a_control,
+    a_rollout,
+    an_event,
+)
+from update_server.service.ports import Contact, Database, Event, FunnelCell, Phase
+from update_server.service.ports.arrivals import LevelCount
 from update_server.service.ports.pulls import PullCounts
+from update_server.service.ports.recounts import Recount
 
 PULLED_AT = NOW + 2 * HOUR
 AFTER = NOW + 3 * HOUR
@@ -49,7 +62,7 @@ def counts(database: Database, *records: Contact | Event, **changes: Any) -> Pul
             else:
                 stores.telemetry.absorb([], [record])
     with database.reading() as stores:
-        return stores.telemetry.pull_counts(pulled(**changes))
+        return recounted(stores, pulled(**changes), most=1).pull
 
 
 def test_nobody_is_counted_where_nobody_was(live: Database) -> None:
@@ -137,3 +150,73 @@ def test_an_install_that_tells_nothing_counts_by_its_check_ins(
 
 def test_installs_of_another_channel_do_not_count(live: Database) -> None:
     assert counts(live, on_it(channel="beta", at=AFTER)) == PullCounts()
+
+
+def test_levels_of_telemetry_are_counted_by_arm(database: Database) -> None:
+    with database.transaction() as stores:
+        stores.telemetry.absorb(
+            [
+                a_contact("1", telemetry="off"),
+                a_contact("2"),
+                a_contact("3"),
+                a_control("4", telemetry="health"),
+                a_contact("5", rollout=None, ring=None, arm=None),
+            ],
+            [],
+        )
+
+    with database.reading() as stores:
+        assert recounted(stores, a_rollout(), most=2).levels == (
+            LevelCount(arm=Arm.CANDIDATE, level="crash", installs=2),
+            LevelCount(arm=Arm.CANDIDATE, level="off", installs=1),
+            LevelCount(arm=Arm.CONTROL, level="health", installs=1),
+        )
+
+
+def test_installs_are_looked_at_in_slices(live: Database) -> None:
+    records = [on_it(name, version="2.1.0") for name in "abcde"]
+    known = [a_contact(name) for name in "abc"]
+    with live.transaction() as stores:
+        stores.telemetry.absorb([*known, *records], [])
+
+    with live.reading() as stores:
+        first = stores.recounts.slice(pulled(), silent_before=NOW, after=None, most=2)
+        rest = stores.recounts.slice(pulled(), silent_before=NOW, after=first.last, most=2)
+        beside = stores.recounts.slice_beside(pulled(), after=b"a", most=5)
+        running = stores.recounts.running(pulled())
+
+    assert [(one.last, one.running) for one in (first, rest)] == [(b"b", 2), (None, 1)]
+    assert (beside.last, beside.running, running) == (None, 2, 5)
+
+
+def test_a_slice_that_ends_with_the_last_install_says_so(live: Database) -> None:
+    with live.transaction() as stores:
+        stores.telemetry.absorb([a_contact(name) for name in "ab"], [])
+
+    with live.reading() as stores:
+        found = [
+            stores.recounts.slice(a_rollout(), silent_before=NOW, after=after, most=2).last
+            for after in (None, b"b")
+        ]
+
+    assert found == [None, None]
+
+
+def test_the_last_recount_is_kept(database: Database) -> None:
+    first = Recount(
+        rollout=ROLLOUT,
+        counted_at=NOW,
+        silent=(FunnelCell(ring="1%", arm=Arm.CANDIDATE, step="silent", installs=3),),
+        levels=(LevelCount(arm=Arm.CONTROL, level="off", installs=2),),
+    )
+    last = Recount(rollout=ROLLOUT, counted_at=NOW + HOUR, pull=PullCounts())
+    other = replace(first, rollout=OTHER_ROLLOUT)
+    with database.transaction() as stores:
+        stores.recounts.put([])
+        stores.recounts.put([first, other])
+        assert stores.recounts.of([ROLLOUT]) == {ROLLOUT: first}
+        stores.recounts.put([last])
+
+    with database.reading() as stores:
+        asked = [ROLLOUT, OTHER_ROLLOUT, RolloutId("ro_unknown")]
+        assert stores.recounts.of(asked) == {ROLLOUT: last, OTHER_ROLLOUT: other}

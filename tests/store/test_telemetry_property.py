@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from rollout.model import Arm, Rollout, RolloutId, RolloutState
+from rollout.model import Arm, Rollout, RolloutState
 from tests.fakes import FakeDatabase
+from tests.store.recounting import recounted
 from tests.store.values import NOW, a_contact, a_rollout, an_app, an_event
 from update_server.service.ports import Contact, Database, Event, Phase
 from update_server.service.ports.pulls import PullCounts
@@ -87,16 +88,15 @@ def after(database: Database, batches: list[tuple[list[Contact], list[Event]]]) 
         with database.transaction() as stores:
             new.append(len(stores.telemetry.absorb(some_contacts, some_events)))
     with database.reading() as stores:
-        funnels = {
-            RolloutId(rollout.id): stores.telemetry.funnel(
-                rollout, silent_before=NOW + timedelta(minutes=3)
-            )
+        silent_before = NOW + timedelta(minutes=3)
+        found = {
+            rollout.id: recounted(stores, pulled(rollout), silent_before=silent_before, most=3)
             for rollout in ROLLOUTS
         }
-        pulls = {rollout.id: stores.telemetry.pull_counts(pulled(rollout)) for rollout in ROLLOUTS}
-        for counts in pulls.values():
-            check_adds_up(counts)
-        return new, funnels, pulls, stores.telemetry.versions("demo")
+        for one in found.values():
+            check_adds_up(one.pull)
+        funnels = stores.telemetry.funnels([rollout.id for rollout in ROLLOUTS])
+        return new, funnels, found, stores.telemetry.versions("demo")
 
 
 def pulled(rollout: Rollout) -> Rollout:

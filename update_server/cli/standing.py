@@ -36,9 +36,12 @@ def plan_lines(found: Mapping[str, Any]) -> list[str]:
     """Return in words what becomes of a pulled release's installs."""
     plan = found["pull_plan"]
     back = plan["replacement"]
+    sends = f"replacement: {back}" if back else "no replacement: installs stay on it"
+    if plan["counted_at"] is None:
+        return [sends, "what becomes of its installs is not counted yet"]
     gone = f"{plan['replaced']} replaced" + (f" ({plan['rolled_back']} by {back})" if back else "")
     return [
-        f"replacement: {back}" if back else "no replacement: installs stay on it",
+        sends,
         " ".join(f"{plan[step]} {step}," for step in ("offered", "downloaded", "installed"))
         + f" of which {gone}, {plan['still_on']} still on it"
         + f" and {plan['unreachable']} not heard from since the pull",

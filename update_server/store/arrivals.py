@@ -7,10 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, case, delete, func, select
 
-from rollout.model import RolloutId
-from update_server.service.ports.arrivals import Arrived, LevelCount
+from update_server.service.ports.arrivals import Arrived
 from update_server.store.rows import upsert
-from update_server.store.tables import arrivals, contacts, progress
+from update_server.store.tables import arrivals
 
 _Key = tuple[str, datetime, str, str]
 _MILLISECONDS = 1_000
@@ -78,20 +77,6 @@ class SqlArrivals:
             )
             for row in rows
         ]
-
-    def levels(self, rollout: RolloutId) -> Sequence[LevelCount]:
-        """Return the installs of a rollout by arm and level of telemetry."""
-        at_once = (progress.c.app == contacts.c.app) & (
-            progress.c.install_key == contacts.c.install_key
-        )
-        rows = self._connection.execute(
-            select(progress.c.arm, contacts.c.telemetry, func.count())
-            .select_from(progress.join(contacts, at_once))
-            .where(progress.c.rollout == rollout, progress.c.arm.is_not(None))
-            .group_by(progress.c.arm, contacts.c.telemetry)
-            .order_by(progress.c.arm, contacts.c.telemetry)
-        )
-        return [LevelCount(arm=arm, level=level, installs=n) for arm, level, n in rows]
 
     def expire(self, before: datetime) -> None:
         """Delete the minutes that began before *before*."""

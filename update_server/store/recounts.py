@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from rollout.model import Arm, RolloutId
+from rollout.model import Arm, Rollout, RolloutId
 from update_server.service.ports import FunnelCell
 from update_server.service.ports.arrivals import LevelCount
 from update_server.service.ports.pulls import PullCounts
-from update_server.service.ports.recounts import Recount
+from update_server.service.ports.recounts import Recount, Slice
+from update_server.store import slices
 from update_server.store.rows import chunks, upsert
 from update_server.store.tables import recounts
 
@@ -30,6 +32,20 @@ class SqlRecounts:
             rows = self._connection.execute(select(recounts).where(recounts.c.rollout.in_(some)))
             found |= {RolloutId(row.rollout): _recount(row) for row in rows}
         return found
+
+    def slice(
+        self, rollout: Rollout, *, silent_before: datetime, after: bytes | None, most: int
+    ) -> Slice:
+        """Look at the next installs whose progress with *rollout* is known."""
+        return slices.slice_of(self._connection, rollout, silent_before, after, most)
+
+    def slice_beside(self, rollout: Rollout, *, after: bytes | None, most: int) -> Slice:
+        """Look at the next installs that run the release, if nothing else is known of them."""
+        return slices.slice_beside(self._connection, rollout, after, most)
+
+    def running(self, rollout: Rollout) -> int:
+        """Return how many installs were last seen on the release of *rollout*."""
+        return slices.running(self._connection, rollout)
 
     def put(self, recounted: Sequence[Recount]) -> None:
         """Store these recounts, each in the place of the one before."""

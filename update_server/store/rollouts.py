@@ -58,6 +58,10 @@ class SqlRollouts:
         """Return the rollouts that are active or paused, of all apps, newest first."""
         return self._found(select(rollouts).where(rollouts.c.state.in_(_LIVE)))
 
+    def pulled(self) -> Sequence[Rollout]:
+        """Return the rollouts that were pulled, of all apps, newest first."""
+        return self._found(select(rollouts).where(rollouts.c.state == RolloutState.PULLED))
+
     def revisions(self, wanted: Collection[RolloutId]) -> Mapping[RolloutId, int]:
         """Return the revision of each of these rollouts."""
         found = select(rollouts.c.id, rollouts.c.revision).where(rollouts.c.id.in_(wanted))

@@ -16,22 +16,16 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
-    case,
     delete,
     exists,
-    func,
-    literal,
     or_,
     select,
     true,
 )
 
-from rollout.model import Arm, Rollout, RolloutId
+from rollout.model import RolloutId
 from update_server.service.ports import Checkpoint, Contact, Event, FunnelCell, SeenInstall
-from update_server.service.ports.pulls import PullCounts
 from update_server.store.folding import (
-    LIFE,
-    STEP_BITS,
     Known,
     Progress,
     after,
@@ -39,7 +33,6 @@ from update_server.store.folding import (
     without_channel,
 )
 from update_server.store.install_counts import TOLD, InstallCounts, Reached, Told
-from update_server.store.pull_counts import has_step, pull_counts, with_contacts
 from update_server.store.rows import chunks, upsert
 from update_server.store.tables import (
     checkpoints,
@@ -257,46 +250,6 @@ class SqlTelemetry:
         of ring ``""``.
         """
         return self._counts.funnels(rollouts)
-
-    def funnel(self, rollout: Rollout, *, silent_before: datetime) -> Sequence[FunnelCell]:
-        """Return how many installs reached each step, by ring and arm; no cell is 0.
-
-        An install that reported steps but was never seen to check in counts as a candidate
-        of ring ``""``. ``silent`` are those of the candidates and the internal ones that
-        applied or launched the version, and have not checked in since *silent_before*.
-        """
-        # Literals: PostgreSQL cannot tell that two parameters of GROUP BY are the same.
-        ring = func.coalesce(progress.c.ring, literal("", literal_execute=True))
-        arm = func.coalesce(progress.c.arm, literal(Arm.CANDIDATE.value, literal_execute=True))
-        last_at = func.coalesce(contacts.c.at, progress.c.last_at)
-        silent = and_(arm != Arm.CONTROL, has_step(LIFE), last_at < silent_before)
-        counted = {name: has_step(bit) for name, bit in STEP_BITS.items()} | {"silent": silent}
-        found = self._connection.execute(
-            select(
-                ring.label("ring"),
-                arm.label("arm"),
-                *(func.sum(case((met, 1), else_=0)).label(n) for n, met in counted.items()),
-            )
-            .select_from(with_contacts())
-            .where(progress.c.rollout == rollout.id)
-            .group_by(ring, arm)
-            .order_by(ring, arm)
-        )
-        return [
-            FunnelCell(
-                ring=row.ring,
-                arm=Arm(row.arm),
-                step=step,
-                installs=int(getattr(row, step)),
-            )
-            for row in found
-            for step in counted
-            if getattr(row, step)
-        ]
-
-    def pull_counts(self, pulled: Rollout) -> PullCounts:
-        """Return what became of the installs of a rollout, pulled at its last change."""
-        return pull_counts(self._connection, pulled)
 
     def versions(self, app: str) -> Sequence[tuple[str, str, str, int]]:
         """Return channel, platform, version and the number of installs last seen on it."""

@@ -80,8 +80,13 @@ def test_the_list_says_who_would_have_told_of_a_crash(ask: Ask, world: World) ->
     clinic.check_in(range(8))
     clinic.check_in(clinic.candidates(range(8))[:1], telemetry="health")
     Digest(world.database, clinic.spools).run()
+    (uncounted,) = body_of(ask("GET", f"{CRASHES}?version=2.1.0"))["reporting"]
+    world.recount()
 
     (told,) = body_of(ask("GET", f"{CRASHES}?version=2.1.0"))["reporting"]
+
+    assert (uncounted["counted_at"], uncounted["arms"]) == (None, [])
+    assert told["counted_at"] == render_time(world.clock.now())
 
     candidates, controls = len(clinic.candidates(range(8))), len(clinic.controls(range(8)))
     assert (told["rollout"], told["version"]) == (clinic.rollout.id, "2.1.0")

@@ -20,6 +20,7 @@ from update_server.evidence.settings import STANDARD
 from update_server.service.ports import Contact, Role, UnavailableError
 from update_server.service.ports.crashes import Cell, SessionCount
 from update_server.web.admin.app import create_app
+from update_server.web.wire import render_time
 
 ROLLOUTS = "/v1/admin/apps/demo/rollouts"
 
@@ -175,7 +176,15 @@ def test_the_versions_that_a_pull_may_send_installs_to_are_those_of_signed_edges
     assert body_of(ask("GET", f"{started}/ways-back")) == {"items": []}
 
 
-@pytest.mark.parametrize("what", ["history", "ways-back"])
+def test_how_far_to_trust_its_installs_is_told_of_one(ask: Ask, started: str) -> None:
+    body = body_of(ask("GET", f"{started}/telemetry", role=Role.VIEWER))
+
+    [listed] = body_of(ask("GET", "/v1/admin/apps/demo/telemetry"))["rollouts"]
+    assert body == listed | {"passed_on_to": None}
+    assert (body["age_gate"], body["set_aside"]) == (True, [])
+
+
+@pytest.mark.parametrize("what", ["history", "telemetry", "ways-back"])
 def test_a_rollout_that_is_not_there_has_no(ask: Ask, what: str) -> None:
     assert ask("GET", f"{ROLLOUTS}/ro_none/{what}").status_code == 404
 
@@ -208,11 +217,15 @@ def test_a_pulled_rollout_tells_what_becomes_of_its_installs(
         stores.telemetry.absorb(contacts, [])
     world.advance(60)
     ask("POST", f"{started}/pull", json={"reason": "bad", "replacement": "2.0.0"})
+    uncounted = body_of(ask("GET", started, role=Role.VIEWER))["pull_plan"]
+    world.recount()
 
     plan = body_of(ask("GET", started, role=Role.VIEWER))["pull_plan"]
 
+    assert {uncounted[name] for name in plan.keys() - {"replacement"}} == {None}
     assert plan == {
         "replacement": "2.0.0",
+        "counted_at": render_time(world.clock.now()),
         "offered": 2,
         "downloaded": 2,
         "installed": 2,

@@ -122,8 +122,13 @@ def test_levels_of_telemetry_are_shown_by_arm_of_live_rollouts(ask: Ask, clinic:
     clinic.check_in(FLEET)
     clinic.check_in(clinic.candidates(FLEET)[:7], telemetry="off")
     digest(clinic)
+    (uncounted,) = body_of(ask("GET", TELEMETRY))["rollouts"]
+    clinic.world.recount()
 
     (shown,) = body_of(ask("GET", TELEMETRY))["rollouts"]
+
+    assert (uncounted["counted_at"], uncounted["levels"]) == (None, [])
+    assert shown["counted_at"] == render_time(clinic.world.clock.now())
 
     candidates, controls = len(clinic.candidates(FLEET)), len(clinic.controls(FLEET))
     assert (shown["rollout"], shown["version"]) == (clinic.rollout.id, "2.1.0")

@@ -33,7 +33,6 @@ from update_server.service.ports.studies import StoredDecision
 from update_server.service.repository.desired import documents_of
 
 _LIVE: Final = frozenset({RolloutState.ACTIVE, RolloutState.PAUSED})
-_UNHEARD: Final = timedelta(days=1)
 _LOOKED_AT: Final = 20
 _TYPES: Final = {
     "start": "serinus.rollout.started",
@@ -176,7 +175,7 @@ def scene_of(
         reason=reason,
         running=sum(n for version, n in versions if version == str(rollout.version)),
         of=of,
-        unheard=_unheard(stores, rollout, at),
+        unheard=_unheard(stores, rollout),
         people=_people(stores, rollout),
         back_to=None if rollout.replacement is None else str(rollout.replacement),
         title=_title(stores, rollout, decision.record if decision else {}),
@@ -224,11 +223,11 @@ def _channel(stores: Stores, rollout_id: str, like: Rollout) -> Rollout | None:
     return found if found.channel == like.channel else None
 
 
-def _unheard(stores: Stores, rollout: Rollout, at: datetime) -> int:
+def _unheard(stores: Stores, rollout: Rollout) -> int:
     if rollout.state is not RolloutState.PULLED:
         return 0
-    cells = stores.telemetry.funnel(rollout, silent_before=at - _UNHEARD)
-    return sum(cell.installs for cell in cells if cell.step == "silent")
+    found = stores.recounts.of([rollout.id]).get(rollout.id)
+    return sum(cell.installs for cell in found.silent) if found else 0
 
 
 def _people(stores: Stores, rollout: Rollout) -> int:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from rollout.model import RolloutId
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
@@ -42,5 +40,4 @@ class ArrivalStore(Protocol):
 
     def add(self, arrived: Sequence[Arrived]) -> None: ...  # any number of one key at a time
     def since(self, app: str, at: datetime) -> Sequence[Arrived]: ...  # in order of time
-    def levels(self, rollout: RolloutId) -> Sequence[LevelCount]: ...
     def expire(self, before: datetime) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from datetime import datetime
 
 from packaging.version import Version
 
@@ -36,7 +37,11 @@ class PullCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullPlan:
-    """Where a pull sends its installs (None: they stay on it), and how many are there."""
+    """Where a pull sends its installs (None: they stay on it), and how many are there.
+
+    They were counted at ``counted_at``; both are None until they are.
+    """
 
     replacement: Version | None
-    counts: PullCounts
+    counts: PullCounts | None
+    counted_at: datetime | None

@@ -7,11 +7,11 @@ an install told, and are counted now and then (``service.rollouts.recount``).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from rollout.model import RolloutId
+from rollout.model import Rollout, RolloutId
 from update_server.service.ports.arrivals import LevelCount
 from update_server.service.ports.pulls import PullCounts
 from update_server.service.ports.telemetry import FunnelCell
@@ -32,9 +32,34 @@ class Recount:
     pull: PullCounts | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """What some installs were found to be, in the order of their keys.
+
+    ``last`` is the key of the last of them, None if there is none after it. ``running`` are those
+    that were last seen on the release itself; ``pull`` is all 0 where it was not pulled.
+    """
+
+    last: bytes | None
+    silent: tuple[FunnelCell, ...] = ()
+    levels: tuple[LevelCount, ...] = ()
+    pull: PullCounts = field(default_factory=PullCounts)
+    running: int = 0
+
+
 class Recounts(Protocol):
-    """The last recount of each rollout."""
+    """The last recount of each rollout, and what it takes to make one.
+
+    An install is looked at with ``slice`` if it is known how far it came with the rollout. One that
+    only runs the release is looked at with ``slice_beside``; for no more than pulls.
+    """
 
     # a rollout that was never counted is not in it: nothing is known of it, which is not 0
     def of(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Recount]: ...
     def put(self, recounts: Sequence[Recount]) -> None: ...
+    # at most *most* installs, whose keys come after *after*; None: from the first on
+    def slice(
+        self, rollout: Rollout, *, silent_before: datetime, after: bytes | None, most: int
+    ) -> Slice: ...
+    def slice_beside(self, rollout: Rollout, *, after: bytes | None, most: int) -> Slice: ...
+    def running(self, rollout: Rollout) -> int: ...  # installs last seen on the release

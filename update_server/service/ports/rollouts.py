@@ -53,6 +53,7 @@ class Rollouts(Protocol):
     ) -> Sequence[Rollout]: ...  # newest first
     def newest(self, app: str, limit: int) -> Sequence[Rollout]: ...  # the first of these
     def live(self) -> Sequence[Rollout]: ...  # active or paused, all apps
+    def pulled(self) -> Sequence[Rollout]: ...  # all apps
     # unknown ones are not in it
     def revisions(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, int]: ...
     def reach(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Reach]: ...

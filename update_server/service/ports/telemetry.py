@@ -8,8 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from rollout.model import Arm, Rollout, RolloutId
-from update_server.service.ports.pulls import PullCounts
+from rollout.model import Arm, RolloutId
 
 
 class Phase(StrEnum):
@@ -128,8 +127,6 @@ class Telemetry(Protocol):
     def funnels(
         self, rollouts: Collection[RolloutId]
     ) -> Mapping[RolloutId, Sequence[FunnelCell]]: ...
-    def funnel(self, rollout: Rollout, *, silent_before: datetime) -> Sequence[FunnelCell]: ...
-    def pull_counts(self, pulled: Rollout) -> PullCounts: ...
     # versions are told by channel, platform, version and number of installs
     def versions(self, app: str) -> Sequence[tuple[str, str, str, int]]: ...
     def event_ids(self, app: str, install_key: bytes) -> Sequence[str]: ...  # sorted

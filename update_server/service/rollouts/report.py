@@ -123,7 +123,7 @@ class Report:
             return RolloutDetail(
                 view=view,
                 way_back=_way_back(stores, rollout, known.channel(rollout)),
-                pull_plan=_pull_plan(stores, rollout, known.recounts.get(rollout_id)),
+                pull_plan=_pull_plan(rollout, known.recounts.get(rollout_id)),
                 outcomes=tuple(outcomes_of(stores, rollout_id)),
                 needs=self._needs(view, known.channel(rollout)),
             )
@@ -316,10 +316,12 @@ def _way_back(stores: Stores, rollout: Rollout, channel: Channel) -> Version | N
     return default_replacement(rollout, channel.rollouts, channel.policy, releases)
 
 
-def _pull_plan(stores: Stores, rollout: Rollout, recount: Recount | None) -> PullPlan | None:
+def _pull_plan(rollout: Rollout, recount: Recount | None) -> PullPlan | None:
     if rollout.state is not RolloutState.PULLED:
         return None
-    counts = recount.pull if recount is not None else None
-    if counts is None:  # it was pulled a moment ago
-        counts = stores.telemetry.pull_counts(rollout)
-    return PullPlan(replacement=rollout.replacement, counts=counts)
+    counts = recount.pull if recount is not None else None  # it may have been pulled just now
+    return PullPlan(
+        replacement=rollout.replacement,
+        counts=counts,
+        counted_at=recount.counted_at if recount is not None and counts is not None else None,
+    )

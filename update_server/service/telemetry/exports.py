@@ -28,7 +28,7 @@ from update_server.service.ports import (
 from update_server.service.ports.counters import Counted
 from update_server.service.ports.crashes import Tally
 from update_server.service.ports.dumps import DumpFiles
-from update_server.service.rollouts.report import shape_of, silent_before
+from update_server.service.rollouts.report import shape_of
 from update_server.service.studies.codec import decode_settings, decode_state
 from update_server.service.studies.stretch import Stretch
 from update_server.service.telemetry.backlog import Backlog, backlog_of
@@ -114,13 +114,11 @@ class Exports:
         *,
         spools: SpoolReader,
         dumps: DumpFiles,
-        next_check_in_seconds: int,
     ) -> None:
         self._database = database
         self._clock = clock
         self._spools = spools
         self._dumps = dumps
-        self._next_check_in_seconds = next_check_in_seconds
 
     def read(self, app: str | None) -> Exported:
         """Return what there is to tell of *app*, or of everything."""
@@ -129,23 +127,10 @@ class Exports:
             counters = stores.counters.all(app)
             names = [each.name for each in stores.apps.all() if app in {None, each.name}]
             live = [each for each in stores.rollouts.live() if app in {None, each.app}]
-            rollouts = [self._live(stores, each, now) for each in live]
+            rollouts = _live(stores, live)
             apps = [_app(stores, name, counters, live, now) for name in names]
             server = self._server(stores, now) if app is None else None
         return Exported(rollouts=rollouts, apps=apps, counters=counters, server=server)
-
-    def _live(self, stores: Stores, rollout: Rollout, now: datetime) -> LiveRollout:
-        silent = silent_before(now, self._next_check_in_seconds)
-        newest = stores.decisions.page(rollout.app, rollout=rollout.id, limit=1)
-        told = LiveRollout(
-            rollout=rollout,
-            exposure_bp=shape_of(rollout).exposure_bp,
-            cells=tuple(stores.telemetry.funnel(rollout, silent_before=silent)),
-            verdict=newest[0].verdict if newest else "",
-            crashed=tuple(stores.crashes.crashed_of(rollout.id)),
-            sessions=tuple(stores.sessions.of_rollout(rollout.id)),
-        )
-        return _with_evidence(stores, told)
 
     def _server(self, stores: Stores, now: datetime) -> ServerState:
         return ServerState(
@@ -155,6 +140,26 @@ class Exports:
                 each.messages for each in stores.outbox.undelivered(now - UNDELIVERED_AFTER)
             ),
         )
+
+
+def _live(stores: Stores, rollouts: Sequence[Rollout]) -> list[LiveRollout]:
+    names = [each.id for each in rollouts]
+    funnels, recounts = stores.telemetry.funnels(names), stores.recounts.of(names)
+    crashed, sessions = stores.crashes.tallies(names), stores.sessions.tallies(names)
+    found = []
+    for each in rollouts:
+        newest = stores.decisions.page(each.app, rollout=each.id, limit=1)
+        recount = recounts.get(each.id)
+        told = LiveRollout(
+            rollout=each,
+            exposure_bp=shape_of(each).exposure_bp,
+            cells=(*funnels[each.id], *(recount.silent if recount else ())),
+            verdict=newest[0].verdict if newest else "",
+            crashed=tuple(crashed[each.id]),
+            sessions=tuple(sessions[each.id]),
+        )
+        found.append(_with_evidence(stores, told))
+    return found
 
 
 def _with_evidence(stores: Stores, told: LiveRollout) -> LiveRollout:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from rollout.model import Rollout
+from rollout.model import Rollout, RolloutId
 from update_server.evidence.asides import LOG_UNEQUAL
 from update_server.evidence.facts import Rule
 from update_server.evidence.srm import log_e_srm
 from update_server.service.ports import Clock, Database, NotFoundError, Stores
 from update_server.service.ports.arrivals import Arrived, LevelCount
 from update_server.service.ports.quarantine import RuleCount
+from update_server.service.ports.recounts import Recount
 from update_server.service.ports.studies import StoredStudy
 from update_server.service.studies.codec import decode_settings, decode_state
 from update_server.service.telemetry.arrivals import KEPT
@@ -63,11 +64,13 @@ class Unequal:
 class RolloutTelemetry:
     """Levels of telemetry, and what is set aside, by arm of a live rollout.
 
+    Installs were counted by level at ``counted_at``; None: not yet, and then nothing is said.
     ``age_gate``: only installs that were known before the release are evidence. None: there is
     no study yet.
     """
 
     rollout: Rollout
+    counted_at: datetime | None
     levels: Sequence[LevelCount]
     arms: Sequence[ArmLevels]
     age_gate: bool | None
@@ -78,7 +81,7 @@ class RolloutTelemetry:
 class TelemetryView:
     """The last ``hours`` of arrivals in steps, and sums of them.
 
-    ``newest_at`` is the last minute in which anything arrived, None if nothing did.
+    ``newest_at`` is when the last of it arrived, None if nothing did.
     ``rejected`` is by code, ``discards`` by the reason that SDKs gave. ``clocks`` counts requests
     by how far their sender's clock was off (``drifts.drift_class``); ``median_drift_seconds`` is
     the class of the middle one, None where none told. ``quarantine`` goes back 35 days.
@@ -103,6 +106,12 @@ class TelemetryReport:
         self._database = database
         self._clock = clock
 
+    def of_rollout(self, app: str, rollout_id: RolloutId) -> RolloutTelemetry:
+        """Return how far to trust what one rollout's installs tell. Raises NotFoundError."""
+        with self._database.reading() as stores:
+            rollout = stores.rollouts.get(app, rollout_id)
+            return _rollout(stores, rollout, stores.recounts.of([rollout_id]).get(rollout_id))
+
     def look(self, app: str, hours: int = MOST_HOURS) -> TelemetryView:
         """Return the last *hours*, at most ``MOST_HOURS``. Raises NotFoundError."""
         hours = min(hours, MOST_HOURS)
@@ -113,12 +122,13 @@ class TelemetryReport:
             arrived = stores.arrivals.since(app, since)
             quarantine = stores.quarantine.counts(app)
             live = [each for each in stores.rollouts.live() if each.app == app]
-            rollouts = [_rollout(stores, each) for each in live]
+            recounts = stores.recounts.of([each.id for each in live])
+            rollouts = [_rollout(stores, each, recounts.get(each.id)) for each in live]
         clocks = _sum(arrived, CLOCK_KIND)
         return TelemetryView(
             hours=hours,
             step_seconds=int(step.total_seconds()),
-            newest_at=max((one.minute for one in arrived), default=None),
+            newest_at=max((one.last_at or one.minute for one in arrived), default=None),
             arrivals=_steps(arrived, step),
             rejected=_sum(arrived, REJECTED_KIND),
             discards=_sum(arrived, DISCARDS_KIND),
@@ -181,14 +191,15 @@ def _median(clocks: Mapping[str, int]) -> int | None:
     return None
 
 
-def _rollout(stores: Stores, rollout: Rollout) -> RolloutTelemetry:
-    levels = stores.arrivals.levels(rollout.id)
+def _rollout(stores: Stores, rollout: Rollout, recount: Recount | None) -> RolloutTelemetry:
+    levels = recount.levels if recount else ()
     try:
         study = stores.studies.get(rollout.id)
     except NotFoundError:
         study = None
     return RolloutTelemetry(
         rollout=rollout,
+        counted_at=recount.counted_at if recount else None,
         levels=levels,
         arms=by_arm(levels),
         age_gate=None if study is None else _has_age_gate(study),

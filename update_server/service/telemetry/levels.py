@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from packaging.version import Version
@@ -31,9 +32,10 @@ class ArmLevels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporting:
-    """Who would tell of a crash in a live rollout, by arm."""
+    """Who would tell of a crash in a live rollout, by arm, when that was counted: None if never."""
 
     rollout: Rollout
+    counted_at: datetime | None
     arms: Sequence[ArmLevels]
 
 
@@ -57,8 +59,17 @@ def reporting_of(
     stores: Stores, app: str, *, version: Version | None = None, channel: str | None = None
 ) -> list[Reporting]:
     """Return who reports in the live rollouts of *app*, or in those of one version or channel."""
-    return [
-        Reporting(rollout=each, arms=by_arm(stores.arrivals.levels(each.id)))
+    asked = [
+        each
         for each in stores.rollouts.live()
         if each.app == app and version in {None, each.version} and channel in {None, each.channel}
+    ]
+    counted = stores.recounts.of([each.id for each in asked])
+    return [
+        Reporting(
+            rollout=each,
+            counted_at=found.counted_at if (found := counted.get(each.id)) else None,
+            arms=by_arm(found.levels if found else ()),
+        )
+        for each in asked
     ]

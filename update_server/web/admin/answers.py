@@ -30,7 +30,7 @@ from update_server.service.ports import (
 )
 from update_server.service.ports.crashes import SOURCES, STATUSES, Tally
 from update_server.service.ports.pending import PendingVerb
-from update_server.service.ports.pulls import PullPlan
+from update_server.service.ports.pulls import PullCounts, PullPlan
 from update_server.service.ports.studies import StoredDecision
 from update_server.service.repository.publish import SigningView, Submitted
 from update_server.service.rollouts.needs import Needs
@@ -262,8 +262,12 @@ def pull_plan(value: PullPlan | None) -> JsonObject | None:
     """Return what becomes of a pulled release's installs."""
     if value is None:
         return None
-    back = value.replacement
-    return {"replacement": None if back is None else str(back), **asdict(value.counts)}
+    back, counts = value.replacement, value.counts
+    return {
+        "replacement": None if back is None else str(back),
+        "counted_at": None if value.counted_at is None else render_time(value.counted_at),
+        **(dict.fromkeys(PullCounts.__slots__) if counts is None else asdict(counts)),
+    }
 
 
 def verdict(value: StoredDecision | None) -> JsonObject:

@@ -146,6 +146,7 @@ def _reporting(one: Reporting) -> JsonObject:
         "rollout": one.rollout.id,
         "channel": one.rollout.channel,
         "version": str(one.rollout.version),
+        "counted_at": None if one.counted_at is None else render_time(one.counted_at),
         "arms": [arm_levels(each) for each in one.arms],
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from rollout.model import RolloutId
 from rollout.versions import render_version
 from update_server.service.ports import Role
 from update_server.service.telemetry.health import (
@@ -33,6 +34,11 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         hours = number_asked("hours", default=MOST_HOURS, most=MOST_HOURS)
         return answered(body(services, app, hours))
 
+    @bp.get("/v1/admin/apps/<name:app>/rollouts/<name:rollout>/telemetry")
+    def get_of_rollout(app: str, rollout: str) -> Response:
+        guard.require(Role.VIEWER, app)
+        return answered(rollout_body(services, app, RolloutId(rollout)))
+
     return bp
 
 
@@ -40,6 +46,12 @@ def body(services: AdminServices, app: str, hours: int = MOST_HOURS) -> JsonObje
     """Return what arrived in the last *hours*, what did not, and how far to trust it."""
     view = services.telemetry.look(app, hours)
     return {**_view(view), "passed_on_to": services.passed_on_to(app)}
+
+
+def rollout_body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:
+    """Return how far to trust what the installs of one rollout tell."""
+    view = services.telemetry.of_rollout(app, rollout)
+    return {**_rollout(view), "passed_on_to": services.passed_on_to(app)}
 
 
 def _view(value: TelemetryView) -> JsonObject:
@@ -75,6 +87,7 @@ def _rollout(value: RolloutTelemetry) -> JsonObject:
         "rollout": value.rollout.id,
         "version": render_version(value.rollout.version),
         "channel": value.rollout.channel,
+        "counted_at": None if value.counted_at is None else render_time(value.counted_at),
         "levels": [
             {"arm": each.arm, "level": each.level, "installs": each.installs}
             for each in value.levels
