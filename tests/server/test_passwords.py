@@ -111,8 +111,11 @@ def test_a_name_that_nobody_has_costs_as_much(monkeypatch: pytest.MonkeyPatch) -
         return real(self, stored, password)
 
     monkeypatch.setattr(PasswordHasher, "verify", verify)
+    monkeypatch.setattr(passwords, "hashed", pytest.fail)  # which would cost the first one more
+    stored = hasher.hash(PASSWORD)
     passwords.waste(PASSWORD)
-    passwords.matches(passwords.hashed(PASSWORD), PASSWORD)
+    passwords.matches(stored, PASSWORD)
 
     assert len(verified) == 2
     assert verified[0] == verified[1]  # the same parameters
+    assert not passwords.is_dated(passwords._nobodys)
