@@ -88,3 +88,23 @@ def test_of_a_channel_without_anything_nothing_is_known(released: World, book: C
 
     assert found == {(APP, "beta"): NO_CHANNEL}
     assert not NO_CHANNEL.published
+
+
+def test_an_older_snapshot_is_shown_as_it_was(released: World, book: ChannelBook) -> None:
+    released.start("2.1.0")
+    now = released.clock.now()
+    with released.database.reading() as older:
+        before = book.look(older, [PLACE], now)[PLACE]
+        pause(released)
+        with released.database.reading() as newer:
+            after = book.look(newer, [PLACE], now)[PLACE]
+            assert after != before
+            assert book.look(older, [PLACE], now)[PLACE] == before
+            assert book.look(newer, [PLACE], now)[PLACE] == after
+
+
+def test_all_channels_of_an_app_are_told_of(released: World, book: ChannelBook) -> None:
+    with released.database.reading() as stores:
+        found = book.all(stores, APP, released.clock.now())
+        assert found == book.look(stores, [PLACE], released.clock.now())
+        assert book.all(stores, "other", released.clock.now()) == {}

@@ -58,30 +58,31 @@ class ChannelBook:
         """Return each of *places* as it is in the transaction of *stores*."""
         wanted = set(places)
         marks = stores.rollouts.marks({app for app, _ in wanted})
-        self._catch_up(stores, wanted, marks, now)
-        return {place: self._known[place][1] if place in marks else NO_CHANNEL for place in wanted}
+        found = self._marked(stores, {each: marks[each] for each in wanted & marks.keys()}, now)
+        return {place: found.get(place, NO_CHANNEL) for place in wanted}
 
     def all(self, stores: Stores, app: str, now: datetime) -> Mapping[Place, Channel]:
         """Return all channels of *app* of which anything is stored."""
-        marks = stores.rollouts.marks({app})
-        self._catch_up(stores, set(marks), marks, now)
-        return {place: self._known[place][1] for place in marks}
+        return self._marked(stores, stores.rollouts.marks({app}), now)
 
-    def _catch_up(
-        self,
-        stores: Stores,
-        wanted: set[Place],
-        marks: Mapping[Place, ChannelMark],
-        now: datetime,
-    ) -> None:
-        fresh = {place for place in wanted & marks.keys() if not self._knows(place, marks[place])}
+    def _marked(
+        self, stores: Stores, marks: Mapping[Place, ChannelMark], now: datetime
+    ) -> Mapping[Place, Channel]:
+        # Another thread may remember a channel as it is in another snapshot, at any time: so what
+        # is returned is what was found by its mark, and never what is remembered meanwhile.
+        known = {place: self._known.get(place) for place in marks}
+        found = {
+            place: known_as[1]
+            for place, known_as in known.items()
+            if known_as is not None and known_as[0] == marks[place]
+        }
+        fresh = marks.keys() - found.keys()
         for app in {app for app, _ in fresh}:
-            channels = {channel for known, channel in fresh if known == app}
-            for channel, found in self._read(stores, app, channels, marks, now).items():
-                self._known[app, channel] = marks[app, channel], found
-
-    def _knows(self, place: Place, mark: ChannelMark) -> bool:
-        return place in self._known and self._known[place][0] == mark
+            channels = {channel for of, channel in fresh if of == app}
+            for channel, read in self._read(stores, app, channels, marks, now).items():
+                found[app, channel] = read
+                self._known[app, channel] = marks[app, channel], read
+        return found
 
     def _read(
         self,
