@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -182,7 +183,7 @@ def test_an_ask_is_withdrawn_by_a_button(paused: Clinic, visitors: Visitors) -> 
     answer = visitors.ben.post(action, fields_of(shown, action))
 
     assert (answer.status_code, answer.location) == (303, path)
-    assert "asks to resume" not in main_of(visitors.ana.get(path)).text
+    assert "it waits until" not in main_of(visitors.ana.get(path)).text
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,11 @@ def test_promote_goes_on_to_the_next_ring(rolling: Clinic, going: Visitors) -> N
 def test_what_leaves_the_ramp_is_shown_again_with_the_override(
     rolling: Clinic, going: Visitors
 ) -> None:
-    answer = press(going.ana, rolling, "promote", reason="now", ring="all")
+    with rolling.world.database.transaction() as stores:
+        fresh = replace(rolling.now, position_reached_at=rolling.world.clock.now(), revision=2)
+        stores.rollouts.replace(rolling.now, fresh)
+
+    answer = press(going.ana, rolling, "promote", reason="now", password=PASSWORD, confirm="2.1.0")
 
     page = main_of(answer)
     assert answer.status_code == 403

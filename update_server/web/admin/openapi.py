@@ -128,6 +128,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _get(f"{_A}/rollouts", "List the rollouts", *_PAGED),
     _waits(_post(f"{_A}/rollouts", "Start a rollout", wire_admin.StartRollout)),
     _get(_R, "Show a rollout"),
+    _get(f"{_R}/telemetry", "Show how far to trust what its installs tell, by arm"),
     _get(f"{_R}/history", "List what was done to a rollout", *_PAGED),
     _get(f"{_R}/ways-back", "List the versions that a pull may send installs to"),
     _get(f"{_R}/decisions", "List what was decided, and why", *_PAGED),
@@ -172,7 +173,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     _get(f"{_A}/crashes", "List the crashes by signature", "version", "channel", *_PAGED),
     _get(f"{_A}/crashes/{{signature}}", "Show a crash: where it was seen, and its stack"),
-    _get(f"{_A}/crashes/{{signature}}/hours", "Show when installs first had a crash"),
+    _get(f"{_A}/crashes/{{signature}}/hours", "Show when installs first had a crash", "rollout"),
     _post(
         f"{_A}/crashes/{{signature}}/same-as",
         "Say that it is the same bug as another",

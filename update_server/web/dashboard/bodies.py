@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from rollout.model import RolloutId
-from update_server.web.admin import rollouts
+from update_server.service.ports import NotFoundError
+from update_server.web.admin import rollouts, studies
 from update_server.web.admin.services import AdminServices
-
-# Members that are not counted yet.
-_UNKNOWN: Final[dict[str, Any]] = {
-    "pending": [],
-    "ways_back": [],
-    "running_installs": None,
-    "eligible_installs": None,
-    "last_possible_offer_at": None,
-    "newest_datum_at": None,
-    "next_step": None,
-}
 
 
 def rollout_body(services: AdminServices, app: str, rollout: str) -> dict[str, Any]:
     """Return what the API answers about a rollout. Raises NotFoundError."""
-    return {**_UNKNOWN, **rollouts.body(services, app, RolloutId(rollout))}
+    return rollouts.body(services, app, RolloutId(rollout))
+
+
+def study_body(services: AdminServices, app: str, rollout: str) -> dict[str, Any] | None:
+    """Return what the API answers about the study of a rollout that is there; None without one."""
+    try:
+        return studies.body(services, app, RolloutId(rollout))
+    except NotFoundError:
+        return None
 
 
 def path_of(it: dict[str, Any]) -> str:

@@ -11,6 +11,8 @@ from update_server.web.dashboard.door import Visitor
 
 _NO_OPERATOR: Final = "needs the role operator"
 _NO_WORD: Final = "needs a password of your own: ask an admin for a link to set one"
+_NOT_ALLOWED: Final = "the signed policy forbids it"
+_NOTHING: Final[Mapping[str, Any]] = {"people": 1, "override": False, "why": ()}
 _ASKED: Final = "needs a second person: you asked at {}"
 
 
@@ -71,6 +73,7 @@ def _resume(it: Mapping[str, Any]) -> Button | None:
         verb="resume",
         label="Resume",
         href=_page(it, "resume"),
+        why=_never(it, "resume"),
         note=_people(it, "resume"),
         command=command,
     )
@@ -87,6 +90,7 @@ def _promote(it: Mapping[str, Any]) -> Button | None:
         verb="promote",
         label=label,
         href=_page(it, "promote"),
+        why=_never(it, "promote"),
         note=_people(it, "promote"),
         command=_command(it, "promote", '--reason "…"'),
     )
@@ -109,8 +113,17 @@ def _for(visitor: Visitor, it: Mapping[str, Any], button: Button) -> Button:
 
 
 def _people(it: Mapping[str, Any], verb: str) -> str:
-    people = ((it.get("needs") or {}).get(verb) or {}).get("people") or 0
-    return f"needs {people} people" if people > 1 else ""
+    needs = it["needs"].get(verb, _NOTHING)
+    told = ["needs an override"] if needs["override"] else []
+    if (needs["people"] or 0) > 1:
+        told.append(f"needs {needs['people']} people")
+    return ", ".join(told)
+
+
+def _never(it: Mapping[str, Any], verb: str) -> str:
+    """Return why nobody may do it, however many ask; empty where somebody may."""
+    needs = it["needs"].get(verb, _NOTHING)
+    return "" if needs["people"] is not None else "; ".join(needs["why"]) or _NOT_ALLOWED
 
 
 def _is_last(it: Mapping[str, Any]) -> bool:

@@ -34,7 +34,7 @@ from update_server.web.dashboard.forms import Sent
 from update_server.web.dashboard.pages import Pages, see_other
 from update_server.web.errors import BadFieldError, ReusedKeyError, WebError, problem_for
 
-MOST_LOOKED_AT: Final = 100
+_LOOKED_AT: Final = 20
 
 REFUSALS: Final = (WebError, ServiceError, PortError)
 """What a press may meet and a page can say; all else is our fault."""
@@ -101,19 +101,16 @@ def refusal_of(error: Exception) -> Refusal:
     return Refusal(status=problem.status, code=problem.code, text=_sentence(text), field=field)
 
 
-def last_change(services: AdminServices, app: str, rollout: str) -> Mapping[str, Any] | None:
-    """Return the newest line of the audit log that says what was done to a rollout."""
-    lines = audit.page_body(services, app, Part(limit=MOST_LOOKED_AT))["items"]
-    return next(
-        (
-            line
-            for line in lines
-            if line["subject"] == rollout
-            and line["action"].removeprefix("rollout.") in DONE
-            and line["action"].startswith("rollout.")
-        ),
-        None,
-    )
+def last_change(services: AdminServices, it: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the newest line of its history that says what was done to a rollout."""
+    lines = audit.history_body(services, it["app"], it["id"], Part(limit=_LOOKED_AT))["items"]
+    return next((line for line in lines if _is_change(line)), None)
+
+
+def _is_change(line: Mapping[str, Any]) -> bool:
+    """Whether *line* is a verb that changed something, not why it stays as it is."""
+    kind, _, verb = line["action"].partition(".")
+    return kind == "rollout" and verb in DONE and line["before"] != line["after"]
 
 
 def is_mine(line: Mapping[str, Any] | None, caller: Caller, verb: str, seen_revision: int) -> bool:

@@ -20,9 +20,10 @@ from update_server.service.access.caller import Caller
 from update_server.service.errors import PendingError, RolloutRefusedError
 from update_server.service.ports import LeaseLostError, Role, UnavailableError
 from update_server.web import wire_admin
+from update_server.web.admin import rollouts
 from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard import forms
-from update_server.web.dashboard.bodies import path_of, rollout_body
+from update_server.web.dashboard.bodies import path_of, rollout_body, study_body
 from update_server.web.dashboard.controls import presses
 from update_server.web.dashboard.controls.presses import REFUSALS, Refusal
 from update_server.web.dashboard.door import Visitor
@@ -39,7 +40,7 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "pause": ("reason",),
         "resume": ("reason", "waive_days", "password", "confirm"),
         "pull": ("reason", "replacement", "confirm"),
-        "promote": ("reason", "ring", "override", "password", "confirm"),
+        "promote": ("reason", "override", "password", "confirm"),
     }
 )
 _STATE_AFTER: Final[Mapping[str, str]] = MappingProxyType({"pause": "paused", "pull": "pulled"})
@@ -117,16 +118,20 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
         form: Sent | None = None,
         refusal: Refusal | None = None,
     ) -> Response:
+        ways = rollouts.ways_back_body(services, it["app"], it["id"]) if verb == "pull" else {}
         return pages.show(
-            "pause.html" if verb == "pause" else f"{verb}.html",
+            f"{verb}.html",
             visitor,
             app=it["app"],
             status=200 if refusal is None else refusal.status,
             it=it,
             n=Numbers(it),
+            needs=_needs(it, verb),
+            study=study_body(services, it["app"], it["id"]) if verb == "promote" else None,
+            ways_back=ways.get("items", ()),
             verb=verb,
             needs_password=needs_password(it, verb),
-            needs_version=needs_version(verb),
+            needs_version=needs_version(it, verb),
             typed={} if form is None else presses.shown_again(form),
             waived=() if form is None else form.lists.get("waive", ()),
             refusal=refusal,
@@ -141,7 +146,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             app=it["app"],
             status=409,
             problem={"code": "illegal_transition", "detail": ""},
-            line=presses.last_change(services, it["app"], it["id"]),
+            line=presses.last_change(services, it),
             verb=verb,
             typed={},
             it=it,
@@ -156,7 +161,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
         error: RolloutRefusedError,
     ) -> Response:
         it = rollout_body(services, it["app"], it["id"])
-        line = presses.last_change(services, it["app"], it["id"])
+        line = presses.last_change(services, it)
         if form is not None and presses.is_mine(line, visitor.caller, verb, form.revision):
             return see_other(path_of(it))
         return presses.overtaken(pages, visitor, error, line, form, verb=verb, it=it)
@@ -189,19 +194,32 @@ def is_possible(it: dict[str, Any], verb: str) -> bool:
 
 def needs_password(it: dict[str, Any], verb: str) -> bool:
     """Whether the signer wants to see who approves."""
+    if verb == "promote":
+        step = it["next_ring"] or {}
+        return bool(step.get("approvals")) or _needs(it, verb)["override"]
     return verb == "resume" and not is_suspended(it)
 
 
-def needs_version(verb: str) -> bool:
-    """Whether the version is to be typed: where it cannot be undone."""
+def needs_version(it: dict[str, Any], verb: str) -> bool:
+    """Whether the version is to be typed: what cannot be undone, or what nobody else looks at."""
+    if verb == "resume":
+        return (it["paused_by"], _needs(it, verb)["people"]) == ("automatic", 1)
+    if verb == "promote":
+        return (_needs(it, verb)["override"], _needs(it, verb)["people"]) == (True, 1)
     return verb == "pull"
+
+
+def _needs(it: dict[str, Any], verb: str) -> Mapping[str, Any]:
+    """Return what *verb* takes, in people and in words."""
+    found: Mapping[str, Any] = it["needs"].get(verb, {"people": 1, "override": False, "why": ()})
+    return found
 
 
 def check(it: dict[str, Any], verb: str, form: Sent) -> None:
     """Return if the form has what only a form is asked for. Raises BadFieldError."""
     if verb in {"resume", "promote"}:
         forms.check_reason(form)
-    if needs_version(verb):
+    if needs_version(it, verb):
         forms.check_typed_version(form, it["version"])
     if needs_password(it, verb) and not form.get("password"):
         raise BadFieldError("password", "type your password again: what widens is approved by it")

@@ -8,14 +8,17 @@ from typing import Any, Final
 from flask import Blueprint, Response, request
 
 from update_server.service.ports import Role
+from update_server.web.admin import audit, series, telemetry
+from update_server.web.admin.queries import Part, optional_number
 from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard import forms
-from update_server.web.dashboard.bodies import path_of, rollout_body
+from update_server.web.dashboard.bodies import path_of, rollout_body, study_body
 from update_server.web.dashboard.controls.buttons import buttons_of
 from update_server.web.dashboard.controls.presses import last_change
 from update_server.web.dashboard.numbers import Numbers
 from update_server.web.dashboard.pages import Pages
 from update_server.web.dashboard.views.release_charts import charts_of
+from update_server.web.dashboard.views.release_history import said, who
 
 PIECES: Final = (
     "said",
@@ -33,6 +36,10 @@ PIECES: Final = (
     "history",
 )
 """What of the page stays live: all but what is pressed, typed or opened."""
+
+HISTORY_AT_ONCE: Final = 50
+ARMS: Final = {"candidate": "offered it", "control": "held back", "internal": "of the staff"}
+"""What arms are called on the page."""
 
 _KINDS: Final[Mapping[str | None, str]] = {
     "pause": "stopped",
@@ -52,30 +59,43 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
     def get_release(app: str, rollout: str) -> Response:
         visitor = pages.door.require(Role.VIEWER, app)
         it = rollout_body(services, app, rollout)
-        seen = _seen(it)
+        study = study_body(services, app, rollout)
+        trust = telemetry.rollout_body(services, app, it["id"])
+        history = audit.history_body(services, app, it["id"], _part())
         return pages.show(
             "release.html",
             visitor,
             app=app,
             pieces=PIECES,
+            newest_at=it["newest_datum_at"],
             it=it,
             n=Numbers(it),
+            study=study,
+            m=Numbers(study or {}),
+            trust=trust,
+            t=Numbers(trust),
             path=path_of(it),
             kind=_kind(it),
-            last=last_change(services, app, rollout),
+            last=last_change(services, it),
             buttons=buttons_of(it, visitor),
             key=forms.fresh_key(),
             key_of_reason=forms.fresh_key(),
             keys={ask["id"]: forms.fresh_key() for ask in it["pending"]},
-            charts=charts_of(it, {"points": (), "gaps": ()}),
-            signatures=[],
-            history=[],
-            seen=seen,
+            charts=charts_of(it, series.body(services, app, it["id"])),
+            history=history,
+            said=said,
+            who=who,
+            arms=ARMS,
+            seen=_seen(it),
             seen_then=request.args.get("seen", ""),
-            newest_at=it["newest_datum_at"],
         )
 
     return bp
+
+
+def _part() -> Part:
+    """Return which part of the history is asked for."""
+    return Part(limit=HISTORY_AT_ONCE, cursor=optional_number("before", least=0) or None)
 
 
 def _kind(it: Mapping[str, Any]) -> str:
