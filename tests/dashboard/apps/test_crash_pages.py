@@ -15,6 +15,7 @@ from tests.dashboard.visitors import Browser, Visitors
 from tests.service.clinic import Clinic, a_clinic
 from tests.store.crash_values import CONTROL, a_group, a_report, a_sample
 from tests.store.values import a_contact
+from update_server.service.ports.crashes import Cell
 from update_server.service.telemetry.digest import Digest
 from update_server.web.dashboard.words import UNKNOWN
 
@@ -170,6 +171,33 @@ def test_how_many_run_what_nobody_published_is_not_known_and_never_0(
     counts = api(world, f"/apps/{APP}/crashes/{ONE}")["counts"]
     unpublished = next(i for i, each in enumerate(counts) if each["version"] == "unpublished")
     assert page.numbers[f"/counts/{unpublished}/running"] == UNKNOWN
+
+
+def test_the_newest_rollout_with_it_is_drawn_hour_by_hour_and_told_in_a_table(
+    world: World, visitors: Visitors
+) -> None:
+    rollout = api(world, f"/apps/{APP}/rollouts")["items"][0]["id"]
+    now = world.clock.now()
+    with world.database.transaction() as stores:
+        stores.crashes.note(
+            [
+                a_report(
+                    str(n),
+                    signature=ONE,
+                    version="2.0.0",
+                    at=now - timedelta(hours=n),
+                    cell=Cell(rollout=rollout, arm=arm),
+                )
+                for n, arm in enumerate(("candidate", "candidate", "control"), 10)
+            ]
+        )
+
+    page = open_page(visitors.vera, CRASH)
+
+    assert "2.0.0 hour by hour" in page.text
+    assert "2 of 0 candidates above the line, 1 of 0 controls below it." in page.text
+    assert f"{now - timedelta(hours=12):%Y-%m-%d %H}:00" in page.text
+    assert page.named("svg")[0]["role"] == "img"
 
 
 def test_it_can_be_copied_as_text(visitors: Visitors) -> None:

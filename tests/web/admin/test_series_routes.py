@@ -96,6 +96,19 @@ def test_crashes_are_told_by_the_hour_of_each_installs_first(ask: Ask, world: Wo
     assert told[UNATTRIBUTED] == 1
 
 
+def test_hours_of_a_crash_may_be_of_one_rollout(ask: Ask, world: World) -> None:
+    hour = world.clock.now().replace(minute=0, second=0, microsecond=0)
+    here = Cell(rollout="ro_here", arm="candidate")
+    with world.database.transaction() as stores:
+        stores.crashes.note([a_report("1", app=APP, at=hour, cell=here), a_report("2", at=hour)])
+
+    found = got(ask, "crashes/aa/hours?rollout=ro_here")
+
+    [told] = found["signatures"][0]["hours"]
+    assert (told["candidate"], told["control"]) == (1, 0)
+    assert ask("GET", f"/v1/admin/apps/{APP}/crashes/aa/hours?rollout=x").status_code == 400
+
+
 def test_versions_are_told_by_day(ask: Ask, clinic: Clinic) -> None:
     DayCounter(clinic.world.database, clinic.world.clock).step()
 

@@ -95,15 +95,17 @@ class EvidenceSeries:
             crashes=_by_hour(names, first),
         )
 
-    def of_crash(self, app: str, signatures: Sequence[str]) -> tuple[datetime, Sequence[Hours]]:
+    def of_crash(
+        self, app: str, signatures: Sequence[str], rollout: RolloutId | None = None
+    ) -> tuple[datetime, Sequence[Hours]]:
         """Return since when, and in which hours installs first had these crashes.
 
-        Whatever rollout it was in. Raises NotFoundError.
+        In one *rollout*, or in any. Raises NotFoundError.
         """
         since = self._clock.now() - CRASH_HOURS
         with self._database.reading() as stores:
             stores.apps.get(app)
-            first = stores.series.first_crashes(app, signatures, since)
+            first = stores.series.first_crashes(app, signatures, since, rollout)
         return since, _by_hour(signatures, first)
 
 

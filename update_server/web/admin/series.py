@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from rollout.model import RolloutId
 from update_server.service.ports import Role
@@ -17,6 +17,7 @@ from update_server.web.admin.replies import answered
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
 from update_server.web.wire import render_time
+from update_server.web.wire_admin import rollout_id
 
 _APP: Final = "/v1/admin/apps/<name:app>"
 
@@ -33,7 +34,9 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get(f"{_APP}/crashes/<name:signature>/hours")
     def get_hours(app: str, signature: str) -> Response:
         guard.require(Role.VIEWER, app)
-        return answered(hours_body(services, app, [signature]))
+        named = request.args.get("rollout")
+        rollout = None if named is None else rollout_id(named)
+        return answered(hours_body(services, app, [signature], rollout))
 
     return bp
 
@@ -60,9 +63,11 @@ def body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:
     }
 
 
-def hours_body(services: AdminServices, app: str, signatures: Sequence[str]) -> JsonObject:
-    """Return in which hours installs first had crashes with one of *signatures*."""
-    since, hours = services.series.of_crash(app, signatures)
+def hours_body(
+    services: AdminServices, app: str, signatures: Sequence[str], rollout: RolloutId | None = None
+) -> JsonObject:
+    """Return in which hours installs first had these crashes, in one *rollout* or in any."""
+    since, hours = services.series.of_crash(app, signatures, rollout)
     return _crashes(since, hours)
 
 

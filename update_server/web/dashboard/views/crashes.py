@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from flask import Blueprint, Response, request
 
 from update_server.service.ports import Role
 from update_server.web import wire_admin
-from update_server.web.admin import apps, crashes
+from update_server.web.admin import apps, crashes, series
 from update_server.web.admin.queries import Part, cursor_asked
 from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard import forms
+from update_server.web.dashboard.charts import Chart, Hour, sparkline
 from update_server.web.dashboard.door import Visitor
 from update_server.web.dashboard.numbers import Numbers
 from update_server.web.dashboard.pages import Pages
@@ -24,6 +27,8 @@ from update_server.web.dashboard.views.crash_text import (
 )
 
 ON_A_PAGE: Final = 50
+
+_ARMS: Final = ("candidate", "control")
 
 
 def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
@@ -76,6 +81,9 @@ def shown(
 ) -> Response:
     """Return the page of one crash, or one of its forms again with what was wrong with it."""
     it = crashes.body(services, app, signature)
+    newest = next(
+        (one for one in it["rollouts"] if any(one[arm]["installs"] for arm in _ARMS)), None
+    )
     return pages.show(
         "crash.html",
         visitor,
@@ -84,12 +92,40 @@ def shown(
         it=it,
         n=Numbers(it),
         places=_worst(it),
+        newest=newest,
+        chart=None if newest is None else _hours(services, app, it, newest),
         stack="\n".join(stack_of(it)),
         text=text_of(app, it),
         is_linked=is_linked,
         key=forms.fresh_key(),
         has_form=True,
         **context,
+    )
+
+
+def _hours(
+    services: AdminServices, app: str, it: Mapping[str, Any], rollout: Mapping[str, Any]
+) -> Chart:
+    """Return in which hours installs of a rollout first had the crash, as a chart."""
+    names = [it["signature"], *it["same"]]
+    found = series.hours_body(services, app, names, rollout["rollout"])
+    hours: dict[str, Counter[str]] = {}
+    for one in found["signatures"]:
+        for hour in one["hours"]:
+            counts = hours.setdefault(hour["at"], Counter())
+            counts.update({arm: hour[arm] for arm in _ARMS})
+    return sparkline(
+        "hours-chart",
+        [
+            Hour(
+                at=datetime.fromisoformat(at).timestamp(),
+                candidate=counts["candidate"],
+                control=counts["control"],
+            )
+            for at, counts in sorted(hours.items())
+        ],
+        title=f"Installs that first crashed with it in the rollout of {rollout['version']}",
+        at_risk=(rollout["candidate"]["of"], rollout["control"]["of"]),
     )
 
 

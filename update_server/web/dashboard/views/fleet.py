@@ -13,7 +13,7 @@ from update_server.service.ports import Role
 from update_server.web.admin import fleet, version_days, versions
 from update_server.web.admin.queries import Part, cursor_asked
 from update_server.web.admin.services import AdminServices
-from update_server.web.dashboard.charts import Chart, Day, Size
+from update_server.web.dashboard.charts import Chart, Day
 from update_server.web.dashboard.charts import versions as drawn
 from update_server.web.dashboard.charts.versions import OTHERS
 from update_server.web.dashboard.numbers import Numbers
@@ -59,7 +59,6 @@ def chart_of(days: Mapping[str, Any]) -> Chart:
     return drawn(
         "versions-chart",
         [Day(at=_instant(day), installs=installs) for day, installs in sorted(found.items())],
-        size=Size(width=640, height=220),
     )
 
 

@@ -98,7 +98,7 @@ def chart_of(it: Mapping[str, Any]) -> Chart:
             for one in it["arrivals"]
         ],
         step_seconds=it["step_seconds"],
-        size=Size(width=640, height=230, points=_BARS),
+        size=Size(height=230, points=_BARS),
     )
 
 
