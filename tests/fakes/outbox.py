@@ -33,10 +33,6 @@ class FakeOutbox:
             raise NotFoundError("message", message_id)
         return self._state.messages[message_id][0]
 
-    def known(self, message_ids: Collection[str]) -> Mapping[str, Message]:
-        known = self._state.messages
-        return {name: known[name][0] for name in message_ids if name in known}
-
     def unrouted(self, limit: int) -> Sequence[Message]:
         return [one for one, routed_at in self._state.messages.values() if not routed_at][:limit]
 
@@ -188,6 +184,13 @@ class FakeAlerts:
             each
             for each in self._state.alerts.values()
             if each.resolved_at is None and app in {None, each.app}
+        ]
+
+    def told(self, app: str | None = None) -> Sequence[tuple[Alert, Message | None]]:
+        known = self._state.messages
+        return [
+            (each, known[each.message][0] if each.message in known else None)
+            for each in self.unresolved(app)
         ]
 
     def acknowledge(self, alert_id: str, by: str, at: datetime) -> None:

@@ -132,15 +132,6 @@ def test_an_unknown_message_is_not_found(database: Database) -> None:
         route(database, "msg_9")
 
 
-def test_many_messages_are_found_at_once(database: Database) -> None:
-    one, two = a_message(), a_message(2)
-    add(database, one, two, a_message(3))
-
-    with database.reading() as stores:
-        found = stores.outbox.known({"msg_1", "msg_2", "msg_9"})
-        assert found == {"msg_1": one, "msg_2": two}
-
-
 def test_the_newest_messages_about_rollouts_of_an_app(database: Database) -> None:
     add(database, a_message(1), a_message(2, rollout=""), a_message(3, app="other"), a_message(4))
 
@@ -472,3 +463,17 @@ def test_alerts_that_were_resolved_long_ago_go(database: Database) -> None:
 
     assert opened(database, an_alert("al_1", rollout="ro_2")) == [True]  # its name is free again
     assert [each.id for each in unresolved(database)] == ["al_2", "al_1"]
+
+
+def test_open_alerts_are_told_with_what_opened_them(database: Database) -> None:
+    ours, gone = an_alert(), an_alert("al_2", message="msg_gone", ring="all")
+    theirs = an_alert("al_3", app="other")
+    add(database, a_message())
+    with database.transaction() as stores:
+        for alert in (ours, gone, theirs, an_alert("al_4", ring="1%")):
+            stores.alerts.open(alert)
+        stores.alerts.resolve("al_4", NOW)
+
+    with database.reading() as stores:
+        assert stores.alerts.told() == [(ours, a_message()), (gone, None), (theirs, a_message())]
+        assert stores.alerts.told("demo") == [(ours, a_message()), (gone, None)]

@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from update_server.service.ports.outbox import Alert
+from update_server.service.ports.outbox import Alert, Message
+from update_server.store.outbox import message_of
 from update_server.store.rows import insert_new, one
-from update_server.store.tables import alerts
+from update_server.store.tables import alerts, messages
 
 _COLUMNS = tuple(alerts.c[field.name] for field in fields(Alert))
 
@@ -37,6 +38,25 @@ class SqlAlerts:
         if app is not None:
             found = found.where(alerts.c.app == app)
         return [Alert(**row._asdict()) for row in self._connection.execute(found)]
+
+    def told(self, app: str | None = None) -> Sequence[tuple[Alert, Message | None]]:
+        """Return the alerts that are open, the oldest first, with their messages."""
+        sent = (messages.c.body, messages.c.at)
+        found = (
+            select(*_COLUMNS, *(column.label(f"its_{column.name}") for column in sent))
+            .select_from(alerts.outerjoin(messages, messages.c.id == alerts.c.message))
+            .where(alerts.c.resolved_at.is_(None))
+            .order_by(alerts.c.number)
+        )
+        if app is not None:
+            found = found.where(alerts.c.app == app)
+        return [
+            (
+                Alert(**{column.name: getattr(row, column.name) for column in _COLUMNS}),
+                None if row.its_body is None else message_of(row.its_body, row.its_at),
+            )
+            for row in self._connection.execute(found)
+        ]
 
     def acknowledge(self, alert_id: str, by: str, at: datetime) -> None:
         """Note who has seen it first."""

@@ -52,11 +52,6 @@ class SqlOutbox:
         found = select(messages).where(messages.c.id == message_id)
         return _message(one(self._connection, found, "message", message_id))
 
-    def known(self, message_ids: Collection[str]) -> Mapping[str, Message]:
-        """Return those of these messages that are still there."""
-        found = select(messages).where(messages.c.id.in_(message_ids))
-        return {row.id: _message(row) for row in self._connection.execute(found)}
-
     def unrouted(self, limit: int) -> Sequence[Message]:
         """Return the first messages that are addressed to nobody yet."""
         found = select(messages).where(messages.c.routed_at.is_(None))
@@ -234,13 +229,14 @@ def _with_messages() -> Select[Any]:
 def _delivery(row: Row[Any]) -> Delivery:
     values = {name: getattr(row, name) for name in _DELIVERY}
     values["state"] = DeliveryState(row.state)
-    return Delivery(**values, message=_from(row.body, row.sent_at))
+    return Delivery(**values, message=message_of(row.body, row.sent_at))
 
 
 def _message(row: Row[Any]) -> Message:
-    return _from(row.body, row.at)
+    return message_of(row.body, row.at)
 
 
-def _from(body: dict[str, Any], at: datetime) -> Message:
+def message_of(body: dict[str, Any], at: datetime) -> Message:
+    """Return the message that was stored with this body, and was told at *at*."""
     told = {"at": at, "level": Level(body["level"]), "resolves": tuple(body["resolves"])}
     return Message(**{**body, **told})

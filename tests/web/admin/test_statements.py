@@ -86,7 +86,7 @@ def services_over(database: SqlDatabase, folder: Path) -> AdminServices:
 
 @pytest.mark.parametrize(
     ("look", "most"),
-    [(now_page, 11), (release_page, 13), (lists, 15)],
+    [(now_page, 10), (release_page, 13), (lists, 15)],
     ids=("now", "release", "lists"),
 )
 def test_a_page_asks_as_often_with_many_releases_as_with_few(

@@ -56,9 +56,8 @@ class Notifications:
     def alerts(self, app: str | None) -> Sequence[AlertView]:
         """Return the alerts that are open, oldest first."""
         with self._database.reading() as stores:
-            found = stores.alerts.unresolved(app)
-            messages = stores.outbox.known({alert.message for alert in found})
-        return [_alert_view(alert, messages.get(alert.message)) for alert in found]
+            found = stores.alerts.told(app)
+        return [_alert_view(alert, message) for alert, message in found]
 
 
 def _alert_view(alert: Alert, message: Message | None) -> AlertView:

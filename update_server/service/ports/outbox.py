@@ -130,8 +130,6 @@ class Outbox(Protocol):
 
     def add(self, message: Message) -> None: ...  # one of this id stays as it is
     def get(self, message_id: str) -> Message: ...  # NotFoundError
-    # by id; those that are gone are not in it
-    def known(self, message_ids: Collection[str]) -> Mapping[str, Message]: ...
     # what nobody has addressed yet, and up to *limit* of it, in order
     def unrouted(self, limit: int) -> Sequence[Message]: ...
     # addresses a message: deliveries that are due now; to a target that has it, nothing
@@ -166,6 +164,8 @@ class Alerts(Protocol):
     def open(self, alert: Alert) -> bool: ...  # False, and nothing, if one like it is open
     def get(self, alert_id: str) -> Alert: ...  # NotFoundError
     def unresolved(self, app: str | None = None) -> Sequence[Alert]: ...  # oldest first
+    # the same, each with the message that opened it, unless that is gone
+    def told(self, app: str | None = None) -> Sequence[tuple[Alert, Message | None]]: ...
     def acknowledge(self, alert_id: str, by: str, at: datetime) -> None: ...  # the first one counts
     def escalate(self, alert_id: str, at: datetime) -> None: ...
     def resolve(self, alert_id: str, at: datetime) -> None: ...
