@@ -29,7 +29,7 @@ unexport PYTHONHOME PYTHONPATH PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS PIP_P
 # Without bytecode every worker of a test run, and all that it starts, compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo serve test check docs screenshots bench bench-evidence bench-agent bench-ingest judge-e2e crash-agent examples lock clean postgres chromium strace promtool example-tools
+.PHONY: demo serve test check docs screenshots bench bench-evidence bench-agent bench-ingest bench-dashboard judge-e2e crash-agent examples lock clean postgres chromium strace promtool example-tools
 
 demo: $(STAMP)
 	@$(BIN)/serinus demo $(ARGS)
@@ -53,7 +53,7 @@ check: $(STAMP)
 	@$(if $(wildcard tests/test_docs.py),$(BIN)/pytest -q tests/test_docs.py)
 
 # JSON lines on stdout, progress on stderr; it fails when a number misses its limit.
-bench: bench-evidence bench-agent bench-ingest
+bench: bench-evidence bench-agent bench-ingest bench-dashboard
 
 bench-evidence: $(STAMP)
 	@$(BIN)/python -m benchmarks.evidence $(ARGS)
@@ -65,6 +65,10 @@ bench-agent: $(STAMP)
 # Half a minute. TMPDIR says on which disk.
 bench-ingest: $(STAMP)
 	@$(BIN)/python -m benchmarks.ingest $(ARGS)
+
+# Minutes, and 8 GB in TMPDIR, removed after: a store of ten million installs.
+bench-dashboard: $(STAMP)
+	@$(BIN)/python -m benchmarks.dashboard $(ARGS)
 
 # The full size of tests/judging, where time is real: nothing else should run meanwhile.
 judge-e2e: $(STAMP)

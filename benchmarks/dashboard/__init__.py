@@ -1,0 +1,1 @@
+"""What pages cost, at many installs and releases."""
