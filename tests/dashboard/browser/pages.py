@@ -11,6 +11,7 @@ _ROLLOUT = f"{_APP}/rollouts/{{rollout}}"
 PAGES = {
     "now": "/",
     "release": _ROLLOUT,
+    "evidence": f"{_ROLLOUT}/evidence",
     "resume": f"{_ROLLOUT}/resume",
     "pull": f"{_ROLLOUT}/pull",
     "crashes": f"{_APP}/crashes",
@@ -19,6 +20,7 @@ PAGES = {
     "app": _APP,
     "fleet": f"{_APP}/fleet",
     "telemetry": f"{_APP}/telemetry",
+    "policy": f"{_APP}/policy",
     "explain": f"{_APP}/explain",
     "audit": "/audit",
     "operators": "/operators",

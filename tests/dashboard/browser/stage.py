@@ -7,7 +7,7 @@ attackers may write is in all that they may write: crash reports, reasons, a hol
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,7 +21,7 @@ from rollout.model import Audience, Rollout, Step
 from tests.admin_world import APP, STABLE, World, a_registered_world
 from tests.cli.cli_world import running
 from tests.dashboard.visitors import PASSWORD, PEOPLE
-from tests.envelopes import an_envelope, an_event
+from tests.envelopes import an_envelope, an_event, an_item
 from tests.service.clinic import work
 from update_server.evidence.settings import May, Settings
 from update_server.service.access.caller import Caller
@@ -29,6 +29,7 @@ from update_server.service.access.sign_in import SignedIn
 from update_server.service.agents.refresh import Refresher
 from update_server.service.agents.table import Tables
 from update_server.service.ports import Role
+from update_server.service.rollouts.version_days import DayCounter
 from update_server.service.studies.carry_out import Executor
 from update_server.service.studies.judge import Judge
 from update_server.service.telemetry.digest import Digest
@@ -147,6 +148,10 @@ class Stage:
             log=self.log.append,
         )
         work(Judge(self.world.database, executor), began_at)
+        self.world.recount()
+        counter = DayCounter(self.world.database, self.world.clock)
+        while counter.step():
+            pass
 
     def pass_time(self, hours: float, rounds: int = 1) -> None:
         """Let the controller work, and time pass."""
@@ -257,16 +262,20 @@ class Stage:
         told = self.post("/events", document, install)
         assert told["accepted"] == len(events), told
 
-    def envelope(self, install: Install, **fields: Any) -> None:
+    def sdk_crash(self, install: Install, **fields: Any) -> None:
         """Send a crash as an SDK does, with whatever it says."""
         known = {
             "event_id": f"{self._number():032x}",
-            "timestamp": self._at(),
+            "timestamp": self.at,
             "release": f"{APP}@{install.version}",
         }
+        self.envelope(install, an_event(**{**known, **fields}), event_id=known["event_id"])
+
+    def envelope(self, install: Install, *items: bytes, event_id: str | None = None) -> None:
+        """Send what an SDK sends."""
         answer = self.public.post(
             f"/api/1/envelope/?sentry_key={install.token}",
-            data=an_envelope(an_event(**{**known, **fields}), event_id=known["event_id"]),
+            data=an_envelope(*items, event_id=event_id),
             headers={"X-Forwarded-For": install.address},
             environ_base={"REMOTE_ADDR": "127.0.0.1"},
         )
@@ -274,9 +283,11 @@ class Stage:
 
     def event(self, kind: str) -> dict[str, Any]:
         """Return what every event has."""
-        return {"id": str(uuid.UUID(int=self._number())), "at": self._at(), "kind": kind}
+        return {"id": str(uuid.UUID(int=self._number())), "at": self.at, "kind": kind}
 
-    def _at(self) -> str:
+    @property
+    def at(self) -> str:
+        """The present instant, as events tell it."""
         return render_time(self.world.clock.now())
 
     def _number(self) -> int:
@@ -371,6 +382,7 @@ def _open_to_a_tenth(stage: Stage) -> None:
     stage.pass_time(0.5)
     stage.update(candidates[:HASTY])
     stage.check_in(controls[:12], telemetry="off")
+    _tell_what_is_not_taken(stage, controls[12:20])
     stage.pass_time(0.5)
     _hear_from(stage)
 
@@ -381,7 +393,7 @@ def sicken(stage: Stage) -> None:
     controls = [each for each in stage.installs[STAFF:] if not each.offered]
     stage.update(candidates[HASTY:])
     stage.crash(candidates[:3], (HOSTILE, HOSTILE, LONG))
-    stage.envelope(candidates[3], exception={"values": [_raised(HOSTILE)]})
+    stage.sdk_crash(candidates[3], exception={"values": [_raised(HOSTILE)]})
     stage.pass_time(0.5)
     stage.crash(candidates[4:9])
     stage.crash(controls[12:16], _OTHER)
@@ -389,6 +401,20 @@ def sicken(stage: Stage) -> None:
     stage.crash(candidates[9:20])
     stage.pass_time(0.5)
     _hear_from(stage)
+
+
+def _tell_what_is_not_taken(stage: Stage, installs: Sequence[Install]) -> None:
+    """Let reports be set aside and refused, and SDKs tell of what they dropped."""
+    for install in installs[:4]:
+        running, install.version = install.version, "9.9.9"
+        stage.crash([install], (HOSTILE, HOSTILE, HOSTILE))
+        install.version = running
+    late = {**stage.event("crash"), "at": "2026-01-01T00:00:00Z", "version": OLD}
+    document = {"install_id": installs[0].id, "token": installs[0].token, "events": [late]}
+    assert stage.post("/events", document, installs[0])["accepted"] == 0
+    dropped = {"reason": "queue_overflow", "category": "error", "quantity": 3}
+    report = {"timestamp": stage.at, "discarded_events": [dropped]}
+    stage.envelope(installs[1], an_item("client_report", report))
 
 
 def _hear_from(stage: Stage) -> None:

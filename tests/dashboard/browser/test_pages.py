@@ -52,8 +52,8 @@ def test_a_page_has_no_barrier(page: Page, shown: Served, name: str) -> None:
     found = []
     for name_of_look, look in LOOKS.items():
         look_at(page, look)
-        found += [(name_of_look, each) for each in barriers(page)]
-    assert found == []
+        found += [f"{name_of_look}: {each}" for each in barriers(page)]
+    assert not found, "\n".join(found)
 
 
 @every_page
@@ -63,9 +63,9 @@ def test_nothing_scrolls_sideways(page: Page, shown: Served, name: str) -> None:
     found = []
     for look in (DESK, Look(zoom=2), PHONE):
         look_at(page, look)
-        found += [(look.width // look.zoom, each) for each in wider_than_the_page(page)]
-    assert found == []
-    assert too_small_to_touch(page) == []
+        found += [f"{look.width // look.zoom} px: {each}" for each in wider_than_the_page(page)]
+    assert not found, "\n".join(found)
+    assert not (small := too_small_to_touch(page)), "\n".join(small)
 
 
 @every_page
