@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard import account, forms, oidc, operators, sign_in
-from update_server.web.dashboard.controls import asks, quarantine, verbs, waivers
+from update_server.web.dashboard.controls import asks, holds, quarantine, verbs, waivers
 from update_server.web.dashboard.door import Door
 from update_server.web.dashboard.pages import STATIC, Pages, static_url
 from update_server.web.dashboard.views import (
@@ -28,7 +28,7 @@ from update_server.web.dashboard.words import FILTERS
 from update_server.web.errors import problem_for, to_response
 
 _VIEWS = (now, release, crashes, releases, audit, explain, fleet, telemetry, policy, evidence)
-_CONTROLS = (account, asks, oidc, quarantine, operators, sign_in, verbs, waivers)
+_CONTROLS = (account, asks, holds, oidc, quarantine, operators, sign_in, verbs, waivers)
 _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

@@ -7,7 +7,7 @@ somebody else did meanwhile is told by their name: nothing was done then.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -104,6 +104,11 @@ def refusal_of(error: Exception) -> Refusal:
 def last_change(services: AdminServices, it: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the newest line of its history that says what was done to a rollout."""
     lines = audit.history_body(services, it["app"], it["id"], Part(limit=_LOOKED_AT))["items"]
+    return newest_change(lines)
+
+
+def newest_change(lines: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the first of *lines* that says what was done."""
     return next((line for line in lines if _is_change(line)), None)
 
 

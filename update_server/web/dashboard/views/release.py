@@ -8,13 +8,13 @@ from typing import Any, Final
 from flask import Blueprint, Response, request
 
 from update_server.service.ports import Role
-from update_server.web.admin import audit, series, telemetry
-from update_server.web.admin.queries import Part, optional_number
+from update_server.web.admin import audit, holds, series, telemetry
+from update_server.web.admin.queries import MAX_LIMIT, Part, optional_number
 from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard import forms
 from update_server.web.dashboard.bodies import path_of, rollout_body, study_body
 from update_server.web.dashboard.controls.buttons import buttons_of
-from update_server.web.dashboard.controls.presses import last_change
+from update_server.web.dashboard.controls.presses import last_change, newest_change
 from update_server.web.dashboard.numbers import Numbers
 from update_server.web.dashboard.pages import Pages
 from update_server.web.dashboard.views.release_charts import charts_of
@@ -61,7 +61,8 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
         it = rollout_body(services, app, rollout)
         study = study_body(services, app, rollout)
         trust = telemetry.rollout_body(services, app, it["id"])
-        history = audit.history_body(services, app, it["id"], _part())
+        part = _part()
+        history = audit.history_body(services, app, it["id"], part)
         return pages.show(
             "release.html",
             visitor,
@@ -76,7 +77,10 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             t=Numbers(trust),
             path=path_of(it),
             kind=_kind(it),
-            last=last_change(services, it),
+            last=newest_change(history["items"])
+            if part.cursor is None
+            else last_change(services, it),
+            holds=_holds(services, it),
             buttons=buttons_of(it, visitor),
             key=forms.fresh_key(),
             key_of_reason=forms.fresh_key(),
@@ -96,6 +100,16 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
 def _part() -> Part:
     """Return which part of the history is asked for."""
     return Part(limit=HISTORY_AT_ONCE, cursor=optional_number("before", least=0) or None)
+
+
+def _holds(services: AdminServices, it: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the holds that keep installs from a rollout."""
+    found = holds.page_body(services, it["app"], Part(limit=MAX_LIMIT))["items"]
+    return [
+        each
+        for each in found
+        if each["channel"] == it["channel"] and each["rollout"] in {None, it["id"]}
+    ]
 
 
 def _kind(it: Mapping[str, Any]) -> str:
