@@ -12,7 +12,7 @@ from tests.admin_world import World, a_registered_world
 from update_server.passwords import Argon2Passwords
 from update_server.service.access.operators import check_name, checked_identity
 from update_server.service.access.passwords import check_new_password
-from update_server.service.access.sign_in import SignedIn
+from update_server.service.access.sign_in import MustChange, SignedIn
 from update_server.service.errors import (
     BadLinkError,
     BadSessionError,
@@ -20,7 +20,7 @@ from update_server.service.errors import (
     BadValueError,
     NoPasswordError,
 )
-from update_server.service.ports import Role
+from update_server.service.ports import Role, UnavailableError
 from update_server.service.ports.operators import Operator
 
 PASSWORD, NEW = "correct horse battery staple", "quite another one"
@@ -204,3 +204,29 @@ def test_an_address_is_kept_in_small_letters_and_a_subject_as_it_is() -> None:
     for wrong in ("", "a b", "ä@b", "a\x00", "x" * 256):
         with pytest.raises(BadValueError):
             checked_identity(wrong)
+
+
+def test_a_page_opens_while_nobody_can_write(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = sign_in(world).secret
+    world.advance(600)
+
+    def busy(_: object) -> None:
+        raise UnavailableError("somebody is writing")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(world.database), "transaction", busy)
+        session, _ = world.services().sign_in.check(secret)
+
+    assert world.services().sign_in.check(secret)[0] == session  # this one notes it
+    assert world.services().sign_in.check(secret)[0].seen_at == world.clock.now()
+
+
+def test_a_first_password_makes_a_link_that_is_in_the_log(world: World) -> None:
+    services = world.services()
+    root = world.caller(Role.ADMIN, None)
+    services.operators.add(root, "ben", Role.VIEWER, "demo", first_password="given by somebody")
+
+    known = services.sign_in.by_password("ben", "given by somebody", HERE)
+
+    assert isinstance(known, MustChange)
+    assert actions(world)[-1] == ("link", "ben")

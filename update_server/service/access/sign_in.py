@@ -23,7 +23,14 @@ from update_server.service.errors import (
     NoPasswordError,
     WrongPasswordError,
 )
-from update_server.service.ports import Clock, Database, Ids, NotFoundError, Stores
+from update_server.service.ports import (
+    Clock,
+    Database,
+    Ids,
+    NotFoundError,
+    Stores,
+    UnavailableError,
+)
 from update_server.service.ports.operators import (
     TOUCH,
     Failures,
@@ -117,6 +124,7 @@ class SignIn:
     def _let_in(self, stores: Stores, operator: Operator, by: SignedInBy) -> SignedIn | MustChange:
         if operator.must_change:
             link = new_link(stores, self._clock, self._ids, operator, CHANGE_LIFE)
+            self._audit(stores, "link", operator)
             return MustChange(operator=operator, link=link)
         return self.begin(stores, operator, by)
 
@@ -134,14 +142,7 @@ class SignIn:
                 by=by,
             )
         )
-        stores.audit.append(
-            at=now,
-            actor=operator.name,
-            action="operator.sign_in",
-            app=operator.app,
-            subject=operator.id,
-            after={"by": by.value},
-        )
+        self._audit(stores, "sign_in", operator, by=by.value)
         return SignedIn(operator=operator, secret=secret)
 
     def key(self, of: str) -> bytes:
@@ -167,7 +168,8 @@ class SignIn:
         if not session.is_live(now) or not operator.is_live(now) or operator.must_change:
             raise BadSessionError
         if now - session.seen_at >= TOUCH:
-            with self._database.transaction() as stores:
+            # Somebody else may be writing for long: nobody's page fails for that.
+            with contextlib.suppress(UnavailableError), self._database.transaction() as stores:
                 stores.operators.touch_session(sha256, now)
         return session, operator
 
@@ -202,13 +204,17 @@ class SignIn:
         with self._database.transaction() as stores, contextlib.suppress(NotFoundError):
             _, operator = stores.operators.session(sha256)
             stores.operators.end_session(sha256)
-            stores.audit.append(
-                at=self._clock.now(),
-                actor=operator.name,
-                action="operator.sign_out",
-                app=operator.app,
-                subject=operator.id,
-            )
+            self._audit(stores, "sign_out", operator)
+
+    def _audit(self, stores: Stores, action: str, operator: Operator, **after: str) -> None:
+        stores.audit.append(
+            at=self._clock.now(),
+            actor=operator.name,
+            action=f"operator.{action}",
+            app=operator.app,
+            subject=operator.id,
+            after=after,
+        )
 
     # --- passwords -----------------------------------------------------------------------
 
