@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
-from rollout.model import RolloutState
+from rollout.model import Approvals, RolloutState
 from tests.admin_world import APP
+from tests.dashboard.releases import clinics
 from tests.dashboard.releases.clinics import path_of
 from tests.dashboard.releases.elements import fields_of, main_of
 from tests.dashboard.visitors import PASSWORD, Browser, Visitors
@@ -48,6 +51,16 @@ def test_pause_is_one_press_and_comes_back_to_the_page(rolling: Clinic, going: V
     newest = audited(rolling)[0]
     assert (newest.actor, newest.action) == ("ana", "rollout.pause")
     assert newest.reason == "paused from the dashboard"
+
+
+def test_pause_is_one_press_from_the_first_page(rolling: Clinic, going: Visitors) -> None:
+    path = f"{path_of(rolling)}/pause"
+
+    answer = going.ana.post(path, fields_of(going.ana.get("/"), path))
+
+    assert (answer.status_code, answer.location) == (303, path_of(rolling))
+    assert rolling.state is RolloutState.PAUSED
+    assert not main_of(going.vera.get("/")).all("form")
 
 
 def test_pause_goes_by_whatever_was_seen(rolling: Clinic, going: Visitors) -> None:
@@ -205,6 +218,55 @@ def test_a_resume_without_what_it_needs_is_shown_again(
     assert PASSWORD not in answer.get_data(as_text=True)
 
 
+def test_who_resumes_alone_types_the_version(tmp_path: Path) -> None:
+    alone = Approvals(resume_after_auto_pause=1)
+    clinic = clinics.paused(clinics.rolling(tmp_path / "signer", approvals=alone))
+    visitors = Visitors(clinic.world)
+    fields = {"reason": "a test farm's", "password": PASSWORD}
+
+    without = press(visitors.ana, clinic, "resume", **fields)
+    still = str(clinic.state)
+    typed = press(visitors.ana, clinic, "resume", confirm="2.1.0", **fields)
+
+    assert (without.status_code, typed.status_code) == (400, 303)
+    assert [still, str(clinic.state)] == ["paused", "active"]
+
+
+def test_a_persons_own_pause_is_resumed_by_one(rolling: Clinic, going: Visitors) -> None:
+    press(going.ana, rolling, "pause")
+
+    answer = press(going.ben, rolling, "resume", reason="all is well", password=PASSWORD)
+
+    assert answer.status_code == 303
+    assert rolling.state is RolloutState.ACTIVE
+
+
+def test_known_crashes_are_waived_for_so_many_days(paused: Clinic, visitors: Visitors) -> None:
+    signature = "a" * 16
+    fields = {"reason": "known", "password": PASSWORD, "waive": signature, "waive_days": "2"}
+
+    for who in (visitors.ana, visitors.ben):
+        press(who, paused, "resume", **fields)
+
+    [waiver] = paused.world.services().waivers.all(APP)
+    assert (waiver.signature, waiver.created_by) == (signature, "ben")
+    assert waiver.expires_at - waiver.created_at == timedelta(days=2)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("waive_days", "15"), ("waive_days", "x"), ("waive", "no-signature")]
+)
+def test_a_waiver_that_cannot_be_is_none(
+    field: str, value: str, paused: Clinic, visitors: Visitors
+) -> None:
+    fields = {"reason": "known", "password": PASSWORD, "waive": "a" * 16, "waive_days": "2"}
+
+    answer = press(visitors.ana, paused, "resume", **{**fields, field: value})
+
+    assert answer.status_code == 400
+    assert not paused.world.services().waivers.all(APP)
+
+
 # --- promote -----------------------------------------------------------------------------
 
 
@@ -216,6 +278,38 @@ def test_promote_goes_on_to_the_next_ring(rolling: Clinic, going: Visitors) -> N
     assert answer.status_code == 303
     assert rolling.now.step.ring == "half"
     assert audited(rolling)[0].reason == "all is well"
+
+
+def test_a_step_that_needs_two_people_is_asked_for_and_carried_out(
+    rolling: Clinic, going: Visitors
+) -> None:
+    rolling.world.advance(120)
+    press(going.ana, rolling, "promote", reason="all is well")
+    rolling.world.advance(10_000)
+    fields = {"reason": "everybody", "password": PASSWORD}
+
+    asked = press(going.ana, rolling, "promote", **fields)
+    waiting = rolling.now.step.ring
+    done = press(going.ben, rolling, "promote", **fields)
+
+    assert (asked.status_code, done.status_code) == (303, 303)
+    assert (waiting, rolling.now.step.ring) == ("half", "all")
+
+
+def test_before_its_time_a_step_takes_an_override_and_says_why(
+    rolling: Clinic, going: Visitors
+) -> None:
+    press(going.ana, rolling, "pause")
+    press(going.ana, rolling, "resume", reason="fine", password=PASSWORD)
+    page = main_of(going.ana.get(f"{path_of(rolling)}/promote"))
+    fields = {"reason": "now", "password": PASSWORD, "confirm": "2.1.0"}
+
+    without = press(going.ana, rolling, "promote", **fields)
+    with_it = press(going.ana, rolling, "promote", override="yes", **fields)
+
+    assert "Outside the signed ramp" in page.text
+    assert (without.status_code, with_it.status_code) == (403, 303)
+    assert rolling.now.step.ring == "half"
 
 
 def test_what_leaves_the_ramp_is_shown_again_with_the_override(

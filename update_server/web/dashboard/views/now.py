@@ -11,6 +11,7 @@ from update_server.service.ports import Role
 from update_server.web.admin import notifications, rollouts
 from update_server.web.admin.queries import MAX_LIMIT, Part
 from update_server.web.admin.services import AdminServices
+from update_server.web.dashboard import forms
 from update_server.web.dashboard.pages import Pages
 
 # What somebody should look at first. A release without a verdict is no better than a good one.
@@ -32,6 +33,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             "now.html",
             visitor,
             pieces=("trouble", "rolling"),
+            fresh_key=forms.fresh_key,
             rollouts=sorted(found, key=_worst_first),
             alerts=notifications.alerts_body(services, app, _ALL)["items"],
             newest_at=max((each["newest_datum_at"] or "" for each in found), default="") or None,
