@@ -115,6 +115,9 @@ class FakeAccess:
         found = [one for one in self._state.enrolments.values() if one.app == app]
         return [one for one in found if one.revoked_at is None]
 
+    def enrolments_of(self, app: str, install_key: bytes) -> Sequence[Enrolment]:
+        return [one for one in self.enrolments(app) if one.install_key == install_key]
+
     def secret(self, name: str) -> bytes:
         if name not in self._state.secrets:
             raise NotFoundError("secret", name)

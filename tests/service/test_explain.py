@@ -196,6 +196,22 @@ def test_a_signed_way_back_is_explained(world: World) -> None:
     assert "signed way back" in explanation.steps[-1].detail
 
 
+@pytest.mark.parametrize("spelled", ["2.2", "2.2.0", "2.2.0.0"])
+def test_an_installed_version_is_known_however_it_is_spelled(world: World, spelled: str) -> None:
+    world.put_release(Version("2.2.0"), rollback_to=(V1,))
+    back = an_entry(
+        version=V1,
+        exposure_bp=10_000,
+        rollout=None,
+        rollback=True,
+        from_versions=frozenset({Version("2.2.0")}),
+        rings=(),
+    )
+    world.put_rollout(back)
+
+    assert explain(world, version=Version(spelled)).assignment.action is Action.ROLLBACK
+
+
 class TestDocuments:
     def test_an_expired_policy_is_said_to_be(self, world: World) -> None:
         world.put_policy(expires_at=NOW)

@@ -112,6 +112,20 @@ def test_removing_a_group_revokes_its_codes_and_enrolments(database: Database) -
         assert stores.access.codes("demo") == [a_code(revoked_at=NOW)]
 
 
+def test_the_memberships_of_one_install_are_found_by_its_key(database: Database) -> None:
+    with database.transaction() as stores:
+        for name in ("staff", "friends"):
+            stores.access.add_group(a_group(name))
+        mine = an_enrolment()
+        stores.access.add_enrolment(mine)
+        stores.access.add_enrolment(an_enrolment("other", install_key=b"another", group="friends"))
+
+        assert stores.access.enrolments_of("demo", mine.install_key) == [mine]
+        assert stores.access.enrolments_of("other", mine.install_key) == []
+        stores.access.remove_group("demo", "staff", NOW)
+        assert stores.access.enrolments_of("demo", mine.install_key) == []
+
+
 def test_a_group_of_a_removed_name_begins_empty(database: Database) -> None:
     with database.transaction() as stores:
         with_group(stores)

@@ -219,6 +219,16 @@ class SqlAccess:
         )
         return [_enrolment(row) for row in self._connection.execute(found)]
 
+    def enrolments_of(self, app: str, install_key: bytes) -> Sequence[Enrolment]:
+        """Return the live memberships of one install, oldest first."""
+        c = enrolments.c
+        found = (
+            select(enrolments)
+            .where(c.app == app, c.install_key == install_key, c.revoked_at.is_(None))
+            .order_by(c.number)
+        )
+        return [_enrolment(row) for row in self._connection.execute(found)]
+
     def _revoke(self, table: Table, this: Any, at: datetime, kind: str, key: str) -> None:
         live = update(table).where(this, table.c.revoked_at.is_(None)).values(revoked_at=at)
         if not changed(self._connection, live):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.version import Version
@@ -35,6 +35,7 @@ from update_server.service.ports import (
     Database,
     NotFoundError,
     StoredDocument,
+    StoredRelease,
     StoredTarget,
     Stores,
 )
@@ -131,7 +132,7 @@ def build_table(stores: Stores, name: str, previous: AppTable | None = None) -> 
         RolloutError: A stored document is not what was once admitted.
     """
     app = stores.apps.get(name)
-    releases = _releases(stores, app, previous)
+    releases = known_releases(stores.releases.all(name), previous)
     documents = {(d.channel, d.kind): d for d in stores.releases.documents(name)}
     rates = _rates(stores, name)
     return AppTable(
@@ -142,7 +143,7 @@ def build_table(stores: Stores, name: str, previous: AppTable | None = None) -> 
         platforms=app.platforms,
         timestamp_version=_timestamp_version(stores, name),
         by_channel={
-            channel: _channel(app, documents, releases, channel, rates)
+            channel: channel_table(app, documents, releases, channel, rates)
             for channel in app.channels
             if (channel, "policy") in documents
         },
@@ -171,11 +172,12 @@ def _read_secrets(stores: Stores) -> Secrets:
     )
 
 
-def _releases(
-    stores: Stores, app: App, previous: AppTable | None
+def known_releases(
+    found: Iterable[StoredRelease], previous: AppTable | None = None
 ) -> Mapping[tuple[str, str], Mapping[Version, KnownRelease]]:
+    """Return releases by channel and platform. See ``build_table`` for *previous*."""
     releases: dict[tuple[str, str], dict[Version, KnownRelease]] = {}
-    for stored in stores.releases.all(app.name):
+    for stored in found:
         key = (stored.channel, stored.platform)
         old = previous.releases.get(key, {}).get(stored.version) if previous else None
         if old is None or old.document != stored.document:
@@ -188,13 +190,14 @@ def _releases(
     return releases
 
 
-def _channel(
+def channel_table(
     app: App,
     documents: Mapping[tuple[str, str], StoredDocument],
     releases: Mapping[tuple[str, str], Mapping[Version, KnownRelease]],
     channel: str,
     rates: Mapping[RolloutId, int],
 ) -> ChannelTable:
+    """Return the table of a channel that has a signed policy among *documents*."""
     stored_policy = documents[channel, "policy"]
     stored_rollout = documents.get((channel, "rollout"))
     policy = parse_policy(stored_policy.document)

@@ -6,6 +6,7 @@ install ID is used for this answer and not kept.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,6 +17,7 @@ from packaging.version import Version
 
 from rollout.bucket import bucket_of
 from rollout.decide import decide
+from rollout.documents import parse_policy, parse_rollout
 from rollout.eligibility import why_not_allowed
 from rollout.first import rollout_behind
 from rollout.model import (
@@ -31,14 +33,22 @@ from rollout.model import (
 from rollout.versions import render_version
 from update_server.service.agents.check_in import CheckIn, Exposure, assign, exposure_of, install_of
 from update_server.service.agents.pseudonyms import install_key
-from update_server.service.agents.refresh import PEPPER, build_table
+from update_server.service.agents.refresh import PEPPER, channel_table, known_releases
 from update_server.service.agents.table import ChannelTable
 from update_server.service.errors import (
     UnknownAppError,
     UnknownChannelError,
     UnknownPlatformError,
 )
-from update_server.service.ports import Clock, Database, NotFoundError
+from update_server.service.ports import (
+    App,
+    Clock,
+    Database,
+    NotFoundError,
+    StoredDocument,
+    Stores,
+)
+from update_server.service.repository.contents import POLICY, ROLLOUT
 from update_server.service.rollouts.checks import Check, checks_of
 from update_server.service.rollouts.witness import Asked, Witness, witness_of
 
@@ -113,30 +123,25 @@ class Explain:
             UnknownAppError, UnknownChannelError, UnknownPlatformError: As named.
         """
         with self._database.reading() as stores:
-            try:
-                table = build_table(stores, app)
-            except NotFoundError as error:
-                raise UnknownAppError(app) from error
-            if question.channel not in table.channels:
-                raise UnknownChannelError(app, question.channel)
-            if question.platform not in table.platforms:
-                raise UnknownPlatformError(app, question.platform)
+            known = _known_app(stores, app, question)
             now = at or self._clock.now()
             key = install_key(stores.access.secret(PEPPER), app, question.install_id)
-            groups = frozenset(
-                member.group for member in table.members.values() if member.install_key == key
-            )
+            groups = frozenset(each.group for each in stores.access.enrolments_of(app, key))
             install = install_of(_as_check_in(question), groups, now)
-            channel = table.by_channel.get(question.channel)
+            documents = {
+                each.kind: each
+                for each in stores.releases.documents(app)
+                if each.channel == question.channel
+            }
+            channel = _channel_of(stores, known, documents, question)
             assignment, exposure = assign(channel, install, now), exposure_of(channel, install)
             rollout = exposure.rollout or rollout_behind(assignment.rollout)
             asked = Asked(app=app, key=key, platform=question.platform, held=exposure.held)
             witness = witness_of(stores, asked, rollout)
-            sources = {
-                each.kind: Source(kind=each.kind, version=each.version, expires_at=each.expires_at)
-                for each in stores.releases.documents(app)
-                if each.channel == question.channel
-            }
+        sources = {
+            kind: Source(kind=kind, version=each.version, expires_at=each.expires_at)
+            for kind, each in documents.items()
+        }
         return Explanation(
             assignment=replace(assignment, rollout=rollout_behind(assignment.rollout)),
             bucket=_bucket(assignment, channel, install),
@@ -159,6 +164,53 @@ _SOURCES: Final = {
     "entry": "rollout",
 }
 """Which signed document a rule stands in. Groups are the server's own list."""
+
+
+def _known_app(stores: Stores, name: str, question: Question) -> App:
+    try:
+        app = stores.apps.get(name)
+    except NotFoundError as error:
+        raise UnknownAppError(name) from error
+    if question.channel not in app.channels:
+        raise UnknownChannelError(name, question.channel)
+    if question.platform not in app.platforms:
+        raise UnknownPlatformError(name, question.platform)
+    return app
+
+
+def _channel_of(
+    stores: Stores, app: App, documents: Mapping[str, StoredDocument], question: Question
+) -> ChannelTable | None:
+    """Return what a process that answers check-ins would hold, of the releases that matter here.
+
+    Those are the ones that the documents name and the installed one, whose ways back count.
+    """
+    if POLICY not in documents:
+        return None
+    named = {rule.version for rule in parse_policy(documents[POLICY].document).must_reach}
+    if ROLLOUT in documents:
+        named |= {each.version for each in parse_rollout(documents[ROLLOUT].document).entries}
+    if question.version is not None:
+        named |= set(_spellings(question.version))
+    return channel_table(
+        app,
+        {(question.channel, kind): each for kind, each in documents.items()},
+        known_releases(stores.releases.of_versions(app.name, named)),
+        question.channel,
+        {},
+    )
+
+
+def _spellings(version: Version) -> Iterator[Version]:
+    """Yield the ways to write *version*: 2.1 and 2.1.0 are one, and stores have one of them."""
+    text, numbers = str(version), version.base_version
+    least = re.sub(r"(\.0)+$", "", numbers)
+    for zeros in range(_MOST_ZEROS + 1):
+        yield Version(text.replace(numbers, least + ".0" * zeros, 1))
+
+
+_MOST_ZEROS: Final = 5
+"""Numbers of zero at the end of a version that somebody may have left out, or written."""
 
 
 def _as_check_in(question: Question) -> CheckIn:

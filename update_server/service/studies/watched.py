@@ -99,10 +99,9 @@ class WatchedStudies:
 def first_published(stores: Stores, rollout: Rollout) -> Mapping[str, float]:
     """Return by platform when the release was first visible, on whichever channel."""
     first: dict[str, float] = {}
-    for channel in stores.apps.get(rollout.app).channels:
-        for stored in stores.releases.get(rollout.app, channel, rollout.version):
-            at = stored.admitted_at.timestamp()
-            first[stored.platform] = min(at, first.get(stored.platform, at))
+    for stored in stores.releases.of_versions(rollout.app, [rollout.version]):
+        at = stored.admitted_at.timestamp()
+        first[stored.platform] = min(at, first.get(stored.platform, at))
     return first
 
 
