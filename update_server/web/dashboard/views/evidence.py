@@ -106,13 +106,13 @@ def _checked(
 
 
 def _opened(told: Sequence[Body]) -> Sequence[Body]:
-    """Return the decision whose record is wanted in full: one that is named, else the first."""
+    """Return the decision whose record is wanted in full, if one is named."""
     wanted = optional_number("decision", least=1)
-    return [each for each in told if each["number"] == wanted] or told[:1]
+    return [each for each in told if each["number"] == wanted]
 
 
 def _as_json(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False)
+    return json.dumps(value, indent=1)  # ASCII: no character in it does anything but stand there
 
 
 def _shown(metrics: Sequence[Body]) -> list[int]:
