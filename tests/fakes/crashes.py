@@ -155,7 +155,7 @@ class FakeCrashes:
         *,
         version: str | None = None,
         channel: str | None = None,
-        limit: int,
+        limit: int | None = None,
         offset: int = 0,
     ) -> Sequence[str]:
         installs, reports = Counter[str](), Counter[str]()
@@ -166,7 +166,7 @@ class FakeCrashes:
             one.installs - one.named for one in self.crashed(app, version=version, channel=channel)
         )
         worst = sorted(reports, key=lambda name: (-installs[name], -reports[name], name))
-        return worst[offset : offset + limit]
+        return worst[offset:][:limit]
 
     def counts_of(
         self, rollouts: Collection[RolloutId]

@@ -73,6 +73,19 @@ def shop() -> Shop:
 
 
 class TestAll:
+    def test_a_part_of_the_groups_may_be_asked_for(self, shop: Shop) -> None:
+        for names in ("a", "ab", "abc"):
+            shop.note(*(a_report("1", signature=name) for name in names))
+        shop.note(a_report("2", signature="c"), a_report("1", signature=UNTOLD))
+
+        every = [view.signature for view in shop.all().groups]
+        parts = [
+            [view.signature for view in shop.all(start=start, limit=2).groups] for start in (0, 2)
+        ]
+
+        assert every == ["c", "a", "b", UNTOLD]
+        assert parts == [every[:2], every[2:]]
+
     def test_what_most_installs_have_comes_first(self, shop: Shop) -> None:
         shop.note(a_report("1"), a_report("1"), a_report("1"), a_report("1", signature="cc"))
         shop.note(*(a_report(str(n), signature="bb") for n in range(2)))

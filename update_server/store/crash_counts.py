@@ -46,7 +46,7 @@ class SqlCrashCounts:
         *,
         version: str | None = None,
         channel: str | None = None,
-        limit: int,
+        limit: int | None = None,
         offset: int = 0,
     ) -> Sequence[str]:
         """Return the groups that most installs crashed with, then those of most reports."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from packaging.version import Version
 
 from rollout.versions import render_version
 from update_server.service.access.caller import Caller
-from update_server.service.crashes.facts import known_signatures
+from update_server.service.crashes.novelty import news_of, published_of
 from update_server.service.crashes.released import spellings_of
 from update_server.service.crashes.spread import Spread, spread_of
 from update_server.service.errors import BadValueError
-from update_server.service.ports import Clock, Database, NotFoundError, Stores
+from update_server.service.ports import Clock, Database, NotFoundError
 from update_server.service.ports.crashes import (
     UNATTRIBUTED,
     UNPUBLISHED,
@@ -90,10 +89,17 @@ class CrashGroups:
         self._clock = clock
 
     def all(
-        self, app: str, *, version: Version | None = None, channel: str | None = None
+        self,
+        app: str,
+        *,
+        version: Version | None = None,
+        channel: str | None = None,
+        start: int = 0,
+        limit: int | None = None,
     ) -> CrashesView:
         """Return the crashes of *app*, of one version or on one channel only if that is asked.
 
+        Of its groups, the worst first, *limit* from the one on that *start* others stand before.
         Raises NotFoundError.
         """
         with self._database.reading() as stores:
@@ -101,15 +107,18 @@ class CrashGroups:
             text = None
             if version is not None:
                 text = spellings_of(stores, app).get(version, render_version(version))
-            counts = stores.crashes.counts(app, version=text, channel=channel)
+            names = stores.crashes.worst(
+                app, version=text, channel=channel, limit=limit, offset=start
+            )
+            counts = stores.crashes.counts(app, version=text, channel=channel, signatures=names)
             crashed = stores.crashes.crashed(app, version=text, channel=channel)
-            about = stores.crashes.groups(app, {one.signature for one in counts})
+            about = stores.crashes.groups(app, names)
             reporting = reporting_of(stores, app, version=version, channel=channel)
         by_signature: dict[str, list[CrashCount]] = {}
         for one in counts:
             by_signature.setdefault(one.signature, []).append(one)
-        views = [_group(name, some, about, crashed) for name, some in by_signature.items()]
-        return CrashesView(groups=sorted(views, key=_rank), crashed=crashed, reporting=reporting)
+        views = [_group(name, by_signature[name], about, crashed) for name in names]
+        return CrashesView(groups=views, crashed=crashed, reporting=reporting)
 
     def get(self, app: str, signature: str) -> CrashView:
         """Return one group, by its signature or by one that is the same. Raises NotFoundError."""
@@ -125,12 +134,14 @@ class CrashGroups:
                 raise NotFoundError("signature", signature)
             names = {root, *same}
             samples = tuple(stores.crashes.samples(app, names))
-            news = _news(stores, app, root, counts)
+            seen = _seen(root, counts)
+            published = published_of(stores, app, seen)
+            news = news_of(stores, app, root, seen, published, aliases)
             return CrashView(
                 group=_group(root, counts, about, stores.crashes.crashed(app)),
                 same=same,
                 news=news,
-                spread=spread_of(stores, app, root, counts, news),
+                spread=spread_of(stores, app, root, counts, published, news),
                 waivers=tuple(
                     one
                     for one in stores.waivers.of_app(app)
@@ -205,32 +216,15 @@ def _group(
     )
 
 
-def _rank(view: GroupView) -> tuple[int, int, str]:
-    return -view.installs, -sum(one.reports for one in view.counts), view.signature
+def _seen(signature: str, counts: Sequence[CrashCount]) -> set[str]:
+    """Return the versions on which installs of ours crashed with *signature*.
 
-
-def _news(
-    stores: Stores, app: str, signature: str, counts: Sequence[CrashCount]
-) -> Mapping[tuple[str, str], bool]:
-    """Return whether *signature* was new, where installs crashed with it.
-
-    A signature that stands for others is never new.
+    A signature that stands for others is told of none: it is never new.
     """
-    seen = {one.version for one in counts if not one.handled and one.arm != UNATTRIBUTED}
-    if signature in TITLES or not seen - {UNPUBLISHED}:
-        return {}
-    spelled = spellings_of(stores, app)
-    published: dict[Version, datetime] = {}
-    places: set[tuple[str, Version]] = set()
-    for release in stores.releases.all(app):
-        if spelled[release.version] in seen:
-            places.add((release.channel, release.version))
-            at = published.get(release.version, release.admitted_at)
-            published[release.version] = min(at, release.admitted_at)
-    return {
-        (channel, spelled[version]): signature
-        not in known_signatures(stores, app, channel, version, published[version])
-        for channel, version in sorted(places)
+    if signature in TITLES:
+        return set()
+    return {one.version for one in counts if not one.handled and one.arm != UNATTRIBUTED} - {
+        UNPUBLISHED
     }
 
 

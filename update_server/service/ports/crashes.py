@@ -257,7 +257,7 @@ class Crashes(Protocol):
         *,
         version: str | None = None,
         channel: str | None = None,
-        limit: int,
+        limit: int | None = None,
         offset: int = 0,
     ) -> Sequence[str]: ...
     # the same counts of those who took part in each of *rollouts*; for every one that is asked for

@@ -17,7 +17,7 @@ from update_server.service.telemetry.levels import Reporting
 from update_server.web import wire, wire_admin, wire_crashes
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import Part, part_asked
-from update_server.web.admin.replies import Reply, answered, paged, replayed
+from update_server.web.admin.replies import Reply, answered, cut, replayed
 from update_server.web.admin.services import AdminServices
 from update_server.web.admin.telemetry import arm_levels
 from update_server.web.auth import Guard
@@ -70,9 +70,11 @@ def list_body(
     channel: str | None = None,
 ) -> JsonObject:
     """Return a part of the crashes of *app*, of one version or channel or of all."""
-    view = services.crashes.all(app, version=version, channel=channel)
+    view = services.crashes.all(
+        app, version=version, channel=channel, start=part.cursor or 0, limit=part.limit + 1
+    )
     return {
-        **paged(view.groups, _summary, part),
+        **cut(view.groups, _summary, part),
         "crashed_installs": [_crashed(one) for one in view.crashed],
         "reporting": [_reporting(one) for one in view.reporting],
     }
