@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from tests.fakes.state import State
-from update_server.service.ports.signatures import LOOK_BACK, MAX_NEW_A_DAY, OTHER, Sighting
+from update_server.service.ports.signatures import LOOK_BACK, MAX_NEW_A_DAY, OTHER, Run, Sighting
 
 
 class FakeSignatures:
@@ -62,6 +63,33 @@ class FakeSignatures:
             and one.at < published_at
             and (one.version in versions or one.at >= since)
         )
+
+    def runs(
+        self, app: str, channels: Collection[str], comparables: Collection[str]
+    ) -> Sequence[Run]:
+        found: list[Run] = []
+        last: dict[tuple[str, str, str], Run] = {}
+        for comparable, one in sorted(
+            self._state.sightings.values(), key=lambda sighting: sighting[1].at
+        ):
+            if one.app != app or one.channel not in channels or comparable not in comparables:
+                continue
+            place = (one.channel, one.version, comparable)
+            run = last.get(place)
+            if run is not None and one.at - run.last_at < LOOK_BACK:
+                found.remove(run)
+                run = replace(run, last_at=one.at)
+            else:
+                run = Run(
+                    channel=one.channel,
+                    version=one.version,
+                    comparable=comparable,
+                    first_at=one.at,
+                    last_at=one.at,
+                )
+            last[place] = run
+            found.append(run)
+        return sorted(found, key=lambda one: (one.channel, one.version, one.first_at))
 
     def titles(self, app: str, channel: str, comparables: Iterable[str]) -> Mapping[str, str]:
         wanted = set(comparables)

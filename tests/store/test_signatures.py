@@ -158,3 +158,19 @@ def test_a_title_may_hold_anything(database: Database) -> None:
     note(database, a_sighting(title="\x00"))
 
     assert known(database) == {"aa"}
+
+
+@pytest.mark.parametrize(("day", "told"), [(29, [(0, 29)]), (30, [(0, 0), (30, 30)])])
+def test_runs_come_back_as_they_were_noted(
+    database: Database, day: int, told: list[tuple[int, int]]
+) -> None:
+    note(database, a_sighting(), a_sighting(at=NOW + day * DAY), a_sighting(channel="beta"))
+    note(database, a_sighting("bb"), a_sighting(app="other"))
+
+    with database.reading() as stores:
+        found = stores.signatures.runs("demo", ["stable"], ["aa", "cc"])
+
+    assert {(one.channel, one.version, one.comparable) for one in found} == {
+        ("stable", "2.0.0", "aa")
+    }
+    assert [((one.first_at - NOW) / DAY, (one.last_at - NOW) / DAY) for one in found] == told

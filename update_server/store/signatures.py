@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
-from update_server.service.ports.signatures import LOOK_BACK, MAX_NEW_A_DAY, OTHER, Sighting
+from update_server.service.ports.signatures import LOOK_BACK, MAX_NEW_A_DAY, OTHER, Run, Sighting
 from update_server.store.rows import chunks
 from update_server.store.tables import crash_signatures as runs
 
@@ -124,6 +124,28 @@ class SqlSignatures:
             )
         )
         return frozenset(found.scalars())
+
+    def runs(
+        self, app: str, channels: Collection[str], comparables: Collection[str]
+    ) -> Sequence[Run]:
+        """Return the runs of these signatures, by channel, version and time."""
+        found: list[Run] = []
+        for some in chunks(comparables):
+            rows = self._connection.execute(
+                select(
+                    runs.c.channel,
+                    runs.c.version,
+                    runs.c.comparable,
+                    runs.c.first_at,
+                    runs.c.last_at,
+                ).where(
+                    runs.c.app == app,
+                    runs.c.channel.in_(channels),
+                    runs.c.comparable.in_(some),
+                )
+            )
+            found += [Run(**row) for row in rows.mappings()]
+        return sorted(found, key=lambda one: (one.channel, one.version, one.first_at))
 
     def titles(self, app: str, channel: str, comparables: Iterable[str]) -> Mapping[str, str]:
         """Return the title first noted of each signature that is known."""

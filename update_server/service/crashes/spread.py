@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from packaging.version import Version
-
 from rollout.model import Arm, Rollout
-from update_server.service.crashes.facts import PREDECESSORS
-from update_server.service.crashes.released import spellings_of
-from update_server.service.ports import FunnelCell, StoredRelease, Stores
+from update_server.service.crashes.novelty import Published
+from update_server.service.ports import FunnelCell, Stores
 from update_server.service.ports.crashes import CrashCount
 
 MOST_ROLLOUTS: Final = 5
@@ -80,6 +77,7 @@ def spread_of(
     app: str,
     signature: str,
     counts: Sequence[CrashCount],
+    published: Published,
     news: Mapping[tuple[str, str], bool],
 ) -> Spread:
     """Return how far *signature*, of which these are the *counts* and *news*, has spread."""
@@ -89,7 +87,7 @@ def spread_of(
         by_platform[version, platform] += installs
     return Spread(
         rollouts=_in_rollouts(stores, app, signature),
-        versions=_on_versions(stores, app, counts, news, running),
+        versions=_on_versions(counts, published, news, running),
         running=by_platform,
     )
 
@@ -98,12 +96,12 @@ def _in_rollouts(stores: Stores, app: str, signature: str) -> tuple[InRollout, .
     newest = stores.rollouts.newest(app, MOST_ROLLOUTS)
     names = [each.id for each in newest]
     funnels = stores.telemetry.funnels(names)
-    seen = stores.crashes.counts_of(names)
+    seen = stores.crashes.counts_of(names, signatures=[signature])
     found = []
     for rollout in newest:
         crashed = Counter[str]()
         for one in seen[rollout.id]:
-            if one.signature == signature and not one.handled:
+            if not one.handled:
                 crashed[one.arm] += one.installs
         there = _by_arm(funnels[rollout.id])
         arms = tuple(InArm(arm=arm, installs=crashed[arm], of=there[arm]) for arm in Arm)
@@ -120,13 +118,11 @@ def _by_arm(cells: Iterable[FunnelCell]) -> Counter[str]:
 
 
 def _on_versions(
-    stores: Stores,
-    app: str,
     counts: Sequence[CrashCount],
+    published: Published,
     news: Mapping[tuple[str, str], bool],
     told: Sequence[tuple[str, str, str, int]],
 ) -> tuple[OnVersion, ...]:
-    spelled = spellings_of(stores, app)
     running = Counter[tuple[str, str]]()
     for channel, _, version, installs in told:
         running[channel, version] += installs
@@ -135,14 +131,14 @@ def _on_versions(
         if not one.handled:
             seen.setdefault(one.version, []).append(one)
     found = []
-    for (channel, released), published_at in _last(stores.releases.all(app)).items():
-        version = spelled[released]
+    for channel, released in published.last():
+        version = published.spelled[released]
         here = seen.get(version, [])
         found.append(
             OnVersion(
                 channel=channel,
                 version=version,
-                published_at=published_at,
+                published_at=published.here[channel, released],
                 installs=sum(one.installs for one in here),
                 running=running[channel, version],
                 first_at=min((one.first_at for one in here), default=None),
@@ -151,16 +147,3 @@ def _on_versions(
             )
         )
     return tuple(found)
-
-
-def _last(releases: Iterable[StoredRelease]) -> Mapping[tuple[str, Version], datetime]:
-    """Return when the last versions of each channel were published, newest first."""
-    channels: dict[str, dict[Version, datetime]] = {}
-    for each in releases:
-        dates = channels.setdefault(each.channel, {})
-        dates[each.version] = min(each.admitted_at, dates.get(each.version, each.admitted_at))
-    return {
-        (channel, version): channels[channel][version]
-        for channel in sorted(channels)
-        for version in sorted(channels[channel], reverse=True)[:PREDECESSORS]
-    }

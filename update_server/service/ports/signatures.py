@@ -7,7 +7,7 @@ same whatever is noted afterwards, and no row holds an install.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -36,6 +36,17 @@ class Sighting:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Sightings of one signature on one version, each less than ``LOOK_BACK`` after another."""
+
+    channel: str
+    version: str
+    comparable: str
+    first_at: datetime
+    last_at: datetime
+
+
 class Signatures(Protocol):
     """Sightings of crash signatures, noted by the digest alone."""
 
@@ -46,6 +57,10 @@ class Signatures(Protocol):
     def known(
         self, app: str, channel: str, *, versions: Sequence[str], published_at: datetime
     ) -> frozenset[str]: ...
+    # of these signatures, on all versions of these channels
+    def runs(
+        self, app: str, channels: Collection[str], comparables: Collection[str]
+    ) -> Sequence[Run]: ...
     # the title first noted of each; unknown ones are not in it
     def titles(self, app: str, channel: str, comparables: Iterable[str]) -> Mapping[str, str]: ...
     def expire(self, *, seen_before: datetime) -> None: ...  # runs that ended before
