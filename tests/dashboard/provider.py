@@ -1,6 +1,6 @@
 """An OpenID Connect provider: real HTTP, discovery, keys, code flow with PKCE, RS256.
 
-``claims``, ``header`` and ``answers`` change what it tells, so that a test can have it lie.
+``claims`` and the like change what it tells, so that a test can have it lie.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Provider:
         self.without: tuple[str, ...] = ()
         self.key = KEY
         self.unsigned = False
+        self.knows_pkce = True
         self.issuer_told: str | None = None
         self.algorithms = ["RS256"]
         self.codes: dict[str, dict[str, str]] = {}
@@ -78,7 +79,8 @@ class Provider:
         if asked is None or told.get("redirect_uri") != asked["redirect_uri"]:
             return None
         digest = hashlib.sha256(told.get("code_verifier", "").encode()).digest()
-        if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != asked["code_challenge"]:
+        shown = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if self.knows_pkce and shown != asked["code_challenge"]:
             return None
         return {
             "access_token": secrets.token_urlsafe(),
