@@ -441,3 +441,16 @@ def test_a_step_for_two_people_is_told(tmp_path: Path) -> None:
 
     assert response.status_code == 202
     assert body_of(response)["pending"]["needs"] == 2
+
+
+def test_a_list_may_tell_only_how_rollouts_stand(ask: Ask, world: World) -> None:
+    world.start("2.1.0")
+    path = "/v1/admin/apps/demo/rollouts"
+
+    whole, brief = (body_of(ask("GET", f"{path}{more}")) for more in ("", "?brief=true"))
+
+    assert [each["id"] for each in brief["items"]] == [each["id"] for each in whole["items"]]
+    for one, other in zip(brief["items"], whole["items"], strict=True):
+        assert one == {name: other[name] for name in one}
+    assert "funnel" not in brief["items"][0]
+    assert ask("GET", f"{path}?brief=perhaps").status_code == 400

@@ -6,7 +6,7 @@ However many releases, rollouts and installs there are, each answer takes the sa
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,7 +19,14 @@ from update_server.service.crashes.in_rollout import CrashInRollout, crashes_in
 from update_server.service.crashes.known_before import KnownBefore, Titles
 from update_server.service.crashes.outcomes import outcomes_of
 from update_server.service.errors import NotRegisteredError, UnknownChannelError
-from update_server.service.ports import Clock, Database, FunnelCell, NotFoundError, Stores
+from update_server.service.ports import (
+    Clock,
+    Database,
+    FunnelCell,
+    NotFoundError,
+    StoredHold,
+    Stores,
+)
 from update_server.service.ports.crashes import CrashCount, Tally
 from update_server.service.ports.pending import PendingVerb
 from update_server.service.ports.pulls import PullPlan
@@ -72,13 +79,16 @@ class RolloutDetail:
     ``way_back`` is where a pull sends the release's installs, or would send them now; None: they
     stay on it. ``pull_plan`` is what becomes of those of a pulled one. ``outcomes`` are what its
     installs and sessions came to. ``needs`` says of each legal verb what it would take now.
+    ``recount`` is what was counted of its installs last, ``holds`` are those of its channel.
     """
 
     view: RolloutView
     way_back: Version | None
     pull_plan: PullPlan | None
-    outcomes: tuple[Tally, ...]
     needs: Mapping[str, Needs]
+    recount: Recount | None
+    holds: tuple[StoredHold, ...]
+    outcomes: tuple[Tally, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,16 +127,23 @@ class Report:
     def detail(self, app: str, rollout_id: RolloutId) -> RolloutDetail:
         """Return all that is told of one rollout. Raises NotFoundError, NotRegisteredError."""
         with self._database.reading() as stores:
-            rollout, channels = self._find(stores, app, rollout_id)
-            known = self._read(stores, [rollout], channels)
-            view = known.view(rollout, self._known_before.release(stores, rollout))
-            return RolloutDetail(
-                view=view,
-                way_back=_way_back(stores, rollout, known.channel(rollout)),
-                pull_plan=_pull_plan(rollout, known.recounts.get(rollout_id)),
-                outcomes=tuple(outcomes_of(stores, rollout_id)),
-                needs=self._needs(view, known.channel(rollout)),
-            )
+            detail = self.detail_in(stores, app, rollout_id)
+            return replace(detail, outcomes=tuple(outcomes_of(stores, rollout_id)))
+
+    def detail_in(self, stores: Stores, app: str, rollout_id: RolloutId) -> RolloutDetail:
+        """Return the same in a transaction of the caller's, without the outcomes."""
+        rollout, channels = self._find(stores, app, rollout_id)
+        known = self._read(stores, [rollout], channels)
+        channel, recount = known.channel(rollout), known.recounts.get(rollout_id)
+        view = known.view(rollout, self._known_before.release(stores, rollout))
+        return RolloutDetail(
+            view=view,
+            way_back=_way_back(stores, rollout, channel),
+            pull_plan=_pull_plan(rollout, recount),
+            needs=self._needs(view, channel),
+            recount=recount,
+            holds=channel.holds,
+        )
 
     def ways_back(self, app: str, rollout_id: RolloutId) -> Sequence[Version]:
         """Return all versions that a pull may send installs to, newest first.
@@ -143,6 +160,12 @@ class Report:
         with self._database.reading() as stores:
             stores.apps.get(app)
             return self._views(stores, stores.rollouts.of_app(app, start=start, limit=limit))
+
+    def listed(self, app: str, *, start: int = 0, limit: int | None = None) -> Sequence[Rollout]:
+        """Return the same rollouts as ``rollouts``, without what their installs came to."""
+        with self._database.reading() as stores:
+            stores.apps.get(app)
+            return stores.rollouts.of_app(app, start=start, limit=limit)
 
     def live(self, app: str | None = None) -> Sequence[RolloutView]:
         """Return the rollouts that are active or paused, of all apps or of *app*."""

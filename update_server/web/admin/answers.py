@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from rollout.documents import render_audience, render_ladder, render_policy
-from rollout.model import Arm
+from rollout.model import Arm, Rollout
 from update_server.evidence.state import Label
 from update_server.service.access.apps import KnownApp
 from update_server.service.crashes.in_rollout import CrashInRollout, newest_of
@@ -35,7 +35,12 @@ from update_server.service.ports.studies import StoredDecision
 from update_server.service.repository.publish import SigningView, Submitted
 from update_server.service.rollouts.needs import Needs
 from update_server.service.rollouts.released import PlatformView, ReleaseView
-from update_server.service.rollouts.report import PolicyView, RolloutDetail, RolloutView
+from update_server.service.rollouts.report import (
+    PolicyView,
+    RolloutDetail,
+    RolloutView,
+    shape_of,
+)
 from update_server.service.studies.decisions import Entry, EvidenceView
 from update_server.service.studies.strikes import Strike
 from update_server.web.wire import render_time
@@ -237,6 +242,28 @@ def pending(value: PendingVerb) -> JsonObject:
         "has": len(people),
         "asked_at": render_time(value.asked_at),
         "expires_at": render_time(value.expires_at),
+    }
+
+
+def brief_rollout(value: Rollout) -> JsonObject:
+    """Return how a rollout stands: of ``rollout`` what needs no count."""
+    shape = shape_of(value)
+    return {
+        "id": value.id,
+        "app": value.app,
+        "channel": value.channel,
+        "version": str(value.version),
+        "state": value.state.value,
+        "ring": value.step.ring,
+        "exposure_bp": shape.exposure_bp,
+        "holdback_bp": shape.holdback_bp,
+        "position": value.position,
+        "revision": value.revision,
+        "started_at": _time(value.started_at),
+        "position_reached_at": _time(value.position_reached_at),
+        "changed_at": _time(value.changed_at),
+        "paused_by": None if value.paused_by is None else value.paused_by.value,
+        "reason": value.reason,
     }
 
 

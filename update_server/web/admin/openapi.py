@@ -125,7 +125,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _get(f"{_A}/releases", "List the releases", *_PAGED),
     _get(f"{_A}/releases/{{version}}", "Show a release", "channel"),
     _get("/v1/admin/rollouts", "List the live rollouts", *_PAGED),
-    _get(f"{_A}/rollouts", "List the rollouts", *_PAGED),
+    _get(f"{_A}/rollouts", "List the rollouts, or only how they stand", *_PAGED, "brief"),
     _waits(_post(f"{_A}/rollouts", "Start a rollout", wire_admin.StartRollout)),
     _get(_R, "Show a rollout"),
     _get(f"{_R}/telemetry", "Show how far to trust what its installs tell, by arm"),

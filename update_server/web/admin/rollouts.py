@@ -15,7 +15,7 @@ from update_server.service.ports import Role
 from update_server.web import wire, wire_admin
 from update_server.web.admin import answers
 from update_server.web.admin.answers import JsonObject
-from update_server.web.admin.queries import Part, part_asked
+from update_server.web.admin.queries import Part, optional_one_of, part_asked
 from update_server.web.admin.replies import Reply, answered, cut, paged, replayed
 from update_server.web.admin.services import AdminServices
 from update_server.web.auth import Guard
@@ -51,7 +51,9 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
     @bp.get("/v1/admin/apps/<name:app>/rollouts")
     def get_rollouts(app: str) -> Response:
         guard.require(Role.VIEWER, app)
-        return answered(page_body(services, app, part_asked()))
+        asked = optional_one_of("brief", ("true",))
+        told = page_body if asked is None else brief_body
+        return answered(told(services, app, part_asked()))
 
     @bp.post("/v1/admin/apps/<name:app>/rollouts")
     def post_rollout(app: str) -> Response:
@@ -158,6 +160,13 @@ def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
     start = part.cursor or 0
     found = services.report.rollouts(app, start=start, limit=part.limit + 1)
     return cut(found, answers.rollout, part)
+
+
+def brief_body(services: AdminServices, app: str, part: Part) -> JsonObject:
+    """Return a part of the rollouts of *app*, newest first: how they stand, and nothing counted."""
+    start = part.cursor or 0
+    found = services.report.listed(app, start=start, limit=part.limit + 1)
+    return cut(found, answers.brief_rollout, part)
 
 
 def body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:

@@ -47,7 +47,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             channel=channel,
             channels=channels,
             it=it,
-            signed=it and json.dumps(it["policy"], indent=1, ensure_ascii=False),
+            signed=it and json.dumps(it["policy"], indent=1),
             past=past,
             ends=it and _ends(it["expires_at"], now),
         )

@@ -28,7 +28,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             visitor,
             app=app,
             known=answers.app(services.apps.named(app)),
-            rollouts=rollouts.page_body(services, app, part_asked("rollouts")),
+            rollouts=rollouts.brief_body(services, app, part_asked("rollouts")),
             releases=releases.page_body(services, app, part_asked("releases")),
         )
 
