@@ -169,11 +169,18 @@ class FakeCrashes:
         return worst[offset:][:limit]
 
     def counts_of(
-        self, rollouts: Collection[RolloutId]
+        self, rollouts: Collection[RolloutId], *, signatures: Collection[str] | None = None
     ) -> Mapping[RolloutId, Sequence[CrashCount]]:
         every = [one for app in self._apps() for one in self._named(app)]
         return {
-            rollout: _counted(one for one in every if one.cell.rollout == rollout)
+            rollout: _of_any_version(
+                _counted(
+                    one
+                    for one in every
+                    if one.cell.rollout == rollout
+                    and (signatures is None or one.signature in signatures)
+                )
+            )
             for rollout in rollouts
         }
 
@@ -375,3 +382,20 @@ def _counted(reports: Iterable[Reported], *, by_place: bool = False) -> list[Cra
         )
         for (signature, version, arm, handled, platform, system), some in _split(reports, place)
     ]
+
+
+def _of_any_version(counts: Iterable[CrashCount]) -> list[CrashCount]:
+    """Return *counts* with those of all versions added up."""
+    found: dict[tuple[str, str, bool], CrashCount] = {}
+    for one in counts:
+        key = one.signature, one.arm, one.handled
+        known = found.get(key, replace(one, installs=0, reports=0))
+        found[key] = replace(
+            known,
+            version="",
+            installs=known.installs + one.installs,
+            reports=known.reports + one.reports,
+            first_at=min(known.first_at, one.first_at),
+            last_at=max(known.last_at, one.last_at),
+        )
+    return [found[key] for key in sorted(found)]

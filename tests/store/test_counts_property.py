@@ -189,6 +189,7 @@ def told(database: Database) -> dict[str, Any]:
             "crashed": [crashes.crashed("demo", **one) for one in asked],
             "places": [crashes.places("demo", name) for name in (UNTOLD, *SIGNATURES)],
             "of rollouts": [crashes.counts_of(ROLLOUTS), crashes.tallies(ROLLOUTS)],
+            "some of rollouts": crashes.counts_of(ROLLOUTS, signatures=["bb"]),
         }
 
 

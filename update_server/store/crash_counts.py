@@ -74,14 +74,39 @@ class SqlCrashCounts:
         return self._connection.dialect.name == "sqlite"
 
     def counts_of(
-        self, rollouts: Collection[RolloutId]
+        self, rollouts: Collection[RolloutId], *, signatures: Collection[str] | None = None
     ) -> Mapping[RolloutId, Sequence[CrashCount]]:
-        """Return the counts of those who took part in each of *rollouts*."""
+        """Return the counts of those who took part in each of *rollouts*, all versions together."""
+        by = (_c.rollout, _c.signature, _c.arm, _c.handled)
         found: dict[RolloutId, list[CrashCount]] = {rollout: [] for rollout in rollouts}
         for some in chunks(found):
-            rows = select(crash_counts).where(_c.facet == ROLLOUT, _c.rollout.in_(some))
-            for row in self._connection.execute(rows):
-                found[RolloutId(row.rollout)].append(_count(row))
+            asked = [_c.facet == ROLLOUT, _c.rollout.in_(some)]
+            if signatures is not None:
+                asked.append(_c.signature.in_(signatures))
+            rows = self._connection.execute(
+                select(
+                    *by,
+                    func.sum(_c.installs).label("installs"),
+                    func.sum(_c.reports).label("reports"),
+                    func.min(_c.first_at).label("first_at"),
+                    func.max(_c.last_at).label("last_at"),
+                )
+                .where(*asked)
+                .group_by(*by)
+            )
+            for row in rows:
+                found[RolloutId(row.rollout)].append(
+                    CrashCount(
+                        signature=row.signature,
+                        version="",
+                        arm=row.arm,
+                        handled=row.handled,
+                        installs=int(row.installs),
+                        reports=int(row.reports),
+                        first_at=row.first_at,
+                        last_at=row.last_at,
+                    )
+                )
         return {rollout: sorted(counts, key=_order) for rollout, counts in found.items()}
 
     def places(self, app: str, signature: str) -> Sequence[CrashCount]:

@@ -130,7 +130,7 @@ class Alias:
 class CrashCount:
     """How many distinct installs and reports of a group there are in one place.
 
-    ``platform`` and ``os`` are empty where they are not told apart.
+    ``version``, ``platform`` and ``os`` are empty where they are not told apart.
     """
 
     signature: str
@@ -260,9 +260,10 @@ class Crashes(Protocol):
         limit: int | None = None,
         offset: int = 0,
     ) -> Sequence[str]: ...
-    # the same counts of those who took part in each of *rollouts*; for every one that is asked for
+    # of those who took part in each of *rollouts*, for every one that is asked for; versions are
+    # not told apart, and an install that crashed on two is counted for both: nothing links the two
     def counts_of(
-        self, rollouts: Collection[RolloutId]
+        self, rollouts: Collection[RolloutId], *, signatures: Collection[str] | None = None
     ) -> Mapping[RolloutId, Sequence[CrashCount]]: ...
     def places(self, app: str, signature: str) -> Sequence[CrashCount]: ...  # by platform and os
     def crashed(
