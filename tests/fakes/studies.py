@@ -40,6 +40,10 @@ class FakeStudies:
             raise NotFoundError("study", rollout)
         return self._state.studies[rollout]
 
+    def of(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, StoredStudy]:
+        held = self._state.studies
+        return {rollout: held[rollout] for rollout in rollouts if rollout in held}
+
     def live(self) -> Sequence[StudyHead]:
         names = [field.name for field in fields(StudyHead)]
         found = [one for one in self._state.studies.values() if one.ended_at is None]

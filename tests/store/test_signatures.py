@@ -164,7 +164,8 @@ def test_a_title_may_hold_anything(database: Database) -> None:
 def test_runs_come_back_as_they_were_noted(
     database: Database, day: int, told: list[tuple[int, int]]
 ) -> None:
-    note(database, a_sighting(), a_sighting(at=NOW + day * DAY), a_sighting(channel="beta"))
+    note(database, a_sighting(), a_sighting(channel="beta"))
+    note(database, a_sighting(at=NOW + day * DAY))
     note(database, a_sighting("bb"), a_sighting(app="other"))
 
     with database.reading() as stores:

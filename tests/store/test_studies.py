@@ -34,6 +34,7 @@ def test_a_study_comes_back_as_it_went(database: Database) -> None:
 
     with database.reading() as stores:
         assert stores.studies.get(ROLLOUT) == study
+        assert stores.studies.of([ROLLOUT, OTHER_ROLLOUT]) == {ROLLOUT: study}
 
 
 def test_a_rollout_has_one_study(studied: Database) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -54,6 +54,17 @@ class SqlStudies:
         found = select(*_HEAD, studies.c.state).where(studies.c.rollout == rollout)
         row = one(self._connection, found, "study", rollout)
         return StoredStudy(**_head(row), state=bytes(row.state))
+
+    def of(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, StoredStudy]:
+        """Return the studies of those of *rollouts* that have one."""
+        found: dict[RolloutId, StoredStudy] = {}
+        for some in chunks(rollouts):
+            rows = self._connection.execute(
+                select(*_HEAD, studies.c.state).where(studies.c.rollout.in_(some))
+            )
+            for row in rows:
+                found[RolloutId(row.rollout)] = StoredStudy(**_head(row), state=bytes(row.state))
+        return found
 
     def live(self) -> Sequence[StudyHead]:
         """Return the studies that have not ended, oldest first."""

@@ -199,6 +199,8 @@ class Studies(Protocol):
 
     def add(self, study: StoredStudy) -> None: ...  # ExistsError
     def get(self, rollout: RolloutId) -> StoredStudy: ...  # NotFoundError
+    # rollouts without one are not in it
+    def of(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, StoredStudy]: ...
     def live(self) -> Sequence[StudyHead]: ...  # those that have not ended, oldest first
     # writes state as version expected_version + 1, whatever study.version; ChangedError,
     # also when the study has ended
