@@ -142,7 +142,7 @@ class Report:
             pull_plan=_pull_plan(rollout, recount),
             needs=self._needs(view, channel),
             recount=recount,
-            holds=channel.holds,
+            holds=channel.desired.holds if channel.desired is not None else (),
         )
 
     def ways_back(self, app: str, rollout_id: RolloutId) -> Sequence[Version]:

@@ -12,9 +12,10 @@ from update_server.evidence.guards import FUNNEL_STEPS, Line, all_lines
 from update_server.evidence.settings import Metric, Settings
 from update_server.evidence.state import State
 from update_server.evidence.weighing import SIGNATURE_PREFIX, weighted_metrics
-from update_server.service.ports import Clock, Database, NotFoundError
+from update_server.service.ports import Clock, Database, NotFoundError, Stores
 from update_server.service.ports.crashes import UNATTRIBUTED
 from update_server.service.ports.series import FirstCrashes, StudyPoint
+from update_server.service.ports.studies import StoredStudy
 from update_server.service.studies.codec import decode_settings, decode_state
 from update_server.service.studies.stretch import Stretch
 
@@ -72,28 +73,13 @@ class EvidenceSeries:
 
         Raises NotFoundError.
         """
-        since = self._clock.now() - CRASH_HOURS
         with self._database.reading() as stores:
             rollout = stores.rollouts.get(app, rollout_id)
             try:
                 study = stores.studies.get(rollout_id)
             except NotFoundError:
-                return _unjudged(rollout, since)
-            points = stores.series.points(rollout_id)
-            names = _signatures(points)
-            first = stores.series.first_crashes(app, names, since, rollout_id)
-        state, settings = decode_state(study.state), decode_settings(study.settings)
-        stretch = Stretch(origin=study.opened_at.timestamp(), speed=settings.speed)
-        told = {name for point in points for name in point.body["log_e"]}
-        return SeriesView(
-            rollout=rollout,
-            alpha=settings.alpha,
-            limits=[each for each in _limits(state, settings) if each.metric in told],
-            points=points,
-            gaps=[(stretch.back(a), stretch.back(b)) for a, b in state.stage.outages],
-            since=since,
-            crashes=_by_hour(names, first),
-        )
+                study = None
+            return read_series(stores, rollout, study, self._clock.now())
 
     def of_crash(
         self, app: str, signatures: Sequence[str], rollout: RolloutId | None = None
@@ -107,6 +93,30 @@ class EvidenceSeries:
             stores.apps.get(app)
             first = stores.series.first_crashes(app, signatures, since, rollout)
         return since, _by_hour(signatures, first)
+
+
+def read_series(
+    stores: Stores, rollout: Rollout, study: StoredStudy | None, now: datetime
+) -> SeriesView:
+    """Return *study* over time; None: the rollout is not judged."""
+    since = now - CRASH_HOURS
+    if study is None:
+        return _unjudged(rollout, since)
+    points = stores.series.points(rollout.id)
+    names = _signatures(points)
+    first = stores.series.first_crashes(rollout.app, names, since, rollout.id)
+    state, settings = decode_state(study.state), decode_settings(study.settings)
+    stretch = Stretch(origin=study.opened_at.timestamp(), speed=settings.speed)
+    told = {name for point in points for name in point.body["log_e"]}
+    return SeriesView(
+        rollout=rollout,
+        alpha=settings.alpha,
+        limits=[each for each in _limits(state, settings) if each.metric in told],
+        points=points,
+        gaps=[(stretch.back(a), stretch.back(b)) for a, b in state.stage.outages],
+        since=since,
+        crashes=_by_hour(names, first),
+    )
 
 
 def _unjudged(rollout: Rollout, since: datetime) -> SeriesView:

@@ -110,7 +110,8 @@ class TelemetryReport:
         """Return how far to trust what one rollout's installs tell. Raises NotFoundError."""
         with self._database.reading() as stores:
             rollout = stores.rollouts.get(app, rollout_id)
-            return _rollout(stores, rollout, stores.recounts.of([rollout_id]).get(rollout_id))
+            recount = stores.recounts.of([rollout_id]).get(rollout_id)
+            return trust_of(rollout, recount, _study(stores, rollout))
 
     def look(self, app: str, hours: int = MOST_HOURS) -> TelemetryView:
         """Return the last *hours*, at most ``MOST_HOURS``. Raises NotFoundError."""
@@ -123,7 +124,10 @@ class TelemetryReport:
             quarantine = stores.quarantine.counts(app)
             live = [each for each in stores.rollouts.live() if each.app == app]
             recounts = stores.recounts.of([each.id for each in live])
-            rollouts = [_rollout(stores, each, recounts.get(each.id)) for each in live]
+            studies = stores.studies.of([each.id for each in live])
+            rollouts = [
+                trust_of(each, recounts.get(each.id), studies.get(each.id)) for each in live
+            ]
         clocks = _sum(arrived, CLOCK_KIND)
         return TelemetryView(
             hours=hours,
@@ -191,12 +195,11 @@ def _median(clocks: Mapping[str, int]) -> int | None:
     return None
 
 
-def _rollout(stores: Stores, rollout: Rollout, recount: Recount | None) -> RolloutTelemetry:
+def trust_of(
+    rollout: Rollout, recount: Recount | None, study: StoredStudy | None
+) -> RolloutTelemetry:
+    """Return how far to trust what the installs of *rollout* tell."""
     levels = recount.levels if recount else ()
-    try:
-        study = stores.studies.get(rollout.id)
-    except NotFoundError:
-        study = None
     return RolloutTelemetry(
         rollout=rollout,
         counted_at=recount.counted_at if recount else None,
@@ -205,6 +208,13 @@ def _rollout(stores: Stores, rollout: Rollout, recount: Recount | None) -> Rollo
         age_gate=None if study is None else _has_age_gate(study),
         set_aside=[] if study is None else _unequal(study),
     )
+
+
+def _study(stores: Stores, rollout: Rollout) -> StoredStudy | None:
+    try:
+        return stores.studies.get(rollout.id)
+    except NotFoundError:
+        return None
 
 
 def _has_age_gate(study: StoredStudy) -> bool:

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 from rollout.model import RolloutId
 from update_server.service.ports import Role
 from update_server.service.ports.series import StudyPoint
-from update_server.service.studies.series import Hours
+from update_server.service.studies.series import Hours, SeriesView
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.replies import answered
 from update_server.web.admin.services import AdminServices
@@ -43,7 +43,11 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
 
 def body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:
     """Return the evidence about a rollout over time, oldest first, and its crashes by hour."""
-    view = services.series.of_rollout(app, rollout)
+    return rendered(services.series.of_rollout(app, rollout))
+
+
+def rendered(view: SeriesView) -> JsonObject:
+    """Return *view* as values that JSON has."""
     return {
         "rollout": view.rollout.id,
         "version": str(view.rollout.version),

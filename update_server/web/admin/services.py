@@ -30,6 +30,7 @@ from update_server.service.rollouts.control import Control
 from update_server.service.rollouts.explain import Explain
 from update_server.service.rollouts.fleet import Fleets
 from update_server.service.rollouts.holds import Holds
+from update_server.service.rollouts.look import Looks
 from update_server.service.rollouts.report import Report
 from update_server.service.rollouts.second_person import SecondPerson
 from update_server.service.rollouts.stragglers import Stragglers
@@ -77,6 +78,7 @@ class AdminServices:
     quarantine: Quarantine
     telemetry: TelemetryReport
     report: Report
+    looks: Looks
     exports: Exports
     decisions: DecisionLog
     series: EvidenceSeries
@@ -129,6 +131,12 @@ def admin_services(
     )
     second_person = SecondPerson(database, clock, ids, signer=signer)
     sign_in = SignIn(database, clock, ids, passwords=passwords, lock_out=LockOut(database, clock))
+    report = Report(
+        database,
+        clock,
+        next_check_in_seconds=next_check_in_seconds,
+        lease_seconds=lease_seconds,
+    )
     return AdminServices(
         clock=clock,
         apps=AppRegistry(database, signer, clock),
@@ -154,12 +162,8 @@ def admin_services(
         settings=TelemetrySettings(database, clock, ids),
         quarantine=Quarantine(database, clock),
         telemetry=TelemetryReport(database, clock),
-        report=Report(
-            database,
-            clock,
-            next_check_in_seconds=next_check_in_seconds,
-            lease_seconds=lease_seconds,
-        ),
+        report=report,
+        looks=Looks(database, clock, report),
         exports=Exports(database, clock, spools=spools, dumps=dumps),
         decisions=DecisionLog(database),
         series=EvidenceSeries(database, clock),

@@ -48,7 +48,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
 
 def body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:
     """Return how the study of a rollout stands: each metric in each epoch, gates and terms."""
-    return _study(services.decisions.study(app, rollout))
+    return rendered(services.decisions.study(app, rollout))
 
 
 def recomputed_body(
@@ -68,7 +68,7 @@ def recomputed_body(
     }
 
 
-def _study(value: StudyView) -> JsonObject:
+def rendered(value: StudyView) -> JsonObject:
     """Return a study. Infinite numbers, and what is not known, are null."""
     it = value.rollout
     return {

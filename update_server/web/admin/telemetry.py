@@ -50,8 +50,12 @@ def body(services: AdminServices, app: str, hours: int = MOST_HOURS) -> JsonObje
 
 def rollout_body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:
     """Return how far to trust what the installs of one rollout tell."""
-    view = services.telemetry.of_rollout(app, rollout)
-    return {**_rollout(view), "passed_on_to": services.passed_on_to(app)}
+    return trust(services, services.telemetry.of_rollout(app, rollout))
+
+
+def trust(services: AdminServices, view: RolloutTelemetry) -> JsonObject:
+    """Return *view* as values that JSON has, and to whom the app's reports are passed on."""
+    return {**_rollout(view), "passed_on_to": services.passed_on_to(view.rollout.app)}
 
 
 def _view(value: TelemetryView) -> JsonObject:

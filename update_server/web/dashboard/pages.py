@@ -91,13 +91,15 @@ class Pages:
     ) -> Response:
         """Return the page, or its *pieces* where the request asks for these alone.
 
-        Templates know ``visitor``, ``apps`` (names), ``app`` (the one that the page is about)
-        and ``now``.
+        Templates know ``visitor``, ``app`` (the one that the page is about), ``apps`` (names,
+        where it is about none) and ``now``.
         """
         now = context.pop("now", None) or self.now()
         shared = {
             "visitor": visitor,
-            "apps": [each.name for each in self._services.apps.all(visitor.caller.app)],
+            "apps": ()
+            if app
+            else [each.name for each in self._services.apps.all(visitor.caller.app)],
             "app": app,
             "now": now,
             "pieces": tuple(pieces),

@@ -8,11 +8,10 @@ from typing import Any, Final
 from flask import Blueprint, Response, request
 
 from update_server.service.ports import Role
-from update_server.web.admin import audit, holds, series, telemetry
-from update_server.web.admin.queries import MAX_LIMIT, Part, optional_number
+from update_server.web.admin.queries import Part, optional_number
 from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard import forms
-from update_server.web.dashboard.bodies import path_of, rollout_body, study_body
+from update_server.web.dashboard.bodies import page_bodies, path_of
 from update_server.web.dashboard.controls.buttons import buttons_of
 from update_server.web.dashboard.controls.presses import last_change, newest_change
 from update_server.web.dashboard.numbers import Numbers
@@ -58,11 +57,9 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
     @bp.get("/apps/<name:app>/rollouts/<name:rollout>")
     def get_release(app: str, rollout: str) -> Response:
         visitor = pages.door.require(Role.VIEWER, app)
-        it = rollout_body(services, app, rollout)
-        study = study_body(services, app, rollout)
-        trust = telemetry.rollout_body(services, app, it["id"])
         part = _part()
-        history = audit.history_body(services, app, it["id"], part)
+        told = page_bodies(services, app, rollout, part)
+        it, lines = told.rollout, told.history["items"]
         return pages.show(
             "release.html",
             visitor,
@@ -71,22 +68,20 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             newest_at=it["newest_datum_at"],
             it=it,
             n=Numbers(it),
-            study=study,
-            m=Numbers(study or {}),
-            trust=trust,
-            t=Numbers(trust),
+            study=told.study,
+            m=Numbers(told.study or {}),
+            trust=told.trust,
+            t=Numbers(told.trust),
             path=path_of(it),
             kind=_kind(it),
-            last=newest_change(history["items"])
-            if part.cursor is None
-            else last_change(services, it),
-            holds=_holds(services, it),
+            last=last_change(services, it) if part.cursor else newest_change(lines),
+            holds=told.holds,
             buttons=buttons_of(it, visitor),
             key=forms.fresh_key(),
             key_of_reason=forms.fresh_key(),
             keys={ask["id"]: forms.fresh_key() for ask in it["pending"]},
-            charts=charts_of(it, series.body(services, app, it["id"])),
-            history=history,
+            charts=charts_of(it, told.series),
+            history=told.history,
             said=said,
             who=who,
             arms=ARMS,
@@ -100,16 +95,6 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
 def _part() -> Part:
     """Return which part of the history is asked for."""
     return Part(limit=HISTORY_AT_ONCE, cursor=optional_number("before", least=0) or None)
-
-
-def _holds(services: AdminServices, it: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the holds that keep installs from a rollout."""
-    found = holds.page_body(services, it["app"], Part(limit=MAX_LIMIT))["items"]
-    return [
-        each
-        for each in found
-        if each["channel"] == it["channel"] and each["rollout"] in {None, it["id"]}
-    ]
 
 
 def _kind(it: Mapping[str, Any]) -> str:
