@@ -95,7 +95,7 @@ def test_nothing_reported_is_no_tick_where_hardly_anybody_reports(
 
     candidates = len(clinic.candidates(range(60)))
     assert "No crash was reported on 2.1.0." in page.text
-    assert f"3 of {candidates} installs in the rollout of 2.1.0 on stable (candidate)" in page.text
+    assert f"2.1.0 on stable: 3 of {candidates} installs that were offered it, " in page.text
     assert "✓" not in page.text
     assert "good" not in {
         word for each in page.tags for word in (each[1].get("class") or "").split()

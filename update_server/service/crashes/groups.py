@@ -138,7 +138,9 @@ class CrashGroups:
             published = published_of(stores, app, seen)
             news = news_of(stores, app, root, seen, published, aliases)
             return CrashView(
-                group=_group(root, counts, about, stores.crashes.crashed(app)),
+                group=_group(
+                    root, counts, about, stores.crashes.crashed(app) if root == UNTOLD else ()
+                ),
                 same=same,
                 news=news,
                 spread=spread_of(stores, app, root, counts, published, news),

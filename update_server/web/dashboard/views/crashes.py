@@ -54,7 +54,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             app=app,
             it=found,
             n=Numbers(found),
-            channels=apps.body(services, app)["channels"],
+            channels=apps.page_body(services, app, Part(limit=1))["items"][0]["channels"],
             version=version,
             channel=channel,
             start=part.cursor or 0,

@@ -64,11 +64,13 @@ def shown(
 ) -> Response:
     """Return the page, or its form again with what was wrong with it."""
     it = telemetry.body(services, app, hours)
+    # Looking at two days takes long, and changes little: whoever does reloads it.
+    pieces = PIECES if hours <= HOURS else ()
     return pages.show(
         "telemetry.html",
         visitor,
         app=app,
-        pieces=PIECES,
+        pieces=pieces,
         status=status,
         it=it,
         n=Numbers(it),
