@@ -53,6 +53,7 @@ TABLES = [
         "crash_samples",
         "crash_signatures",
         "crash_counts",
+        "crash_totals",
         "crashed_counts",
         "sessions",
         "session_hours",

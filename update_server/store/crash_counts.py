@@ -11,7 +11,7 @@ from rollout.model import RolloutId
 from update_server.service.ports.crashes import UNTOLD, CrashCount, CrashedInstalls, Tally
 from update_server.store.crash_folding import ALL, CHANNEL, PLACE, ROLLOUT
 from update_server.store.rows import chunks
-from update_server.store.tables import crash_counts, crashed_counts
+from update_server.store.tables import crash_counts, crash_totals, crashed_counts
 
 _c = crash_counts.c
 _crashed = crashed_counts.c
@@ -55,15 +55,22 @@ class SqlCrashCounts:
                 *_asked(_crashed, app, version, channel)
             )
         ).scalar_one()
-        crashed = func.sum(case((_c.handled, 0), else_=_c.installs))
-        installs = case((_c.signature == UNTOLD, int(nameless)), else_=crashed)
+        # What most people look at is added up already.
+        is_of_all = version is None and channel is None
+        c: Any = crash_totals.c if is_of_all else _c
+        crashed = c.installs if is_of_all else case((_c.handled, 0), else_=_c.installs)
+        asked = [c.app == app] if is_of_all else _asked(_c, app, version, channel)
         # Databases do not agree on the order of texts.
-        name = func.hex(_c.signature) if self._is_sqlite else _c.signature.collate("C")
+        name = func.hex(c.signature) if self._is_sqlite else c.signature.collate("C")
         found = self._connection.execute(
-            select(_c.signature)
-            .where(*_asked(_c, app, version, channel))
-            .group_by(_c.signature)
-            .order_by(installs.desc(), func.sum(_c.reports).desc(), name)
+            select(c.signature)
+            .where(*asked)
+            .group_by(c.signature)
+            .order_by(
+                case((c.signature == UNTOLD, int(nameless)), else_=func.sum(crashed)).desc(),
+                func.sum(c.reports).desc(),
+                name,
+            )
             .limit(limit)
             .offset(offset)
         )

@@ -6,6 +6,7 @@ what they add to the counts after it differs from what they added before.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -28,6 +29,7 @@ from sqlalchemy import (
 
 from update_server.service.ports.crashes import Reported
 from update_server.store.crash_folding import (
+    ALL,
     ROLLOUT,
     SPLIT,
     Counted,
@@ -44,7 +46,13 @@ from update_server.store.crash_folding import (
 )
 from update_server.store.crash_hours import count_hours
 from update_server.store.rows import chunks, upsert
-from update_server.store.tables import crash_aliases, crash_counts, crash_reports, crashed_counts
+from update_server.store.tables import (
+    crash_aliases,
+    crash_counts,
+    crash_reports,
+    crash_totals,
+    crashed_counts,
+)
 
 _r = crash_reports.c
 _same = and_(crash_aliases.c.app == _r.app, crash_aliases.c.signature == _r.signature)
@@ -176,6 +184,7 @@ class CrashKeeping:
         return groups
 
     def _change(self, was: Mapping[Counted, Sum], now: Mapping[Counted, Sum]) -> None:
+        self._change_totals(was, now)
         here, new = crash_counts.c, upsert(self._connection, crash_counts).excluded
         earlier, later = new.first_at < here.first_at, new.last_at > here.last_at
         self._add(
@@ -196,6 +205,25 @@ class CrashKeeping:
                 "first_at": case((earlier, new.first_at), else_=here.first_at),
                 "last_at": case((later, new.last_at), else_=here.last_at),
             },
+        )
+
+    def _change_totals(self, was: Mapping[Counted, Sum], now: Mapping[Counted, Sum]) -> None:
+        totals: dict[tuple[str, str], Counter[str]] = {}
+        for place in was.keys() | now.keys():
+            if place.facet == ALL:
+                by = _difference(was.get(place), now.get(place))
+                total = totals.setdefault((place.app, place.signature), Counter())
+                total["installs"] += 0 if place.handled else by["installs"]
+                total["reports"] += by["reports"]
+        here, new = crash_totals.c, upsert(self._connection, crash_totals).excluded
+        self._add(
+            crash_totals,
+            [
+                {"app": app, "signature": signature, **total}
+                for (app, signature), total in totals.items()
+                if any(total.values())
+            ],
+            {name: here[name] + new[name] for name in ("installs", "reports")},
         )
 
     def _change_crashed(self, was: Mapping[CrashedIn, Sum], now: Mapping[CrashedIn, Sum]) -> None:
@@ -338,6 +366,19 @@ class CrashKeeping:
             self._connection.execute(
                 insert(crash_counts).from_select(list(crash_counts.c), counted)
             )
+        t, c = crash_totals.c, crash_counts.c
+        self._connection.execute(delete(crash_totals).where(t.app == app, t.signature.in_(groups)))
+        total = (
+            select(
+                c.app,
+                c.signature,
+                func.sum(case((c.handled, 0), else_=c.installs)),
+                func.sum(c.reports),
+            )
+            .where(c.facet == ALL, c.rollout == "", c.app == app, c.signature.in_(groups))
+            .group_by(c.app, c.signature)
+        )
+        self._connection.execute(insert(crash_totals).from_select(list(t), total))
 
 
 def _difference(was: Sum | None, now: Sum | None) -> dict[str, int]:

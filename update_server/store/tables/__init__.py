@@ -13,6 +13,7 @@ from update_server.store.tables.counters import counters
 from update_server.store.tables.counts import (
     contact_counts,
     crash_counts,
+    crash_totals,
     crashed_counts,
     progress_counts,
     session_counts,
@@ -89,6 +90,7 @@ __all__ = [
     "crash_reports",
     "crash_samples",
     "crash_signatures",
+    "crash_totals",
     "crashed_counts",
     "decisions",
     "deliveries",

@@ -95,6 +95,19 @@ crash_counts = Table(
     sqlite_with_rowid=False,
 )
 
+# The facet of all together, added up over versions and arms; errors that were handled are no
+# crashes of ``installs``, but reports.
+crash_totals = Table(
+    "crash_totals",
+    metadata,
+    Column("app", Told, nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("installs", BigInteger, nullable=False),
+    Column("reports", BigInteger, nullable=False),
+    PrimaryKeyConstraint("app", "signature"),
+    sqlite_with_rowid=False,
+)
+
 # The same whatever the signature, of crashes alone. ``named``: installs with a signature.
 crashed_counts = Table(
     "crashed_counts",

@@ -109,6 +109,20 @@ def _crashes() -> None:
     ):
         _fill_crash_counts(facet, split, where)
     op.create_table(
+        "crash_totals",
+        sa.Column("app", sa.Text, nullable=False),
+        sa.Column("signature", sa.Text, nullable=False),
+        sa.Column("installs", sa.BigInteger, nullable=False),
+        sa.Column("reports", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("app", "signature", name=op.f("pk_crash_totals")),
+        sqlite_with_rowid=False,
+    )
+    op.execute(
+        "INSERT INTO crash_totals (app, signature, installs, reports)"
+        " SELECT app, signature, sum(CASE WHEN handled THEN 0 ELSE installs END), sum(reports)"
+        " FROM crash_counts WHERE facet = 'all' GROUP BY app, signature"
+    )
+    op.create_table(
         "crashed_counts",
         sa.Column("facet", sa.Text, nullable=False),
         sa.Column("rollout", sa.Text, nullable=False),
