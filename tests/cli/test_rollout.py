@@ -333,6 +333,14 @@ def test_an_assignment_is_explained_rule_by_rule(released: Cli) -> None:
     assert document["assignment"]["reason"] == "outside_ring"
     assert done.out.splitlines()[0].split() == ["rule", "entry", "outcome", "detail"]
     assert done.out.splitlines()[-1].startswith("stay")
+    assert "evidence: no, no check-in of it was counted" in done.out
+
+
+def test_an_assignment_is_explained_as_of_an_instant(released: Cli) -> None:
+    asked = ("rollout", "explain", INSTALL, "--platform", LINUX, "--at")
+
+    assert released.json(*asked, "2099-01-01T00:00:00Z")["assignment"]["reason"] == "stale_server"
+    assert released.run(*asked, "tomorrow", "--json", code=1).error == "bad_field"
 
 
 def test_changes_are_printed_one_by_one(released: Cli) -> None:

@@ -276,11 +276,20 @@ def _act(
 @option("--channel", help="The channel; else the workspace's.")
 @option("--platform", required=True, help="Such as linux-x86_64.")
 @option("--version", "installed", help="The version that runs there.")
+@option("--at", help="At an instant, such as 2026-11-22T03:07:00Z; else now.")
 @remote
 def explain(
-    session: Session, install_id: str, *, channel: str | None, platform: str, installed: str | None
+    session: Session,
+    install_id: str,
+    *,
+    channel: str | None,
+    platform: str,
+    installed: str | None,
+    at: str | None,
 ) -> int:
-    """Say what an install would get, and why, rule by rule.
+    """Say what an install would get, and why, rule by rule, and whether it is evidence.
+
+    With --at the documents of now are asked what they decide then.
 
     Example: serinus rollout explain 2f1c9a54-7b0e-4d3c-9a61-0c5f6f2b8e11
       --platform linux-x86_64 --version 2.0.0
@@ -291,6 +300,7 @@ def explain(
         channel=session.channel(channel),
         platform=platform,
         version=installed,
+        at=at,
     )
     session.console.document(found)
     session.console.table(
@@ -302,6 +312,10 @@ def explain(
     )
     assignment = found["assignment"]
     told = " ".join(str(part) for part in (assignment["action"], assignment["version"]) if part)
+    evidence = found["evidence"]
+    session.console.print(
+        f"evidence: {'yes' if evidence['counts'] else 'no'}, {evidence['detail']}"
+    )
     session.console.print(f"{told}: {assignment['reason']}")
     return 0
 
