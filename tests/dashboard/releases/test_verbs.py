@@ -17,7 +17,9 @@ from tests.dashboard.releases.clinics import path_of
 from tests.dashboard.releases.elements import fields_of, main_of
 from tests.dashboard.visitors import PASSWORD, Browser, Visitors
 from tests.service.clinic import Clinic
-from update_server.service.ports import AuditRecord
+from update_server.service.ports import AuditRecord, UnavailableError
+from update_server.service.repository.reconcile import Reconciler
+from update_server.service.rollouts.control import Control
 
 
 def press(browser: Browser, clinic: Clinic, verb: str, **fields: str) -> TestResponse:
@@ -441,3 +443,48 @@ def test_what_is_not_there_is_not_found(verb: str, paused: Clinic, visitors: Vis
     answer = visitors.ana.post(f"/apps/{APP}/rollouts/ro_nope/{verb}", seen(paused))
 
     assert answer.status_code == 404
+
+
+# --- what goes wrong ---------------------------------------------------------------------
+
+
+def test_a_pause_that_is_wanted_but_not_in_force_is_told_as_that(
+    rolling: Clinic, going: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_answer(*_: object) -> None:
+        raise UnavailableError
+
+    monkeypatch.setattr(Reconciler, "narrow", no_answer)
+
+    answer = press(going.ana, rolling, "pause")
+
+    assert (answer.status_code, answer.location) == (303, path_of(rolling))
+    assert rolling.state is RolloutState.PAUSED
+    assert "Not in force yet" in main_of(going.ana.get(path_of(rolling))).one(id="standing").text
+
+
+def test_what_the_server_cannot_do_now_is_shown_again_as_it_was_typed(
+    paused: Clinic, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_answer(*_: object, **__: object) -> None:
+        raise UnavailableError
+
+    monkeypatch.setattr(Control, "resume", no_answer)
+
+    answer = press(visitors.ana, paused, "resume", reason="a test farm's", password=PASSWORD)
+
+    page = main_of(answer)
+    assert answer.status_code == 503
+    assert "Nothing was done. The server cannot do this now: try again." in page.text
+    assert page.one("textarea").text == "a test farm's"
+    assert page.one("form").one("input", name="key").attributes["value"]
+
+
+def test_what_nobody_may_do_is_not_offered(rolling: Clinic, going: Visitors) -> None:
+    rolling.world.change_policy(ramp=clinics.LADDER, ceiling=((0, 1_000), (86_400, 10_000)))
+
+    page = main_of(going.ana.get(path_of(rolling)))
+
+    [button] = [each for each in page.all("button") if each.text == "Promote to half"]
+    assert "disabled" in button.attributes
+    assert page.one(id=button.attributes["aria-describedby"]).text

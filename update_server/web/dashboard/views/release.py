@@ -16,7 +16,7 @@ from update_server.web.dashboard.controls.buttons import buttons_of
 from update_server.web.dashboard.controls.presses import last_change, newest_change
 from update_server.web.dashboard.numbers import Numbers
 from update_server.web.dashboard.pages import Pages
-from update_server.web.dashboard.views.release_charts import charts_of
+from update_server.web.dashboard.views.release_charts import charts_of, hours_of
 from update_server.web.dashboard.views.release_history import said, who
 
 PIECES: Final = (
@@ -25,6 +25,7 @@ PIECES: Final = (
     "standing",
     "rings",
     "signatures",
+    "signatures_table",
     "crash_free",
     "crash_free_table",
     "against",
@@ -81,6 +82,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             key_of_reason=forms.fresh_key(),
             keys={ask["id"]: forms.fresh_key() for ask in it["pending"]},
             charts=charts_of(it, told.series),
+            hours=hours_of(it, told.series),
             history=told.history,
             said=said,
             who=who,

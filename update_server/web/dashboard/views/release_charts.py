@@ -10,12 +10,14 @@ from typing import Any, Final
 from update_server.web.dashboard.charts import (
     Chart,
     Crashed,
+    Hour,
     Mark,
     Size,
     Weighed,
     crash_free,
     e_bars,
     funnel,
+    sparkline,
 )
 
 Body = Mapping[str, Any]
@@ -24,6 +26,8 @@ STEPS: Final = ("offered", "downloaded", "applied", "launched", "healthy")
 
 # Points of a line, each of which is two rows of the table: a page has 50 kB for all that it says.
 _POINTS: Final = 30
+_HOURS: Final = 24
+_MOST_HOURS: Final = 5
 _STOPS: Final = ("pause", "pull")
 
 
@@ -34,6 +38,25 @@ def charts_of(it: Body, series: Body) -> Mapping[str, Chart]:
         "crash_free": crash_free_of(series, _POINTS),
         "against": e_bars("against", weighed(judged.get("log_e_by_metric") or {})),
         "funnel": funnel("steps", [(step, it["funnel"][step]["candidate"]) for step in STEPS]),
+    }
+
+
+def hours_of(it: Body, series: Body) -> Mapping[str, Chart]:
+    """Return by signature when installs first had it, of the crashes that are weighed."""
+    known = {each["signature"]: each["hours"] for each in series["crashes"]["signatures"]}
+    shown = [each for each in it["signatures"] if known.get(each["signature"])]
+    return {
+        each["signature"]: sparkline(
+            f"hours-{n}",
+            [
+                Hour(at=unix(hour["at"]), candidate=hour["candidate"], control=hour["control"])
+                for hour in known[each["signature"]]
+            ],
+            title=each["title"],
+            at_risk=(each["of"]["candidate"], each["of"]["control"]),
+            size=Size(width=160, height=32, points=_HOURS),
+        )
+        for n, each in enumerate(shown[:_MOST_HOURS])
     }
 
 
