@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rollout.model import Arm, RolloutId
 from tests.fakes.state import State
 from update_server.service.ports import Event
-from update_server.service.ports.arrivals import Arrived
+from update_server.service.ports.arrivals import MINUTE, Arrived
 from update_server.service.ports.quarantine import MOST_KEPT, TAG_BYTES, Aside, Kept, RuleCount
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -165,10 +165,22 @@ class FakeArrivals:
                 last_at=max(filter(None, (old.last_at, one.last_at)), default=None),
             )
 
-    def since(self, app: str, at: datetime) -> Sequence[Arrived]:
-        found = [each for each in self._state.arrivals.values() if each.app == app]
-        chosen = [each for each in found if each.minute >= at]
-        return sorted(chosen, key=lambda each: (each.minute, each.kind, each.code))
+    def since(self, app: str, at: datetime, step: timedelta = MINUTE) -> Sequence[Arrived]:
+        found: dict[tuple[datetime, str, str], list[Arrived]] = {}
+        for each in self._state.arrivals.values():
+            if each.app == app and each.minute >= at:
+                began = each.minute - (each.minute - _EPOCH) % step
+                found.setdefault((began, each.kind, each.code), []).append(each)
+        return [
+            replace(
+                some[0],
+                minute=began,
+                events=sum(each.events for each in some),
+                late_seconds=max(each.late_seconds for each in some),
+                last_at=max((each.last_at for each in some if each.last_at), default=None),
+            )
+            for (began, _, _), some in sorted(found.items(), key=lambda item: item[0])
+        ]
 
     def expire(self, before: datetime) -> None:
         self._state.write()

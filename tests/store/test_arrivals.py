@@ -56,6 +56,26 @@ def test_minutes_kinds_and_codes_are_kept_apart_and_in_order(database: Database)
     assert since(database, MINUTE + A_MINUTE) == wanted[-1:]
 
 
+def test_minutes_of_one_step_come_as_one(database: Database) -> None:
+    quarter = MINUTE.replace(minute=MINUTE.minute // 15 * 15)
+    minutes = [quarter + n * A_MINUTE for n in (0, 14, 15)]
+    with database.transaction() as stores:
+        stores.arrivals.add(
+            [
+                arrived(minute=at, late_seconds=n, last_at=at + A_MINUTE / 2)
+                for n, at in enumerate(minutes)
+            ]
+        )
+
+    with database.reading() as stores:
+        found = stores.arrivals.since("demo", quarter, 15 * A_MINUTE)
+
+    assert found == [
+        arrived(minute=quarter, events=2, late_seconds=1, last_at=minutes[1] + A_MINUTE / 2),
+        arrived(minute=minutes[2], late_seconds=2, last_at=minutes[2] + A_MINUTE / 2),
+    ]
+
+
 def test_what_is_too_old_is_cleared_away(database: Database) -> None:
     with database.transaction() as stores:
         stores.arrivals.add([arrived(), arrived(minute=MINUTE + A_MINUTE)])

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, case, delete, func, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    case,
+    delete,
+    func,
+    literal,
+    select,
+    type_coerce,
+)
 
-from update_server.service.ports.arrivals import Arrived
+from update_server.service.ports.arrivals import MINUTE, Arrived
+from update_server.store.columns import Instant
 from update_server.store.rows import upsert
 from update_server.store.tables import arrivals
 
 _Key = tuple[str, datetime, str, str]
 _MILLISECONDS = 1_000
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class SqlArrivals:
@@ -59,24 +70,39 @@ class SqlArrivals:
             ],
         )
 
-    def since(self, app: str, at: datetime) -> Sequence[Arrived]:
-        """Return what arrived in the minutes from *at* on."""
+    def since(self, app: str, at: datetime, step: timedelta = MINUTE) -> Sequence[Arrived]:
+        """Return what arrived in the minutes from *at* on, in steps since 1970."""
         c = arrivals.c
+        micros = type_coerce(c.minute, BigInteger)
+        # A literal: PostgreSQL cannot tell that two parameters of GROUP BY are the same.
+        whole = literal(step // _MICROSECOND, BigInteger, literal_execute=True)
+        began = type_coerce(micros - micros % whole, Instant).label("began")
         rows = self._connection.execute(
-            select(arrivals).where(c.app == app, c.minute >= at).order_by(c.minute, c.kind, c.code)
+            select(
+                began,
+                c.kind,
+                c.code,
+                func.sum(c.events).label("events"),
+                func.max(c.late_ms).label("late_ms"),
+                func.max(c.last_at, type_=Instant).label("last_at"),
+            )
+            .where(c.app == app, c.minute >= at)
+            .group_by(began, c.kind, c.code)
         )
-        return [
+        found = [
             Arrived(
-                app=row.app,
-                minute=row.minute,
+                app=app,
+                minute=row.began,
                 kind=row.kind,
                 code=row.code,
-                events=row.events,
+                events=int(row.events),
                 late_seconds=row.late_ms / _MILLISECONDS,
                 last_at=row.last_at,
             )
             for row in rows
         ]
+        # Databases do not agree on the order of texts.
+        return sorted(found, key=lambda one: (one.minute, one.kind, one.code))
 
     def expire(self, before: datetime) -> None:
         """Delete the minutes that began before *before*."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+MINUTE: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,5 +41,6 @@ class ArrivalStore(Protocol):
     """Sums by app, minute, kind and code."""
 
     def add(self, arrived: Sequence[Arrived]) -> None: ...  # any number of one key at a time
-    def since(self, app: str, at: datetime) -> Sequence[Arrived]: ...  # in order of time
+    # in order of time, what arrived within one *step* as one; ``minute`` is then when that began
+    def since(self, app: str, at: datetime, step: timedelta = MINUTE) -> Sequence[Arrived]: ...
     def expire(self, before: datetime) -> None: ...

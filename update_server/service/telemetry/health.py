@@ -120,7 +120,7 @@ class TelemetryReport:
         since = self._clock.now() - timedelta(hours=hours)
         with self._database.reading() as stores:
             stores.apps.get(app)
-            arrived = stores.arrivals.since(app, since)
+            arrived = stores.arrivals.since(app, since, step)
             quarantine = stores.quarantine.counts(app)
             live = [each for each in stores.rollouts.live() if each.app == app]
             recounts = stores.recounts.of([each.id for each in live])
