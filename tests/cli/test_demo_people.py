@@ -16,7 +16,12 @@ def test_a_browser_opens_on_the_pages_where_there_is_a_screen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+
+    def note(url: str) -> bool:
+        opened.append(url)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", note)
     assert people.open_pages(PEOPLE, {"DISPLAY": ":0"})
     assert opened == ["http://127.0.0.1:1/"]
 

@@ -30,7 +30,7 @@ MOST_LINES: Final = 4
 _LN_10: Final = log(10)
 _BAR, _ROW = 10, 34
 _LEFT, _RIGHT = 8, 16
-_LABEL_HEIGHT = 13
+_LABEL_HEIGHT = 13.0
 _MOST_DECADES: Final = 100.0
 
 
@@ -188,7 +188,7 @@ def _decade_lines(x: Scale, bottom: float) -> Iterator[str]:
 
 def _limit_grid(x: Scale, y: Scale) -> list[str]:
     parts = axis(x, y.start)
-    above = float(-_LABEL_HEIGHT)
+    above = -_LABEL_HEIGHT
     for decade, label in ((0, "limit"), (-1, "1/10"), (-2, "1/100"), (-3, "1/1000")):
         here = y.at(decade)
         parts.append(line(x.start, here, x.end, here, "grid" if decade else "limit"))
