@@ -8,8 +8,9 @@ from typing import Any
 from playwright.sync_api import Page
 
 _AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
-_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-_RUN = """async tags => (await axe.run(document, {runOnly: tags, resultTypes: ["violations"]}))
+_ALL = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_OF_COLOURS = ["color-contrast", "link-in-text-block"]
+_RUN = """async only => (await axe.run(document, {runOnly: only, resultTypes: ["violations"]}))
     .violations.map(found => [found.id, found.help, ...found.nodes.map(
         node => node.html.slice(0, 200) + " " + node.failureSummary)])"""
 # A box that scrolls by itself may hold what is wider; nothing else may stand out of the page.
@@ -33,11 +34,30 @@ _SMALL = """() => [...document.querySelectorAll(
     .filter(element => element.getBoundingClientRect().height < 43.5)
     .map(element => element.outerHTML.slice(0, 120))"""
 
+# Controls but for tab and line end, zero-width characters, bidi overrides and isolates.
+_UNSEEN = r"[\u0000-\u0008\u000b-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+_ACTS = r"""([planted, unseen]) => {
+    const found = [...document.querySelectorAll(
+        `.${planted}, [onfocus], [onerror], [onload], [style], [hx-on\\:load], main [hx-get]`
+    )].map(element => element.outerHTML.slice(0, 120));
+    if (planted in window) found.push("a script ran");
+    if (document.title.includes(planted)) found.push("the title is another one");
+    if (new RegExp(unseen).test(document.body.innerText)) found.push("what is there is not seen");
+    const words = document.body.innerText.split(/\s+/);
+    if (words.some(word => word.length > 1_000)) found.push("a line has no end");
+    return found;
+}"""
 
-def barriers(page: Page) -> list[Any]:
-    """Return what axe-core finds; nothing is loaded into the page's own world by the page."""
-    page.evaluate(_AXE)
-    found: list[Any] = page.evaluate(_RUN, _RULES)
+
+def barriers(page: Page, *, of_colours: bool = False) -> list[Any]:
+    """Return what axe-core finds, or only what colours have to do with.
+
+    It comes in from outside, which no policy of the page's allows or forbids.
+    """
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(_AXE)
+    only = _OF_COLOURS if of_colours else _ALL
+    found: list[Any] = page.evaluate(_RUN, only)
     return found
 
 
@@ -50,4 +70,10 @@ def wider_than_the_page(page: Page) -> list[str]:
 def too_small_to_touch(page: Page) -> list[str]:
     """Return what is to be pressed and is lower than a finger is wide: 44 pixels."""
     found: list[str] = page.evaluate(_SMALL)
+    return found
+
+
+def what_acts(page: Page, planted: str) -> list[str]:
+    """Return what of *planted* text a page took for its own: elements, scripts, handlers."""
+    found: list[str] = page.evaluate(_ACTS, [planted, _UNSEEN])
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from tests.admin_world import APP
 from tests.dashboard.browser.stage import NEW, PLANTED, Stage
 
@@ -14,6 +16,8 @@ PAGES = {
     "evidence": f"{_ROLLOUT}/evidence",
     "resume": f"{_ROLLOUT}/resume",
     "pull": f"{_ROLLOUT}/pull",
+    "hold": f"{_ROLLOUT}/hold",
+    "lift": f"{_ROLLOUT}/lift/{{hold}}",
     "crashes": f"{_APP}/crashes",
     "crash": f"{_APP}/crashes/{{crash}}",
     "planted crash": f"{_APP}/crashes/{{planted}}",
@@ -24,6 +28,7 @@ PAGES = {
     "explain": f"{_APP}/explain",
     "audit": "/audit",
     "operators": "/operators",
+    "operator": "/operators/{operator}",
     "account": "/account",
 }
 """Where each page is that an admin of all apps may open."""
@@ -36,15 +41,20 @@ DOORSTEP = {
 MISSING = "/no/such/page"
 
 
+_NAMES: Mapping[str, Callable[[Stage], str]] = {
+    "rollout": lambda stage: stage.rollout.id,
+    "crash": lambda stage: _signature(stage, hostile=False),
+    "planted": lambda stage: _signature(stage, hostile=True),
+    "hold": lambda stage: stage.world.services().holds.all(APP)[0].hold.id,
+    "operator": lambda stage: stage.world.services().operators.all(None)[0].id,
+}
+
+
 def path_of(page: str, stage: Stage) -> str:
     """Return where a page of the stage is."""
     path = (PAGES | DOORSTEP)[page]
-    return path.format(
-        rollout=stage.rollout.id,
-        version=NEW,
-        crash=_signature(stage, hostile=False) if "{crash}" in path else "",
-        planted=_signature(stage, hostile=True) if "{planted}" in path else "",
-    )
+    wanted = [name for name in _NAMES if f"{{{name}}}" in path]
+    return path.format_map({name: _NAMES[name](stage) for name in wanted})
 
 
 def _signature(stage: Stage, *, hostile: bool) -> str:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, Response
 
-from tests.dashboard.browser.barriers import barriers, too_small_to_touch, wider_than_the_page
+from tests.dashboard.browser.barriers import (
+    barriers,
+    too_small_to_touch,
+    what_acts,
+    wider_than_the_page,
+)
 from tests.dashboard.browser.chromium import DESK, LOOKS, PHONE, Look, look_at
 from tests.dashboard.browser.hands import be_signed_in, refused
 from tests.dashboard.browser.pages import DOORSTEP, MISSING, PAGES, path_of
@@ -23,9 +28,6 @@ _HEADERS = {
     "referrer-policy": "same-origin",
     "cache-control": "no-store",
 }
-# Controls but for tab and line end, zero-width characters, bidi overrides and isolates.
-_UNSEEN = r"/[\u0000-\u0008\u000b-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/"
-_LONGEST_WORD = 1_000
 
 
 @pytest.fixture
@@ -52,7 +54,9 @@ def test_a_page_has_no_barrier(page: Page, shown: Served, name: str) -> None:
     found = []
     for name_of_look, look in LOOKS.items():
         look_at(page, look)
-        found += [f"{name_of_look}: {each}" for each in barriers(page)]
+        # What is no matter of colours is the same in each scheme.
+        of_colours = look not in {DESK, PHONE}
+        found += [f"{name_of_look}: {each}" for each in barriers(page, of_colours=of_colours)]
     assert not found, "\n".join(found)
 
 
@@ -72,11 +76,7 @@ def test_nothing_scrolls_sideways(page: Page, shown: Served, name: str) -> None:
 def test_what_attackers_wrote_stays_text(page: Page, shown: Served, name: str) -> None:
     go(page, shown, name)
 
-    assert page.evaluate(f"() => window.{PLANTED}") is None
-    assert page.locator(f".{PLANTED}, [onfocus], [onerror], [style]").count() == 0
-    assert PLANTED not in page.title()
-    assert page.evaluate(f"() => {_UNSEEN}.test(document.body.innerText)") is False
-    assert max(map(len, page.locator("body").inner_text().split())) < _LONGEST_WORD
+    assert what_acts(page, PLANTED) == []
 
 
 @every_page
