@@ -62,6 +62,14 @@ def test_rings_and_stops_are_marked_and_a_point_of_nobody_is_no_zero() -> None:
     assert unknown == [("2026-11-20 05:00", "candidate", "–", "–", "–", "–")]  # noqa: RUF001
 
 
+def test_a_crash_is_called_by_its_title_among_what_is_weighed() -> None:
+    told = {"log_e": 2.0, "needed": 9.9, "weight": 0.1}
+
+    found = weighed({"signature:a": told, "signature:b": told}, [a_signature("a")])
+
+    assert [each.metric for each in found] == ["Crash a", "signature:b"]
+
+
 def test_a_metric_without_a_limit_is_not_weighed() -> None:
     found = weighed(
         {

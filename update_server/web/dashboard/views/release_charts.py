@@ -26,6 +26,7 @@ STEPS: Final = ("offered", "downloaded", "applied", "launched", "healthy")
 
 # Points of a line, each of which is two rows of the table: a page has 50 kB for all that it says.
 _POINTS: Final = 30
+_SIGNATURE: Final = "signature:"
 _HOURS: Final = 24
 _MOST_HOURS: Final = 5
 _STOPS: Final = ("pause", "pull")
@@ -36,7 +37,9 @@ def charts_of(it: Body, series: Body) -> Mapping[str, Chart]:
     judged = it["judged"] or {}
     return {
         "crash_free": crash_free_of(series, _POINTS),
-        "against": e_bars("against", weighed(judged.get("log_e_by_metric") or {})),
+        "against": e_bars(
+            "against", weighed(judged.get("log_e_by_metric") or {}, it["signatures"])
+        ),
         "funnel": funnel("steps", [(step, it["funnel"][step]["candidate"]) for step in STEPS]),
     }
 
@@ -72,11 +75,15 @@ def crash_free_of(series: Body, points: int) -> Chart:
     )
 
 
-def weighed(metrics: Mapping[str, Body]) -> list[Weighed]:
-    """Return what speaks against a release by each metric that has a limit."""
+def weighed(metrics: Mapping[str, Body], signatures: Sequence[Body] = ()) -> list[Weighed]:
+    """Return what speaks against a release by each metric that has a limit.
+
+    Those of *signatures* are called by their titles.
+    """
+    titles = {f"{_SIGNATURE}{each['signature']}": each["title"] for each in signatures}
     return [
         Weighed(
-            metric=name.replace("_", " "),
+            metric=titles.get(name) or name.replace("_", " "),
             log_e=one["log_e"],
             needed=one["needed"],
             weight=one["weight"],
