@@ -44,6 +44,7 @@ class Look:
 
 DESK = Look()
 PHONE = Look(width=360, height=640)
+WITHOUT_SCRIPTS = Look(width=360, height=640, javascript=False)
 LOOKS = {
     "desk": DESK,
     "desk-dark": Look(scheme="dark"),

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.admin_world import APP
 from tests.dashboard.browser import hands
-from tests.dashboard.browser.chromium import PHONE, Look, a_window
+from tests.dashboard.browser.chromium import PHONE, WITHOUT_SCRIPTS, a_window
 from tests.dashboard.browser.hands import be_signed_in, refused, sign_in
 from tests.dashboard.browser.pages import path_of
 from tests.dashboard.browser.stage import NEW, OLD, Served
@@ -16,7 +16,6 @@ from tests.dashboard.visitors import PASSWORD
 from update_server.service.access.caller import Caller
 from update_server.service.ports import Role
 
-WITHOUT_SCRIPTS = Look(width=360, height=640, javascript=False)
 on_a_phone = pytest.mark.parametrize("look", [PHONE], ids=["phone"], indirect=True)
 on_any_phone = pytest.mark.parametrize(
     "look", [PHONE, WITHOUT_SCRIPTS], ids=["phone", "no-scripts"], indirect=True

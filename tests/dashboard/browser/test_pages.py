@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, Response
+from playwright.sync_api import Page, Response, expect
 
 from tests.dashboard.browser.barriers import (
     barriers,
@@ -11,7 +11,14 @@ from tests.dashboard.browser.barriers import (
     what_acts,
     wider_than_the_page,
 )
-from tests.dashboard.browser.chromium import DESK, LOOKS, PHONE, Look, look_at
+from tests.dashboard.browser.chromium import (
+    DESK,
+    LOOKS,
+    PHONE,
+    WITHOUT_SCRIPTS,
+    Look,
+    look_at,
+)
 from tests.dashboard.browser.hands import be_signed_in, refused
 from tests.dashboard.browser.pages import DOORSTEP, MISSING, PAGES, path_of
 from tests.dashboard.browser.stage import PLANTED, Served
@@ -100,3 +107,33 @@ def test_what_is_not_there_is_told_on_a_page(page: Page, watch: Watch, shown: Se
     assert response.status == 404
     assert {header: headers.get(header) for header in _HEADERS} == _HEADERS
     assert barriers(page) == []
+
+
+@pytest.mark.parametrize("look", [WITHOUT_SCRIPTS], ids=["no-scripts"], indirect=True)
+def test_without_scripts_every_page_is_there_and_stays_while_one_types(
+    page: Page, shown: Served
+) -> None:
+    reloaded, typed_in = set(), set()
+    for name in PAGES:
+        go(page, shown, name)
+        assert page.get_by_role("main").inner_text().strip()
+        if page.locator("meta[http-equiv=refresh]").count():
+            reloaded.add(name)
+        if page.locator("main :is(input:not([type=hidden]), textarea, select)").count():
+            typed_in.add(name)
+
+    assert "now" in reloaded
+    assert {"release", "pull", "explain"} <= typed_in
+    assert reloaded & typed_in == set()
+
+
+def test_who_uses_a_keyboard_skips_what_is_on_every_page(page: Page, shown: Served) -> None:
+    go(page, shown, "release")
+
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport(ratio=1)
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("main")).to_be_focused()
