@@ -400,6 +400,18 @@ def test_what_cannot_be_the_same_is_told_at_its_field(
         assert stores.crashes.aliases(APP) == []
 
 
+@pytest.mark.parametrize("path", ["same-as", "waivers/wv_1/end", "waive"])
+def test_no_form_swallows_what_is_wrong_with_its_reason(visitors: Visitors, path: str) -> None:
+    fields = {"waive": WAIVE, "same-as": {"signature": TWO}}.get(path, {})
+
+    page = Page(visitors.ana.post(f"{CRASH}/{path}", a_form(**fields, reason="a\x00b")))
+
+    assert page.status == 400
+    assert page.text.count("none of which is a control character") + page.text.count(
+        "at most 500 characters"
+    )
+
+
 def posts(browser: Browser, **more: Any) -> set[int]:
     forms = {"waive": WAIVE, "same-as": {"signature": TWO}, "waivers/wv_1/end": {}}
     return {

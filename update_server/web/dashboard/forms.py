@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -40,6 +40,9 @@ _RULES: Final[Mapping[str, str]] = MappingProxyType(
         "waive": "at most 64 of the crashes in the list",
         "title": "1 to 200 characters in one line",
         "link": "1 to 500 characters in one line, such as https://status.example.org/1",
+        "signature": "16 digits from 0 to f, as the address of its page has them",
+        "rule": "one of the rules in the list",
+        "version": "at most 128 characters in one line",
         "platform": "at least one of the platforms in the list",
     }
 )
@@ -111,8 +114,13 @@ def verb_of(form: Sent) -> wire_admin.Verb:
 
 def as_json(said: Mapping[str, object], body: type[T]) -> T:
     """Return what *said* is as a body of the API. Raises BadFieldError, in words for people."""
+    return read_as(said, lambda data: wire_admin.parse(data, body))
+
+
+def read_as(said: Mapping[str, object], parse: Callable[[bytes], T]) -> T:
+    """Return what *parse*, which reads the API's bodies, makes of *said*; else see ``as_json``."""
     try:
-        return wire_admin.parse(wire.render(said), body)
+        return parse(wire.render(said))
     except BadFieldError as error:
         name = re.split(r"[.\[]", error.field, maxsplit=1)[0]
         if name not in _RULES:

@@ -7,7 +7,7 @@ from typing import Final
 from flask import Blueprint, Response
 
 from update_server.service.ports import Role
-from update_server.web import wire, wire_telemetry
+from update_server.web import wire_telemetry
 from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard import forms
 from update_server.web.dashboard.controls import presses
@@ -56,6 +56,6 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
 def decision_of(form: Sent) -> wire_telemetry.DecideQuarantine:
     """Return what *form* decides, read as the API reads it. Raises BadFieldError."""
     told = {name: form.get(name) for name in ("action", "rule", "reason")}
-    return wire_telemetry.parse_decision(
-        wire.render({**told, "version": form.get("version") or None})
+    return forms.read_as(
+        {**told, "version": form.get("version") or None}, wire_telemetry.parse_decision
     )

@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 
 from update_server.service.access.caller import Caller
 from update_server.service.ports import Role
-from update_server.web import wire, wire_admin, wire_crashes
+from update_server.web import wire_admin, wire_crashes
 from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard import forms
 from update_server.web.dashboard.controls import presses
@@ -61,7 +61,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
 
     def join(caller: Caller, app: str, signature: str, form: Sent) -> None:
         told = {"signature": form.get("signature"), "reason": form.get("reason")}
-        asked = wire_crashes.parse_same_as(wire.render(told))
+        asked = forms.read_as(told, wire_crashes.parse_same_as)
         services.crashes.same_as(caller, app, signature, asked.signature, reason=asked.reason)
 
     def press(
