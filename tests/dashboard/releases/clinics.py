@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout.model import Step
-from tests.admin_world import APP, World, a_released_world
+from tests.admin_world import APP, a_released_world
 from tests.service.clinic import OPEN, Clinic, a_clinic
 from update_server.evidence.settings import May, Settings
 
@@ -44,8 +44,3 @@ def paused(clinic: Clinic) -> Clinic:
 def path_of(clinic: Clinic) -> str:
     """Return the path of the release page."""
     return f"/apps/{APP}/rollouts/{clinic.rollout.id}"
-
-
-def world_of(clinic: Clinic) -> World:
-    """Return the server."""
-    return clinic.world

@@ -259,6 +259,20 @@ def test_a_suspension_names_its_rule_both_arms_and_who_may_end_it(
     assert [each for each in page.all("a") if each.text == "Judge again…"]
 
 
+def test_an_arm_of_which_nothing_is_heard_is_told(rolling: Clinic, going: Visitors) -> None:
+    last = rolling.decisions[-1].record
+    arms = {"control": {**last["control"], "entered": 0}}
+    add_decision(rolling, {**last, "no_verdict": "one_arm_empty", "verdict": None, **arms})
+
+    page = main_of(going.ana.get(path_of(rolling)))
+
+    entered = count(last["candidate"]["entered"])
+    assert (
+        f"Telemetry of one arm is missing: {entered} that were offered it and 0 that are held back"
+    ) in text_of(page, "standing")
+    assert page.one(id="crash_free").all("svg")
+
+
 def test_a_contested_pause_tells_both_numbers_and_stays(paused: Clinic, visitors: Visitors) -> None:
     record = {**paused.decisions[-1].record, "contested": True, "sentence": "It stands no more."}
     add_decision(paused, record)

@@ -145,6 +145,26 @@ def test_a_replacement_that_no_edge_leads_to_is_refused(paused: Clinic, visitors
     assert paused.state is RolloutState.PAUSED
 
 
+def test_where_no_way_back_is_taken_by_itself_nobody_is_sent_back_unasked(
+    paused: Clinic, visitors: Visitors
+) -> None:
+    with paused.world.database.transaction() as stores:
+        for each in stores.rollouts.of_app(APP):
+            if str(each.version) == "2.0.0":  # signed, and not completed any more
+                superseded = replace(
+                    each, state=RolloutState.SUPERSEDED, revision=each.revision + 1
+                )
+                stores.rollouts.replace(each, superseded)
+    page = main_of(visitors.ana.get(f"{path_of(paused)}/pull"))
+
+    press(visitors.ana, paused, "pull", confirm="2.1.0", replacement="")
+
+    chosen = page.one("select", name="replacement").all("option")
+    assert [each.attributes["value"] for each in chosen] == ["", "2.0.0"]
+    assert "left on 2.1.0, unless you say otherwise" in page.text
+    assert paused.now.replacement is None
+
+
 def test_the_form_says_what_comes_of_it_before_it_is_pressed(
     paused: Clinic, visitors: Visitors
 ) -> None:
