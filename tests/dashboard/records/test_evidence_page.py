@@ -17,7 +17,7 @@ from tests.dashboard.apps.reading import Page, differing
 from tests.dashboard.visitors import Visitors
 from tests.service.clinic import FLEET, OPEN, Clinic, a_clinic
 from update_server.service.errors import PendingError
-from update_server.web.admin import studies
+from update_server.web.admin import series, studies
 from update_server.web.dashboard.numbers import at
 from update_server.web.dashboard.views import evidence
 from update_server.web.dashboard.words import evidence as as_evidence
@@ -82,19 +82,35 @@ def test_the_sentence_is_the_judges_word_for_word(
 
 
 def test_a_record_can_be_read_in_full(clinic: Clinic, visitors: Visitors, path: str) -> None:
-    decisions = api(clinic.world, f"{path}/decisions")["items"]
-    oldest = decisions[-1]["number"]
+    told = api(clinic.world, f"{path}/decisions")["items"]
 
-    first = open_page(visitors.vera, f"{path}/evidence")
-    named = open_page(visitors.vera, f"{path}/evidence?decision={oldest}&before={oldest + 1}")
+    links = open_page(visitors.vera, f"{path}/evidence").links
+    for each in told:
+        link = f"{path}/evidence?decision={each['number']}"
+        assert link in links
+        page = open_page(visitors.vera, link)
+        assert _record(page) == each
+        assert each["sentence"] in page.text
+    assert visitors.vera.get(f"{path}/evidence?decision=999").status_code == 404
+    assert visitors.vera.get(f"{path}/evidence?decision=0").status_code == 400
 
-    assert _records(first) == []  # it is some kilobytes
-    assert _records(named) == [decisions[-1]]
+
+def test_a_record_that_is_too_long_is_not_put_on_a_page(
+    clinic: Clinic, visitors: Visitors, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = api(clinic.world, f"{path}/decisions")["items"][0]["number"]
+    monkeypatch.setattr(evidence, "_LONGEST_RECORD", 100)
+
+    page = open_page(visitors.vera, f"{path}/evidence?decision={number}")
+
+    assert "too long for this page" in page.text
+    assert not page.named("pre")
 
 
-def _records(page: Page) -> list[dict[str, Any]]:
-    found = re.findall(r"Record as JSON</summary><pre[^>]*>(.*?)</pre>", page.source, re.DOTALL)
-    return [json.loads(unescape(text)) for text in found]
+def _record(page: Page) -> dict[str, Any]:
+    [text] = re.findall(r"<pre[^>]*>(.*?)</pre>", page.source, re.DOTALL)
+    record: dict[str, Any] = json.loads(unescape(text))
+    return record
 
 
 def test_nothing_is_green_and_nothing_has_a_tick(visitors: Visitors, path: str) -> None:
@@ -170,7 +186,7 @@ def test_pieces_hold_nothing_that_is_opened_or_typed(visitors: Visitors, path: s
     assert not re.search(r"<(form|input|select|textarea|button|details)\b", pieces)
 
 
-def test_a_page_of_many_signatures_shows_the_nearest(
+def test_a_page_of_many_signatures_and_points_shows_the_nearest(
     clinic: Clinic, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = studies.body
@@ -184,11 +200,27 @@ def test_a_page_of_many_signatures_shows_the_nearest(
         ]
         return body
 
+    def long(*asked: Any) -> dict[str, Any]:
+        body: dict[str, Any] = drawn(*asked)
+        [*_, point] = body["points"]
+        names = ("crash", "silence", "healthy_launch", "crash_loop")
+        body["points"] = [
+            {
+                **point,
+                "at": f"2026-11-22T03:{n // 4:02}:{n % 4:02}Z",
+                "log_e": dict.fromkeys(names, n),
+            }
+            for n in range(200)
+        ]
+        return body
+
+    drawn = series.body
     monkeypatch.setattr(studies, "body", many)
+    monkeypatch.setattr(series, "body", long)
 
     page = open_page(Visitors(clinic.world).vera, f"{path}/evidence")
 
-    assert "And 195 crash signatures" in page.text
+    assert "And 197 metrics that are farther from their limits" in page.text
     assert "signature:<b>199" in page.text
     assert "signature:<b>3 " not in page.text
     assert not page.named("b")

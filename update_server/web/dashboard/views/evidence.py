@@ -6,7 +6,7 @@ Nothing here is green, and nothing has a tick: numbers are shown, and the verdic
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from flask import Blueprint, Response, request
@@ -24,16 +24,18 @@ from update_server.web.dashboard.views.release_charts import crash_free_of, unix
 
 PIECES: Final = ("said", "against", "against_table", "over_time", "over_time_table", "free")
 AT_ONCE: Final = 5
-"""Decisions; the JSON of one is some kilobytes."""
+"""Decisions: all that is said of them, with all else on the page, fits into its 50 kB."""
 
 RECOMPUTED_ON_A_PAGE: Final = 2_000
 """Entries of a log: a page should not have anybody wait."""
 
-_POINTS: Final = 24
-_FREE_POINTS: Final = 20
-_MOST_LINES: Final = 4
-_MOST_SIGNATURES: Final = 5
-_MOST_PLATFORMS: Final = 6
+_POINTS: Final = 16
+_FREE_POINTS: Final = 10
+_MOST_LINES: Final = 3
+_MOST_SIGNATURES: Final = 3
+_MOST_ON_PLATFORMS: Final = 12
+_MOST_OVER: Final = 6
+_LONGEST_RECORD: Final = 30_000
 _SIGNATURE: Final = "signature:"
 
 Body = Mapping[str, Any]
@@ -53,10 +55,13 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             if error.kind != "study":
                 raise
             return _never_judged(services, pages, visitor, app, name)
+        number = optional_number("decision", least=1)
+        if number is not None and LIVE not in request.args:
+            return _record(services, pages, visitor, app, name, number)
         before = optional_number("before", least=0)
         told = decisions.page_body(services, app, name, Part(limit=AT_ONCE, cursor=before))
         drawn = series.body(services, app, name)
-        epoch, shown = it["epochs"][-1], [_shown(each["metrics"]) for each in it["epochs"]]
+        epoch, shown = it["epochs"][-1], _of_epochs(it["epochs"])
         return pages.show(
             "evidence.html",
             visitor,
@@ -66,12 +71,11 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             n=Numbers(it),
             epoch=epoch,
             shown=shown,
-            most_platforms=_MOST_PLATFORMS,
+            by_platform=_by_platform(epoch["metrics"], shown[-1]),
             last=len(it["epochs"]) - 1,
             path=f"/apps/{app}/rollouts/{rollout}/evidence",
             decisions=told,
             newest=None if before else next(iter(told["items"]), None),
-            records={each["number"]: _as_json(each) for each in _opened(told["items"])},
             terms=_as_json(it["terms"]),
             checked=_checked(services, app, name, told["items"]),
             most=RECOMPUTED_ON_A_PAGE,
@@ -105,10 +109,28 @@ def _checked(
     return studies.recomputed_body(services, app, name, told[0]["number"])
 
 
-def _opened(told: Sequence[Body]) -> Sequence[Body]:
-    """Return the decision whose record is wanted in full, if one is named."""
-    wanted = optional_number("decision", least=1)
-    return [each for each in told if each["number"] == wanted]
+def _record(
+    services: AdminServices,
+    pages: Pages,
+    visitor: Visitor,
+    app: str,
+    name: RolloutId,
+    number: int,
+) -> Response:
+    """Show one decision with its record as JSON, which may be long."""
+    part = Part(limit=1, cursor=number + 1)
+    found = decisions.page_body(services, app, name, part)["items"]
+    if not found or found[0]["number"] != number:
+        raise NotFoundError("decision", str(number))
+    record = _as_json(found[0])
+    return pages.show(
+        "decision.html",
+        visitor,
+        app=app,
+        path=f"/apps/{app}/rollouts/{name}/evidence",
+        each=found[0],
+        record=record if len(record) <= _LONGEST_RECORD else None,
+    )
 
 
 def _as_json(value: Any) -> str:
@@ -121,9 +143,29 @@ def _shown(metrics: Sequence[Body]) -> list[int]:
     Anybody can make up a signature, and up to 200 are weighed.
     """
     signatures = [n for n, one in enumerate(metrics) if one["metric"].startswith(_SIGNATURE)]
-    nearest = sorted(signatures, key=lambda n: -metrics[n]["log_e"] / metrics[n]["needed"])
+    nearest = sorted(signatures, key=_distance(metrics))
     left_out = set(nearest[_MOST_SIGNATURES:])
     return [n for n in range(len(metrics)) if n not in left_out]
+
+
+def _of_epochs(epochs: Sequence[Body]) -> list[list[int]]:
+    """Return which metrics are shown of each epoch: of those that are over, the nearest."""
+    over = [
+        sorted(sorted(_shown(each["metrics"]), key=_distance(each["metrics"]))[:_MOST_OVER])
+        for each in epochs[:-1]
+    ]
+    return [*over, _shown(epochs[-1]["metrics"])]
+
+
+def _distance(metrics: Sequence[Body]) -> Callable[[int], float]:
+    return lambda n: -metrics[n]["log_e"] / metrics[n]["needed"]
+
+
+def _by_platform(metrics: Sequence[Body], shown: Sequence[int]) -> list[tuple[int, int]]:
+    """Return which metrics on which platforms are shown, those nearest to their limit first."""
+    nearest = sorted(shown, key=_distance(metrics))
+    pairs = [(n, at) for n in nearest for at in range(len(metrics[n]["platforms"]))]
+    return pairs[:_MOST_ON_PLATFORMS]
 
 
 def _weighed(metrics: Sequence[Body]) -> list[Weighed]:
