@@ -24,6 +24,7 @@ from update_server.service.errors import (
     TooManyFailuresError,
     WrongPasswordError,
 )
+from update_server.service.ports import NotFoundError
 from update_server.service.ports.errors import PortError
 from update_server.web.admin import audit
 from update_server.web.admin.queries import Part
@@ -156,6 +157,11 @@ def overtaken(
 def shown_again(form: Sent) -> Mapping[str, str]:
     """Return what was typed, but for what is secret."""
     return {name: text for name, text in form.typed.items() if name != _SECRET}
+
+
+def is_nowhere(error: Exception) -> bool:
+    """Whether *error* says that there is no such thing: then there is no form to show again."""
+    return isinstance(error, NotFoundError)
 
 
 def _digest(form: Sent) -> bytes:
