@@ -79,6 +79,7 @@ def test_an_operator_and_a_token_are_two_people(world: World, promote: Verb) -> 
 def test_an_operator_and_a_token_of_the_same_name_are_one(world: World, promote: Verb) -> None:
     assert waits(promote, operator(world, "ana"))
     assert waits(promote, world.person("Ana"))
+    assert waits(promote, world.person("an\u115fa\ufe0f"))  # which looks like "ana"
     assert waits(promote, operator(world, "ana"))
 
     assert promote(operator(world, "ben")).position == 1

@@ -191,6 +191,8 @@ def test_people_have_their_own_names(name: str) -> None:
     [
         "", " ", "ana ", " ana", "a  b", "a\tb", "a\nb", "a\x00", "a\u202eb", "a\u200bb",
         "<b>", "a/b", "a:b", 'a"b', "ﬁx", "🙂", ".", "-x", "x" * 65, "a\u00a0b",
+        "ana\ufe0f", "an\u034fa", "ana\u115f", "\u115f", "ana\u17b4", "ana\U000e0100",
+        "serinus", "Serinus", "somebody",
     ],
 )  # fmt: skip
 def test_some_names_would_be_taken_for_something_else(name: str) -> None:

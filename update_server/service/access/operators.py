@@ -17,6 +17,7 @@ from update_server.service.access.passwords import check_new_password
 from update_server.service.agents.pseudonyms import hash_of_secret
 from update_server.service.errors import BadValueError
 from update_server.service.ports import Clock, Database, Ids, NotFoundError, Role, Stores
+from update_server.service.ports.access import person_called, shows_nothing
 from update_server.service.ports.operators import PREFIX, Operator, PasswordLink
 from update_server.service.ports.passwords import Passwords
 
@@ -25,6 +26,7 @@ LINK_LIFE: Final = timedelta(hours=24)
 _MAX_NAME: Final = 64
 _MAX_IDENTITY: Final = 255
 _MARKS: Final = " ._-'@+"
+_TAKEN: Final = frozenset({"serinus", "somebody"})
 
 
 class Operators:
@@ -171,13 +173,16 @@ def new_link(stores: Stores, clock: Clock, ids: Ids, operator: Operator, life: t
 def check_name(name: str) -> None:
     """Return if somebody may be called *name*. Raises BadValueError.
 
-    Letters of any script, so that people have their own name; but nothing that a terminal, a
-    log line or an eye would take for something else.
+    Letters of any script, so that people have their own name; but nothing that a terminal or a
+    log line would take for something else, that shows nothing, or by which the audit log calls
+    the server itself and strangers. Letters of two scripts may look alike all the same.
     """
     is_plain = all(
         character in _MARKS or unicodedata.category(character)[0] in "LM" or character.isdecimal()
         for character in name
-    )
+    ) and not any(shows_nothing(character) for character in name)
+    if person_called(name) in _TAKEN:
+        raise BadValueError("name", "is what the audit log calls the server, or strangers")
     spelt_so = unicodedata.normalize("NFKC", name) == name == " ".join(name.split())
     if not 1 <= len(name) <= _MAX_NAME or not is_plain or not spelt_so or not name[0].isalnum():
         allowed = f"1 to {_MAX_NAME} letters and digits, with {_MARKS.strip()} or spaces between"

@@ -7,7 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+# Letters and marks all the same: fillers of Hangul, vowels of Khmer, selectors of variants.
+_UNSEEN: Final = frozenset(
+    map(
+        chr,
+        (
+            *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180F, 0x3164, 0xFFA0),
+            *range(0x180B, 0x180E),
+            *range(0xFE00, 0xFE10),
+            *range(0xE0100, 0xE01F0),
+        ),
+    )
+)
 
 
 class Role(StrEnum):
@@ -22,9 +35,20 @@ class Role(StrEnum):
 def person_called(name: str) -> str:
     """Return whose *name* is, of a token or of an operator: equal names are one person's.
 
-    Spellings that look alike are one name: nobody is two by a space or a capital.
+    Spellings that look alike are one name: nobody is two by a space, a capital, or a character
+    that shows nothing.
     """
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return " ".join("".join(each for each in folded if not shows_nothing(each)).split())
+
+
+def shows_nothing(character: str) -> bool:
+    """Whether *character* leaves no trace where it is shown.
+
+    Those of Unicode's Default_Ignorable_Code_Point that are letters or marks, and format
+    characters (joiners, what turns text, tags).
+    """
+    return character in _UNSEEN or unicodedata.category(character) == "Cf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
