@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from tests.admin_world import World
 from tests.dashboard.provider import CLIENT_ID, CLIENT_SECRET, FOREIGN_KEY, Provider, running
-from tests.dashboard.visitors import Browser, Visitors
+from tests.dashboard.visitors import PASSWORD, Browser, Visitors, csrf_in
 from update_server.config_dashboard import Dashboard, Oidc
 from update_server.service.ports import Role
 from update_server.web.dashboard.oidc import LIFE
@@ -285,7 +285,7 @@ def test_who_has_no_password_approves_nothing(visitors: Visitors, provider: Prov
     assert "You have none." in page
 
 
-def test_a_first_password_must_be_changed_whoever_vouches(
+def test_the_provider_sets_no_password_where_another_one_must_be_set(
     visitors: Visitors, provider: Provider
 ) -> None:
     visitors.add("ben", identity="ben@example.org", first_password="given by somebody")
@@ -294,8 +294,17 @@ def test_a_first_password_must_be_changed_whoever_vouches(
 
     answer = come_back(browser, provider)
 
-    assert answer.location.startswith("/set-password/")
-    assert browser.get("/account").status_code == 303
+    # The provider's word would be enough to set a password, which approves.
+    assert answer.location == "/account"
+    page = browser.get("/account")
+    assert page.status_code == 200
+    assert "You have none." in page.text
+    token = csrf_in(page)
+    change = {"old": "given by somebody", "new": PASSWORD, "again": PASSWORD}
+    assert browser.post("/account/password", change, csrf=token).status_code == 403
+    # Who knows that password sets another one, as without a provider.
+    knows = visitors.browser().sign_in("ben", "given by somebody")
+    assert knows.location.startswith("/set-password/")
 
 
 def test_a_subject_may_be_the_identity(visitors: Visitors, provider: Provider) -> None:

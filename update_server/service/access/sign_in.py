@@ -105,10 +105,13 @@ class SignIn:
             self._lock_out.succeeded(stores, attempt)
             if rehashed is not None:
                 stores.operators.update(rehashed)
-            return self._let_in(stores, rehashed or operator, SignedInBy.PASSWORD)
+            return self._let_in(stores, rehashed or operator)
 
-    def by_identity(self, identity: str) -> SignedIn | MustChange:
+    def by_identity(self, identity: str) -> SignedIn:
         """Sign in whoever the provider calls *identity*.
+
+        A password that somebody else chose stays to be changed by who knows it: else the
+        provider's word would set one, and so approve (docs/adr/0029).
 
         Raises:
             BadSignInError: No operator is called so.
@@ -116,17 +119,17 @@ class SignIn:
         try:
             with self._database.transaction() as stores:
                 operator = stores.operators.identified(identity)
-                return self._let_in(stores, operator, SignedInBy.OIDC)
+                return self.begin(stores, operator, SignedInBy.OIDC)
         except NotFoundError as error:
             self._audit_failure(None, 1)
             raise BadSignInError from error
 
-    def _let_in(self, stores: Stores, operator: Operator, by: SignedInBy) -> SignedIn | MustChange:
+    def _let_in(self, stores: Stores, operator: Operator) -> SignedIn | MustChange:
         if operator.must_change:
             link = new_link(stores, self._clock, self._ids, operator, CHANGE_LIFE)
             self._audit(stores, "link", operator)
             return MustChange(operator=operator, link=link)
-        return self.begin(stores, operator, by)
+        return self.begin(stores, operator, SignedInBy.PASSWORD)
 
     def begin(self, stores: Stores, operator: Operator, by: SignedInBy) -> SignedIn:
         """Begin a session of *operator*, who has shown who they are."""
@@ -165,7 +168,9 @@ class SignIn:
                 session, operator = stores.operators.session(sha256)
         except NotFoundError as error:
             raise BadSessionError from error
-        if not session.is_live(now) or not operator.is_live(now) or operator.must_change:
+        if not session.is_live(now) or not operator.is_live(now):
+            raise BadSessionError
+        if operator.must_change and session.by is SignedInBy.PASSWORD:
             raise BadSessionError
         if now - session.seen_at >= TOUCH:
             # Somebody else may be writing for long: nobody's page fails for that.

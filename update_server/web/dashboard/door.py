@@ -238,7 +238,7 @@ def visitor_of(operator: Operator, session: Session, secret: str) -> Visitor:
         csrf=base64.urlsafe_b64encode(token).rstrip(b"=").decode(),
         session=_hash(session.sha256)[:32],
         by=session.by,
-        has_password=operator.password is not None,
+        has_password=operator.password is not None and not operator.must_change,
     )
 
 

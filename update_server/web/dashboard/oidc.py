@@ -15,7 +15,6 @@ from typing import Final
 import msgspec
 from flask import Blueprint, Response, request
 
-from update_server.service.access.sign_in import MustChange
 from update_server.service.errors import BadSignInError
 from update_server.web.admin.services import AdminServices
 from update_server.web.dashboard.door import safe_path
@@ -80,10 +79,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
         except _ERRORS as error:
             response = sign_in_page(services, flow.to if flow else "/", error=error)
         else:
-            if isinstance(known, MustChange):
-                response = see_other(f"/set-password/{known.link}")
-            else:
-                response = door.let_in(see_other(flow.to), known.secret)
+            response = door.let_in(see_other(flow.to), known.secret)
         return door.drop_cookie(response, _COOKIE)
 
     return bp
