@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html.parser import HTMLParser
 from typing import Any
 
-from werkzeug.test import TestResponse
+from werkzeug.wrappers import Response
 
 from update_server.web.dashboard.numbers import at
 from update_server.web.dashboard.words import count
@@ -17,7 +17,7 @@ _EMPTY = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "so
 class Page(HTMLParser):
     """A page: its ``text``, its ``numbers`` by their pointers, and its ``tags``."""
 
-    def __init__(self, answer: TestResponse) -> None:
+    def __init__(self, answer: Response) -> None:
         super().__init__()
         self.status = answer.status_code
         self.source = answer.get_data(as_text=True)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from werkzeug.wrappers import Response
 
 from tests.admin_world import APP, World
 from tests.dashboard.apps.looking import api, newest_line, open_page, recounted
@@ -271,6 +272,15 @@ def test_what_strangers_wrote_is_text_and_nothing_else(visitors: Visitors, path:
     assert not [each for each in STEERING.replace("evil", "") if each in page.source]
     assert "⟨U+202E⟩evil⟨U+2066⟩⟨U+0000⟩" in page.text
     assert "49" not in page.source.split("</title>")[0]
+
+
+def test_what_is_not_escaped_is_noticed() -> None:
+    page = Page(Response(f"<main>{HOSTILE}</main>"))
+
+    assert page.named("script")
+    assert page.named("img")
+    assert {"onerror", "hx-get", "hx-trigger"} <= page.attributes
+    assert "\u202e" in page.source
 
 
 @pytest.mark.usefixtures("hostile")
