@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Final
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
 
@@ -23,7 +23,15 @@ from update_server.service.ports import UnavailableError
 AT_ONCE: Final = 4
 """Each takes 64 MiB: whoever sends many passwords must not take the machine's memory."""
 
+WAITING: Final = 12
+"""More than so many are turned away at once: each that waits holds one of the threads that
+answer everybody, and the brake is pressed through these."""
+
 _PATIENCE_SECONDS: Final = 10.0
+_TOO_MANY: Final = "too many passwords are being checked: try again"
+_MOST_WORK: Final = 1 << 20
+"""KiB times passes: some five times what one takes today. Whoever can write into the database
+must not keep the signer, which checks one at a time and signs no pause meanwhile."""
 
 
 class Argon2Passwords:
@@ -34,10 +42,12 @@ class Argon2Passwords:
         hasher: PasswordHasher | None = None,
         *,
         at_once: int = AT_ONCE,
+        waiting: int = WAITING,
         patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
         self._hasher = hasher or PasswordHasher()
         self._turns = threading.BoundedSemaphore(at_once)
+        self._places = threading.BoundedSemaphore(at_once + waiting)
         self._patience_seconds = patience_seconds
 
     def hashed(self, password: str) -> str:
@@ -46,7 +56,12 @@ class Argon2Passwords:
             return self._hasher.hash(_bytes(password))
 
     def matches(self, stored: str, password: str) -> bool:
-        """Tell whether *stored* was made of *password*. What is no hash was made of none."""
+        """Tell whether *stored* was made of *password*. What is no hash was made of none.
+
+        Nor was what would take much longer to check than any that is made here.
+        """
+        if not _is_bearable(stored):
+            return False
         with self._turn():
             try:
                 return self._hasher.verify(stored, _bytes(password))
@@ -71,12 +86,25 @@ class Argon2Passwords:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        if not self._turns.acquire(timeout=self._patience_seconds):
-            raise UnavailableError("too many passwords are being checked: try again")
+        if not self._places.acquire(blocking=False):
+            raise UnavailableError(_TOO_MANY)
         try:
-            yield
+            if not self._turns.acquire(timeout=self._patience_seconds):
+                raise UnavailableError(_TOO_MANY)
+            try:
+                yield
+            finally:
+                self._turns.release()
         finally:
-            self._turns.release()
+            self._places.release()
+
+
+def _is_bearable(stored: str) -> bool:
+    try:
+        costs = extract_parameters(stored)
+    except InvalidHashError:
+        return False
+    return costs.memory_cost * costs.time_cost <= _MOST_WORK
 
 
 def _text(data: bytes) -> str:

@@ -263,6 +263,7 @@ def _admin_services(config: Config, signing: SignerPort) -> AdminServices:
         spools=FileSpoolReader(config.data / _SPOOLS),
         dumps=_dump_folder(config),
         passwords=Argon2Passwords(),
+        passwords_again=Argon2Passwords(at_once=2),
         clock=clock,
         ids=RandomIds(),
         wait=clock.sleep,

@@ -119,3 +119,39 @@ def test_a_name_that_nobody_has_costs_as_much(monkeypatch: pytest.MonkeyPatch) -
     assert len(verified) == 2
     assert verified[0] == verified[1]  # the same parameters
     assert not passwords.is_dated(passwords._nobodys)
+
+
+def test_who_finds_many_waiting_is_turned_away_at_once() -> None:
+    hasher = Held()
+    passwords = Argon2Passwords(hasher, at_once=1, waiting=0, patience_seconds=60)
+    thread = threading.Thread(target=passwords.hashed, args=(PASSWORD,))
+    thread.start()
+    assert hasher.full.acquire(timeout=10)
+
+    with pytest.raises(UnavailableError):  # after no patience at all: nobody lets go meanwhile
+        passwords.hashed(PASSWORD)
+    hasher.go.set()
+    thread.join()
+
+    assert passwords.hashed(PASSWORD)
+
+
+@pytest.mark.parametrize("costs", ["m=65536,t=4294967295,p=4", "m=4294967295,t=1,p=4"])
+def test_a_hash_that_would_take_for_ever_is_checked_by_nobody(
+    monkeypatch: pytest.MonkeyPatch, costs: str
+) -> None:
+    checked: list[str] = []
+
+    def verify(_self: PasswordHasher, stored: str, _password: bytes) -> bool:
+        checked.append(stored)
+        return True
+
+    monkeypatch.setattr(PasswordHasher, "verify", verify)
+    passwords = Argon2Passwords()
+    stored = passwords.hashed(PASSWORD)
+    _, kind, version, _, salt, digest = stored.split("$")
+
+    assert not passwords.matches(f"${kind}${version}${costs}${salt}${digest}", PASSWORD)
+
+    assert checked == []
+    assert passwords.matches(stored, PASSWORD)  # those that are made here are not too many

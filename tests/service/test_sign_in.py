@@ -9,10 +9,12 @@ import pytest
 from argon2 import PasswordHasher
 
 from tests.admin_world import World, a_registered_world
+from tests.fakes.passwords import QUICK_PASSWORDS
 from update_server.passwords import Argon2Passwords
+from update_server.service.access.lock_out import LockOut
 from update_server.service.access.operators import check_name, checked_identity
 from update_server.service.access.passwords import check_new_password
-from update_server.service.access.sign_in import MustChange, SignedIn
+from update_server.service.access.sign_in import MustChange, SignedIn, SignIn
 from update_server.service.errors import (
     BadLinkError,
     BadSessionError,
@@ -232,3 +234,24 @@ def test_a_first_password_makes_a_link_that_is_in_the_log(world: World) -> None:
 
     assert isinstance(known, MustChange)
     assert actions(world)[-1] == ("link", "ben")
+
+
+def test_who_is_signed_in_waits_behind_no_stranger(world: World) -> None:
+    class Busy(Argon2Passwords):
+        """Strangers wait for it, all the time."""
+
+        def matches(self, stored: str, password: str) -> bool:
+            raise UnavailableError(f"no turn for {len(stored + password)} characters")
+
+    busy = SignIn(
+        world.database,
+        world.clock,
+        world.ids,
+        passwords=Busy(),
+        lock_out=LockOut(world.database, world.clock),
+        again=QUICK_PASSWORDS,
+    )
+
+    with pytest.raises(UnavailableError):
+        busy.by_password("ana", PASSWORD, HERE)
+    assert busy.confirm(ana(world).id, PASSWORD) == ana(world)

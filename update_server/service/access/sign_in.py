@@ -65,7 +65,11 @@ class MustChange:
 
 
 class SignIn:
-    """Sessions of operators."""
+    """Sessions of operators.
+
+    Those who are signed in have their passwords checked by ``again``: so that they need not wait
+    behind strangers.
+    """
 
     def __init__(
         self,
@@ -75,11 +79,13 @@ class SignIn:
         *,
         passwords: Passwords,
         lock_out: LockOut,
+        again: Passwords | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
         self._passwords = passwords
+        self._again = again or passwords
         self._lock_out = lock_out
 
     # --- in ------------------------------------------------------------------------------
@@ -94,7 +100,7 @@ class SignIn:
         """
         attempt = self._lock_out.begin(name, address)
         operator = self._named(name)
-        if not self._fits(attempt, operator, password) or operator is None:
+        if not self._fits(self._passwords, attempt, operator, password) or operator is None:
             self._audit_failure(operator, attempt.failures)
             raise BadSignInError
         rehashed = self._rehashed(operator, password)
@@ -192,7 +198,7 @@ class SignIn:
         if operator.password is None or operator.must_change:
             raise NoPasswordError
         attempt = self._lock_out.begin_again(operator_id)
-        if not self._fits(attempt, operator, password):
+        if not self._fits(self._again, attempt, operator, password):
             self._audit_failure(operator, attempt.failures)
             raise WrongPasswordError
         with self._database.transaction() as stores:
@@ -230,15 +236,17 @@ class SignIn:
         except NotFoundError:
             return None
 
-    def _fits(self, attempt: Attempt, operator: Operator | None, password: str) -> bool:
+    def _fits(
+        self, passwords: Passwords, attempt: Attempt, operator: Operator | None, password: str
+    ) -> bool:
         """Tell whether *password* is the operator's, after the same work whoever they are."""
         if not is_short_enough(password):
             return False  # it is nobody's
         try:
             if operator is None or operator.password is None:
-                self._passwords.waste(password)
+                passwords.waste(password)
                 return False
-            return self._passwords.matches(operator.password, password)
+            return passwords.matches(operator.password, password)
         except Exception:
             self._lock_out.undo(attempt)
             raise

@@ -113,9 +113,11 @@ def admin_services(
     proxies: Proxies,
     dashboard: Dashboard = Dashboard(),  # noqa: B008 - a frozen value
     passed_on_to: Callable[[str], str | None] = nobody,
+    passwords_again: Passwords | None = None,
 ) -> AdminServices:
     """Return the use-cases over these ports.
 
+    ``passwords_again`` checks those of who is signed in; None: as the others'.
     ``wait`` waits so many seconds. ``lease_seconds`` is how long a web process may offer what
     it last confirmed, ``next_check_in_seconds`` what signed documents ask of agents.
     """
@@ -130,7 +132,14 @@ def admin_services(
         next_check_in_seconds=next_check_in_seconds,
     )
     second_person = SecondPerson(database, clock, ids, signer=signer)
-    sign_in = SignIn(database, clock, ids, passwords=passwords, lock_out=LockOut(database, clock))
+    sign_in = SignIn(
+        database,
+        clock,
+        ids,
+        passwords=passwords,
+        lock_out=LockOut(database, clock),
+        again=passwords_again,
+    )
     report = Report(
         database,
         clock,
