@@ -189,6 +189,17 @@ def test_one_press_pauses_and_the_page_says_what_is_so(page: Page, rolling: Serv
     assert rolling.stage.now.state == "paused"
 
 
+@on_any_phone
+def test_the_brake_is_one_press_away_on_the_first_page(page: Page, rolling: Served) -> None:
+    be_signed_in(page.context, rolling, "ana")
+    page.goto(rolling.url)
+
+    page.get_by_role("button", name="Pause").click()
+
+    expect(page.get_by_role("main")).to_contain_text("paused by ana")
+    assert rolling.stage.now.state == "paused"
+
+
 def ask_to_resume(page: Page, served: Served, reason: str = "it was the driver") -> None:
     page.goto(served.url + release(served) + "/resume")
     page.get_by_label("Why").fill(reason)
