@@ -5,6 +5,7 @@ Each attack stands beside the same sign-in without it, which lets somebody in.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -20,7 +21,9 @@ from tests.dashboard.provider import CLIENT_ID, CLIENT_SECRET, FOREIGN_KEY, Prov
 from tests.dashboard.visitors import PASSWORD, Browser, Visitors, csrf_in
 from update_server.config_dashboard import Dashboard, Oidc
 from update_server.service.ports import Role
+from update_server.web.dashboard import provider as provider_module
 from update_server.web.dashboard.oidc import LIFE
+from update_server.web.dashboard.provider import AT_ONCE
 
 COOKIE = "serinus-oidc"
 
@@ -347,6 +350,37 @@ def test_passwords_work_while_the_provider_is_away(visitors: Visitors) -> None:
     assert 'name="password"' in away.text
     assert browser.sign_in("ana").status_code == 303
     assert browser.get("/account").status_code == 200
+
+
+def test_a_provider_that_hangs_holds_a_few_threads_and_no_more(
+    visitors: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, asked = threading.Event(), threading.Semaphore(0)
+
+    def hang(_: object) -> None:
+        asked.release()
+        answers.wait(10)
+        raise TimeoutError
+
+    monkeypatch.setattr(provider_module.Provider, "_ready", hang)
+    waiting = [
+        threading.Thread(target=visitors.browser().get, args=("/sign-in/oidc",))
+        for _ in range(AT_ONCE)
+    ]
+    for thread in waiting:
+        thread.start()
+    for _ in waiting:
+        assert asked.acquire(timeout=10)
+
+    one_more = visitors.browser().get("/sign-in/oidc")
+
+    assert one_more.status_code == 502
+    assert not asked.acquire(blocking=False)  # it was not even asked
+    answers.set()
+    for thread in waiting:
+        thread.join()
+    visitors.browser().get("/sign-in/oidc")
+    assert asked.acquire(blocking=False)  # the turns were given back
 
 
 def test_a_provider_of_another_name_is_none(visitors: Visitors, provider: Provider) -> None:

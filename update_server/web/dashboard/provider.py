@@ -8,6 +8,7 @@ provider's, not by a secret that others share or by nothing.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ _log = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS: Final = 5.0
 _LEEWAY_SECONDS: Final = 60
+AT_ONCE: Final = 4
+"""Who asks beyond is told that it does not answer. Anybody can have it asked, and each who waits
+for a provider that hangs holds a thread through which others press the brake."""
 _ALGORITHMS: Final = (
     "RS256",
     "RS384",
@@ -52,6 +56,7 @@ class Provider:
         self._settings = settings
         self._back = back
         self._client: Any = None
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
 
     def begin(self) -> Begun:
         """Return where the provider asks who somebody is. Raises OidcUnavailableError."""
@@ -77,7 +82,7 @@ class Provider:
                 redirect_uri=self._back, code=code, code_verifier=begun.verifier
             )
             client.fetch_jwk_set()
-        with _read():
+        with self._turn(), _read():  # an unknown key has it asked for its keys again
             # Authlib compares neither ``iss`` nor ``aud`` with anything unless it is told to.
             claims = client.parse_id_token(
                 token,
@@ -97,7 +102,8 @@ class Provider:
         from authlib.integrations.base_client import OAuthError  # noqa: PLC0415 - as below
 
         try:
-            yield
+            with self._turn():
+                yield
         except OAuthError as error:  # the code was used before, is of another flow, or made up
             _log.warning("the provider refused a code: %s", error.error)
             raise OidcRefusedError from error
@@ -105,6 +111,15 @@ class Provider:
             _log.warning("the provider does not do as one: %s", type(error).__name__)
             self._client = None  # it may have moved
             raise OidcUnavailableError from error
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._turns.acquire(blocking=False):
+            raise OidcUnavailableError
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def _identity(self, claims: dict[str, Any]) -> str:
         identity = claims.get(self._settings.claim)
