@@ -117,8 +117,44 @@ def test_whoever_was_shown_a_page_is_shown_it_again_while_the_database_is_down(
     assert page.status_code == 503
     assert "The database does not answer" in text
     assert "2 min ago" in text
+    assert "<title>Now · Serinus</title>" in text
     assert "Nothing to act on" in text
     assert "<fieldset disabled" in text
+
+
+def test_a_form_is_not_answered_with_what_was_shown_before(
+    visitors: Visitors, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = visitors.ada
+    assert ada.get("/operators").status_code == 200  # the form's own address
+    with database_down(world, monkeypatch):
+        kept, answer = ada.get("/operators"), ada.post("/operators", name="eve", role="viewer")
+
+    assert "<fieldset disabled" in kept.text
+    assert answer.status_code == 503
+    assert "This did not work" in answer.text
+    assert "<fieldset disabled" not in answer.text
+
+
+def test_the_way_back_leads_to_no_other_site(visitors: Visitors) -> None:
+    ana = visitors.ana
+
+    page = ana.get("/apps/nowhere", headers={"Referer": "http://localhost//evil.example/x"})
+    control = ana.get("/apps/nowhere", headers={"Referer": "http://localhost/account"})
+
+    assert 'class="button" href="/"' in page.text
+    assert 'class="button" href="/account"' in control.text
+
+
+def test_an_address_with_any_bytes_in_it_is_answered(visitors: Visitors) -> None:
+    # As a web server hands on what no browser sends.
+    raw = {"QUERY_STRING": "x=\xff\xfe%ff\"'<b>"}
+    page = visitors.ana.get("/", environ_overrides=raw)
+
+    assert page.status_code == 200
+    assert visitors.ana.get("/apps/nowhere", environ_overrides=raw).status_code == 403
+    assert visitors.browser().get("/sign-in", environ_overrides=raw).status_code == 200
+    assert "<b>" not in page.text.partition("hx-get")[2].partition(" hx-trigger")[0]
 
 
 def test_nobody_else_is_shown_it(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import string
 from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
 
-from flask import Flask, Response
+from flask import Flask, Request, Response
 from werkzeug.routing import BaseConverter
 
 from update_server.service.errors import PendingError, RolloutRefusedError
@@ -44,6 +47,19 @@ from update_server.web.auth import Guard
 from update_server.web.dashboard import site
 from update_server.web.dashboard.door import Door
 from update_server.web.errors import problem_for, register_error_handlers, to_response
+
+
+class _Request(Request):
+    """A request whose query is ASCII: other bytes, which no browser sends, count as escaped.
+
+    Werkzeug decodes the query whenever somebody reads it, the pages about errors included.
+    """
+
+    def __init__(self, environ: dict[str, Any], *more: Any, **also: Any) -> None:
+        query = environ.get("QUERY_STRING", "")
+        if not query.isascii():
+            environ["QUERY_STRING"] = quote(query.encode("latin-1"), safe=string.punctuation)
+        super().__init__(environ, *more, **also)
 
 
 class _NameConverter(BaseConverter):
@@ -91,6 +107,7 @@ _WITH_SERVICES = (
 def create_app(services: AdminServices) -> Flask:
     """Return the admin app over ready *services*. Nothing is opened here."""
     app = Flask("update_server.web.admin", static_folder=None)
+    app.request_class = _Request
     app.url_map.converters |= {"name": _NameConverter, "digest": _DigestConverter}
     register_error_handlers(app)
     guard = Guard(services.tokens.authenticate)

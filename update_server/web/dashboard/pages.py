@@ -28,7 +28,7 @@ from markupsafe import Markup
 
 from update_server.service.ports import Role
 from update_server.web.admin.services import AdminServices
-from update_server.web.dashboard.door import Door, SignInNeededError, Visitor
+from update_server.web.dashboard.door import Door, SignInNeededError, Visitor, safe_path
 from update_server.web.errors import Problem, problem_for
 from update_server.web.wire import render_time
 
@@ -53,6 +53,7 @@ LIVE: Final = "live"
 
 _BASE: Final = "base.html"  # of all live pages
 _HTML: Final = "text/html; charset=utf-8"
+_SUFFIX: Final = " · Serinus"  # of all titles
 _KEPT: Final = 64
 _UNAVAILABLE: Final = 503
 
@@ -63,7 +64,7 @@ class _Kept:
 
     at: datetime
     main: Markup
-    title: str
+    title: Markup
 
 
 class Pages:
@@ -72,7 +73,7 @@ class Pages:
     def __init__(self, services: AdminServices, door: Door) -> None:
         self._services = services
         self.door = door
-        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, bytes], _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
@@ -146,9 +147,11 @@ class Pages:
 
     def _keep(self, visitor: Visitor, now: datetime, text: str) -> None:
         title, main = _between(text, "<title>", "</title>"), _between(text, "<main", "</main>")
+        title = title.removesuffix(_SUFFIX)
         with self._lock:
-            key = (visitor.session, request.full_path)
-            self._kept[key] = _Kept(at=now, main=Markup(main), title=title)  # noqa: S704 - ours
+            key = (visitor.session, request.path, request.query_string)
+            kept = _Kept(at=now, main=Markup(main), title=Markup(title))  # noqa: S704 - ours
+            self._kept[key] = kept
             self._kept.move_to_end(key)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
@@ -158,7 +161,10 @@ class Pages:
         if LIVE in request.args:
             return html(render_template("unavailable_piece.html", now=self.now()))
         visitor = self.door.known()
-        key = None if visitor is None else (visitor.session, request.full_path)
+        # A form's answer is never what was shown before: nobody would know what became of it.
+        key = None
+        if visitor is not None and request.method == "GET":
+            key = (visitor.session, request.path, request.query_string)
         with self._lock:
             kept = None if key is None else self._kept.get(key)
         if kept is None or visitor is None:
@@ -225,4 +231,4 @@ def _back() -> str:
     """Return where a refused request came from, if that is a page of ours; else the first page."""
     referrer = request.referrer or ""
     own = request.host_url
-    return "/" + referrer.removeprefix(own) if referrer.startswith(own) else "/"
+    return safe_path("/" + referrer.removeprefix(own)) if referrer.startswith(own) else "/"
