@@ -100,9 +100,10 @@ def main_of(answer: TestResponse) -> Element:
 
 
 def fields_of(answer: TestResponse, action: str) -> dict[str, str]:
-    """Return the hidden fields of the first form that is sent to *action*."""
+    """Return what the first form that is sent to *action* bears as it is shown, but its token."""
     form = parsed(answer).all("form", action=action)[0]
-    return {
+    written = {each.attributes["name"]: each.text for each in form.all("textarea") if each.text}
+    return written | {
         each.attributes["name"]: each.attributes["value"]
         for each in form.all("input", type="hidden")
         if each.attributes["name"] != "csrf"

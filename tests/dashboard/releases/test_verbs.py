@@ -119,7 +119,15 @@ def test_pull_takes_the_version_and_no_more(paused: Clinic, visitors: Visitors) 
     assert (answer.status_code, answer.location) == (303, path_of(paused))
     assert paused.state is RolloutState.PULLED
     assert str(paused.now.replacement) == "2.0.0"
-    assert audited(paused)[0].reason == "pulled from the dashboard"
+    assert audited(paused)[0].reason == "paused by the server: crash"
+
+
+def test_a_pull_without_a_reason_is_asked_for_one(paused: Clinic, visitors: Visitors) -> None:
+    answer = press(visitors.ana, paused, "pull", confirm="2.1.0", reason=" ")
+
+    assert answer.status_code == 400
+    assert "say why" in main_of(answer).text.casefold()
+    assert paused.state is RolloutState.PAUSED
 
 
 @pytest.mark.parametrize("typed", ["", "2.0.0", "2.1"])

@@ -45,8 +45,8 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 _STATE_AFTER: Final[Mapping[str, str]] = MappingProxyType({"pause": "paused", "pull": "pulled"})
 
-# What stops a release has a reason even where nobody took the time to type one.
-_FROM_HERE: Final = "{} from the dashboard"
+# A pause is one press: it has a reason even where nobody took the time to type one.
+_PAUSED_FROM_HERE: Final = "paused from the dashboard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,9 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             verb=verb,
             needs_password=needs_password(it, verb),
             needs_version=needs_version(it, verb),
-            typed={} if form is None else presses.shown_again(form),
+            typed={"reason": _known_reason(it, verb)}
+            if form is None
+            else presses.shown_again(form),
             waived=() if form is None else form.lists.get("waive", ()),
             refusal=refusal,
             key=forms.fresh_key(),
@@ -215,9 +217,17 @@ def _needs(it: dict[str, Any], verb: str) -> Mapping[str, Any]:
     return found
 
 
+def _known_reason(it: dict[str, Any], verb: str) -> str:
+    """Return why, where the server has said it: only the version is then left to type."""
+    cause = (it["judged"] or {}).get("cause_metric")
+    if verb == "pull" and it["paused_by"] == "automatic" and cause:
+        return f"paused by the server: {cause.replace('_', ' ')}"
+    return ""
+
+
 def check(it: dict[str, Any], verb: str, form: Sent) -> None:
     """Return if the form has what only a form is asked for. Raises BadFieldError."""
-    if verb in {"resume", "promote"}:
+    if verb != "pause":
         forms.check_reason(form)
     if needs_version(it, verb):
         forms.check_typed_version(form, it["version"])
@@ -232,14 +242,14 @@ def _carry_out(
     if (
         asked.verb == "pause"
     ):  # whatever revision was seen: who wants to stop should not have to look
-        reason = said.reason or _FROM_HERE.format("paused")
+        reason = said.reason or _PAUSED_FROM_HERE
         return control.pause(caller, app, rollout, reason=reason)
     if asked.verb == "pull":
         return control.pull(
             caller,
             app,
             rollout,
-            reason=said.reason or _FROM_HERE.format("pulled"),
+            reason=said.reason,
             replacement=wire_admin.optional_version(said.replacement, "replacement"),
             expected_revision=seen,
         )
