@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from rollout.model import Approvals, RolloutState
+from rollout.model import Approvals, Automatic, RolloutState
 from tests.admin_world import APP
 from tests.dashboard.releases import clinics
 from tests.dashboard.releases.clinics import path_of
@@ -150,6 +150,38 @@ def test_a_replacement_that_no_edge_leads_to_is_refused(paused: Clinic, visitors
 
     assert answer.status_code == 409
     assert "no signed edge" in main_of(answer).text
+    assert paused.state is RolloutState.PAUSED
+
+
+def test_a_pull_with_a_password_is_a_persons_and_no_limit_of_the_servers_binds_it(
+    tmp_path: Path,
+) -> None:
+    spent = Automatic(max_rollbacks_per_day=0)
+    clinic = clinics.paused(clinics.rolling(tmp_path / "signer", automatic=spent))
+    other = clinic.fork(tmp_path / "other")
+
+    without, person = Visitors(clinic.world), Visitors(other.world)
+    unseen = press(without.ana, clinic, "pull", confirm="2.1.0")
+    seen_to_ask = press(person.ana, other, "pull", confirm="2.1.0", password=PASSWORD)
+
+    # Nobody was seen to ask, so installs stay on it: the page says so.
+    assert (unseen.status_code, clinic.state, clinic.now.replacement) == (
+        303,
+        RolloutState.PULLED,
+        None,
+    )
+    assert "rollbacks a day" in without.ana.get(path_of(clinic)).text
+    assert (seen_to_ask.status_code, other.state) == (303, RolloutState.PULLED)
+    assert str(other.now.replacement) == "2.0.0"
+
+
+def test_a_pull_with_a_wrong_password_says_so_and_pulls_nothing(
+    paused: Clinic, visitors: Visitors
+) -> None:
+    answer = press(visitors.ana, paused, "pull", confirm="2.1.0", password="not the password")
+
+    assert answer.status_code == 403
+    assert "autofocus" in main_of(answer).one("input", name="password").attributes
     assert paused.state is RolloutState.PAUSED
 
 

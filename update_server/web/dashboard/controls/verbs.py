@@ -39,7 +39,9 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "pause": ("reason",),
         "resume": ("reason", "waive_days", "password", "confirm"),
-        "pull": ("reason", "replacement", "confirm"),
+        # The password is nobody's duty here: with it the signer sees a person, whom no limit to
+        # what the server does by itself binds.
+        "pull": ("reason", "replacement", "confirm", "password"),
         "promote": ("reason", "override", "password", "confirm"),
     }
 )
