@@ -53,7 +53,8 @@ def test_the_cookie_is_exactly_this(visitors: Visitors) -> None:
 
     answer = visitors.browser().sign_in("ana")
 
-    [header] = answer.headers.getlist("Set-Cookie")
+    header, other = answer.headers.getlist("Set-Cookie")
+    assert other.startswith("serinus-browser=")  # which opens nothing: see below
     name, _, rest = header.partition("=")
     _, _, flags = rest.partition("; ")
     assert name == "serinus"
@@ -78,11 +79,12 @@ def test_over_tls_it_is_bound_to_this_host(registered: World, tmp_path: Path, ur
 
     answer = visitors.browser().client.post("/sign-in", data=form, headers=headers)
 
-    [header] = answer.headers.getlist("Set-Cookie")
-    assert header.startswith(f"{SECURE}=")
-    flags = {flag.partition("=")[0] for flag in header.split("; ")[1:]}
-    assert flags == {"Expires", "Max-Age", "Secure", "HttpOnly", "Path", "SameSite"}
-    assert "Path=/;" in f"{header};"
+    headers_set = answer.headers.getlist("Set-Cookie")
+    assert [header.partition("=")[0] for header in headers_set] == [SECURE, f"{SECURE}-browser"]
+    for header in headers_set:
+        flags = {flag.partition("=")[0] for flag in header.split("; ")[1:]}
+        assert flags == {"Expires", "Max-Age", "Secure", "HttpOnly", "Path", "SameSite"}
+        assert "Path=/;" in f"{header};"
 
 
 def test_over_tls_a_cookie_that_anybody_could_set_is_not_read(
@@ -97,6 +99,22 @@ def test_over_tls_a_cookie_that_anybody_could_set_is_not_read(
     secure = visitors.browser()
     secure.client.set_cookie(SECURE, secret, secure=True)
     assert is_in(secure, base_url="https://localhost")
+
+
+def test_a_browser_that_is_known_opens_nothing_and_is_kept_out_by_nobody(
+    visitors: Visitors,
+) -> None:
+    ana, stranger = visitors.ana, visitors.browser()
+    known = cookie_of(ana, "serinus-browser")
+    ana.post("/sign-out")
+    for _ in range(6):
+        stranger.sign_in("ana", "not the password")
+
+    assert not is_in(ana)
+    assert not is_in(with_cookie(visitors, known))
+    assert visitors.browser().sign_in("ana").status_code == 429
+    assert ana.sign_in("ana").status_code == 303
+    assert is_in(ana)
 
 
 def test_what_a_stranger_says_of_tls_is_not_believed(visitors: Visitors) -> None:

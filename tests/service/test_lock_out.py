@@ -144,6 +144,52 @@ def test_a_neighbour_in_the_network_is_the_same_network(world: World) -> None:
     assert signs_in(world, "203.0.114.7")
 
 
+def test_whoever_fails_in_ones_name_keeps_nobody_out_where_they_signed_in(world: World) -> None:
+    sign_in = world.services().sign_in
+    known = sign_in.by_password("ana", PASSWORD, HERE)
+    browser = sign_in.browser_of(known.operator)
+    for _ in range(14):  # from ana's own network, at each first chance
+        fail(world, 1)
+        world.advance(LIMITS["account in a network"].most.total_seconds())
+    fail(world, 1)
+
+    assert wait_of(world) == 900  # whoever comes from there, and also ana from another browser
+    assert isinstance(sign_in.by_password("ana", PASSWORD, HERE, browser), SignedIn)
+    assert wait_of(world) == 900  # which helped nobody else
+
+
+def test_a_known_browser_guesses_no_faster(world: World) -> None:
+    sign_in = world.services().sign_in
+    browser = sign_in.browser_of(sign_in.by_password("ana", PASSWORD, HERE).operator)
+    for _ in range(5):
+        with pytest.raises(BadSignInError):
+            sign_in.by_password("ana", "not the password", THERE, browser)
+
+    with pytest.raises(TooManyFailuresError) as refused:
+        sign_in.by_password("ana", PASSWORD, THERE, browser)
+    assert refused.value.retry_after_seconds == 10
+    assert signs_in(world, THERE)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["", ".", "x", "x.", "x.y", "é.é", "{name}.", "{name}.0", "x.{mark}", "{ben}", "{ana}" * 9],
+)
+def test_what_is_no_known_browser_is_counted_as_all_are(world: World, shown: str) -> None:
+    add(world, "ben")
+    sign_in = world.services().sign_in
+    ana = sign_in.browser_of(sign_in.by_password("ana", PASSWORD, HERE).operator)
+    ben = sign_in.browser_of(sign_in.by_password("ben", PASSWORD, HERE).operator)
+    name, _, mark = ana.partition(".")
+    fail(world, 5)
+
+    with pytest.raises(TooManyFailuresError):
+        sign_in.by_password(
+            "ana", PASSWORD, HERE, shown.format(name=name, mark=mark, ana=ana, ben=ben)
+        )
+    assert isinstance(sign_in.by_password("ana", PASSWORD, HERE, ana), SignedIn)
+
+
 def test_one_network_cannot_try_many_names(world: World) -> None:
     for number in range(30):
         fail(world, 1, THERE, f"name {number}")

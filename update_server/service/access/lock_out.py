@@ -2,7 +2,9 @@
 
 Failures are counted for an account in a network, which is where guessing happens; for a network
 whatever the account; and for an account whatever the network. The last delay is short: else
-anybody could keep the release captain out by failing in their name (docs/operators.md).
+anybody could keep the release captain out by failing in their name (docs/operators.md). Where
+somebody signed in before, in the same browser, they are counted apart from all others: whoever
+goes on failing in their name, also from their own network, keeps them out of nothing.
 
 What is kept are hashes: neither names nor addresses, and nothing for longer than a day.
 """
@@ -52,10 +54,17 @@ LIMITS: Final[Mapping[str, Limit]] = {
     "account in no network": Limit(free=5, first=5 * _SECOND, most=30 * _SECOND),
     # An office is one network: its people mistype for each other.
     "network": Limit(free=30, first=10 * _SECOND, most=15 * _MINUTE),
+    "known browser": Limit(free=5, first=10 * _SECOND, most=15 * _MINUTE),
     "signed in": Limit(free=5, first=10 * _SECOND, most=15 * _MINUTE),
     "account": Limit(free=50, first=_SECOND, most=5 * _SECOND),
 }
-_OWN: Final = ("account in a network", "account in no network", "account", "signed in")
+_OWN: Final = (
+    "account in a network",
+    "account in no network",
+    "account",
+    "known browser",
+    "signed in",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +82,18 @@ class LockOut:
         self._database = database
         self._clock = clock
 
-    def begin(self, name: str, address: str) -> Attempt:
+    def begin(self, name: str, address: str, browser: str = "") -> Attempt:
         """Count a try to sign in as *name* from *address*.
+
+        *browser* names one in which *name* signed in before; empty: it is none.
 
         Raises:
             TooManyFailuresError: It is too early for it. It was not counted.
         """
-        return self._begin(_keys(self._pepper(), name, address))
+        pepper = self._pepper()
+        if browser:
+            return self._begin({"known browser": _key(pepper, b"browser\0" + browser.encode())})
+        return self._begin(_keys(pepper, name, address))
 
     def begin_again(self, operator_id: str) -> Attempt:
         """Count a try of somebody who is signed in, and asked for their password again.

@@ -43,6 +43,10 @@ from update_server.service.ports.passwords import Passwords
 CHANGE_LIFE: Final = timedelta(minutes=10)
 """How long somebody may take to choose another password than the one they were given."""
 
+BROWSER_LIFE: Final = timedelta(days=90)
+"""How long a browser is known in which somebody signed in."""
+
+_MAX_BROWSER: Final = 256
 _TOLD_AN_HOUR: Final = 30
 _HOUR: Final = timedelta(hours=1)
 _TOLD: Final = "failures in the audit log"
@@ -90,16 +94,18 @@ class SignIn:
 
     # --- in ------------------------------------------------------------------------------
 
-    def by_password(self, name: str, password: str, address: str) -> SignedIn | MustChange:
-        """Sign *name* in, who is at *address*.
+    def by_password(
+        self, name: str, password: str, address: str, browser: str = ""
+    ) -> SignedIn | MustChange:
+        """Sign *name* in, who is at *address*. *browser*: see ``browser_of``.
 
         Raises:
             BadSignInError: The two do not belong together; that is all that is told.
             TooManyFailuresError: It went wrong too often.
             UnavailableError: Too many passwords are being checked, or the database is away.
         """
-        attempt = self._lock_out.begin(name, address)
         operator = self._named(name)
+        attempt = self._lock_out.begin(name, address, self._known_browser(operator, browser))
         if not self._fits(self._passwords, attempt, operator, password) or operator is None:
             self._audit_failure(operator, attempt.failures)
             raise BadSignInError
@@ -153,6 +159,24 @@ class SignIn:
         )
         self._audit(stores, "sign_in", operator, by=by.value)
         return SignedIn(operator=operator, secret=secret)
+
+    def browser_of(self, operator: Operator) -> str:
+        """Return what a browser shows in which *operator* signed in, when they do so again.
+
+        It opens nothing. But failures of strangers are no longer counted against who shows it.
+        """
+        name = self._ids.secret("")
+        return f"{name}.{self._mark(operator, name)}"
+
+    def _known_browser(self, operator: Operator | None, shown: str) -> str:
+        name, _, mark = shown.partition(".")
+        if operator is None or not shown.isascii() or len(shown) > _MAX_BROWSER:
+            return ""
+        return name if hmac.compare_digest(self._mark(operator, name), mark) else ""
+
+    def _mark(self, operator: Operator, browser: str) -> str:
+        told = f"{operator.id}\0{browser}".encode()
+        return hmac.digest(self.key("browser"), told, "sha256").hex()
 
     def key(self, of: str) -> bytes:
         """Return the server's own key for what is called *of*."""

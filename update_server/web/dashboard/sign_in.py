@@ -7,7 +7,7 @@ from typing import Final
 from flask import Blueprint, Response, render_template, request
 
 from update_server.service.access.passwords import MIN_CHARACTERS
-from update_server.service.access.sign_in import MustChange
+from update_server.service.access.sign_in import BROWSER_LIFE, MustChange
 from update_server.service.errors import (
     BadSignInError,
     BadValueError,
@@ -19,6 +19,7 @@ from update_server.web.dashboard.door import SignInNeededError, safe_path
 from update_server.web.dashboard.pages import Pages, html, see_other
 from update_server.web.errors import problem_for
 
+_BROWSER: Final = "browser"
 _PASSWORDS: Final = frozenset({"again", "new", "password"})
 
 
@@ -40,12 +41,16 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
         to = safe_path(request.form.get("to", "/"))
         name, password = request.form.get("name", ""), request.form.get("password", "")
         try:
-            known = services.sign_in.by_password(name, password, door.address())
+            known = services.sign_in.by_password(
+                name, password, door.address(), door.cookie(_BROWSER)
+            )
         except (BadSignInError, TooManyFailuresError) as error:
             return sign_in_page(services, to, name=name, error=error)
         if isinstance(known, MustChange):
             return see_other(f"/set-password/{known.link}")
-        return door.let_in(see_other(to), known.secret)
+        response = door.let_in(see_other(to), known.secret)
+        browser = services.sign_in.browser_of(known.operator)
+        return door.put_cookie(response, _BROWSER, browser, BROWSER_LIFE)
 
     @bp.post("/sign-out")
     def post_sign_out() -> Response:
