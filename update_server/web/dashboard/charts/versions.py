@@ -140,16 +140,21 @@ def _layers(run: Sequence[Day], names: Sequence[str], x: Scale, y: Scale) -> Ite
         ]
         up = [(x.at(one.at), y.at(high)) for one, high in zip(run, above, strict=True)]
         back = [(x.at(one.at), y.at(low)) for one, low in zip(run, below, strict=True)]
-        if len(run) == 1:  # one day is as wide as a stroke
+        if len(run) == 1:  # a day alone is as wide as a day
+            left, right = _day(x.at(run[0].at), x)
             up, back = (
-                [(up[0][0] - 1, up[0][1]), (up[0][0] + 1, up[0][1])],
-                [
-                    (back[0][0] - 1, back[0][1]),
-                    (back[0][0] + 1, back[0][1]),
-                ],
+                [(left, up[0][1]), (right, up[0][1])],
+                [(left, back[0][1]), (right, back[0][1])],
             )
         yield area([*up, *reversed(back)], f"layer {_look(n, name)}")
         below = above
+
+
+def _day(here: float, x: Scale) -> tuple[float, float]:
+    """Return from where to where a day lies that is drawn at *here*."""
+    wide = (x.end - x.start) / ((x.high - x.low) / _DAY + 1)
+    left = max(x.start, here - wide / 2)
+    return left, min(x.end, left + wide)
 
 
 def _look(n: int, name: str) -> str:
