@@ -401,6 +401,19 @@ def test_nothing_is_asked_of_the_provider_before_somebody_wants_in(
     assert provider.asked == []
 
 
+@pytest.mark.parametrize("length", [2_000, 8_000])
+def test_a_long_address_keeps_nobody_out(
+    visitors: Visitors, provider: Provider, length: int
+) -> None:
+    browser = visitors.browser()
+    begin(browser, f"/account?{'x' * length}")
+    cookie = browser.client.get_cookie(COOKIE)
+
+    assert cookie is not None
+    assert len(f"{COOKIE}={cookie.value}") < 4_096  # of more browsers keep nothing
+    assert come_back(browser, provider, f"/account?{'x' * length}").status_code == 303
+
+
 def test_nobody_is_sent_elsewhere(visitors: Visitors, provider: Provider) -> None:
     answer = come_back(visitors.browser(), provider, to="//evil.example/")
 

@@ -31,6 +31,7 @@ from update_server.web.errors import ForbiddenError, ForeignFormError
 _COOKIE: Final = "serinus"
 _SECURE_PREFIX: Final = "__Host-"  # RFC 6265bis: no other host, no plain HTTP can set it
 _MAX_SECRET_CHARACTERS: Final = 256
+_MAX_PATH: Final = 2_048  # a cookie bears it while somebody signs in elsewhere
 _REMEMBERED: Final = 256
 _SAME_SITE: Final = "same-origin"
 
@@ -246,7 +247,7 @@ def safe_path(text: str) -> str:
     """Return *text* if it is a path of this site, ``/`` otherwise: nobody is sent elsewhere."""
     # Browsers take a backslash for a slash, and drop tabs and line ends.
     is_path = text.startswith("/") and not text.startswith("//") and "\\" not in text
-    if not is_path or not text.isascii() or not text.isprintable():
+    if not is_path or not text.isascii() or not text.isprintable() or len(text) > _MAX_PATH:
         return "/"
     parts = urlsplit(text)
     return "/" if parts.scheme or parts.netloc else text
