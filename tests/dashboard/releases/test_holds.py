@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,8 @@ from tests.dashboard.releases.test_verbs import seen
 from tests.dashboard.visitors import PASSWORD, Browser, Visitors
 from tests.service.clinic import Clinic
 from update_server.service.ports import StoredHold
+from update_server.service.rollouts.holds import Holds
+from update_server.web.dashboard.controls import presses
 
 LINK = "https://status.example.org/1"
 STORY = {"title": "Crashes on Windows", "link": LINK, "platform": "windows-x86_64"}
@@ -66,6 +71,33 @@ def test_a_wrong_field_is_shown_again_and_nothing_is_held(
     assert not holds(rolling)
     assert [each.attributes["name"] for each in page.with_attribute("aria-invalid")] == [field]
     assert "checked" in page.one("input", value="windows-x86_64").attributes
+
+
+def test_a_double_click_holds_once(
+    rolling: Clinic, going: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, path, form = going.ana, f"{path_of(rolling)}/hold", {**seen(rolling), **STORY}
+    at_it, go = threading.Semaphore(0), threading.Event()
+    real = Holds.add
+
+    def slow(*arguments: Any, **more: Any) -> StoredHold:
+        at_it.release()
+        go.wait(10)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(Holds, "add", slow)
+    with ThreadPoolExecutor(2) as browsers:
+        first = browsers.submit(ana.post, path, form)
+        assert at_it.acquire(timeout=10)
+        second = browsers.submit(ana.post, path, form)
+        # It waits for the first; without that it would be here at once.
+        assert not at_it.acquire(timeout=0.3)
+        go.set()
+        answers = {first.result().status_code, second.result().status_code}
+
+    assert answers == {303}
+    assert len(holds(rolling)) == 1
+    assert presses._TAKEN == {}
 
 
 def test_a_hold_of_nobody_is_none(rolling: Clinic, going: Visitors) -> None:

@@ -7,7 +7,9 @@ somebody else did meanwhile is told by their name: nothing was done then.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,6 +43,9 @@ REFUSALS: Final = (WebError, ServiceError, PortError)
 
 _SECRET: Final = "password"  # noqa: S105 - the name of a field
 _OF_THE_PASSWORD: Final = (WrongPasswordError, NoPasswordError, TooManyFailuresError)
+
+_GUARD: Final = threading.Lock()
+_TAKEN: Final[dict[tuple[str, str, str], tuple[threading.Lock, int]]] = {}
 
 # What verbs are called once they were done; the audit log has them as "rollout.<verb>".
 DONE: Final[Mapping[str, str]] = {
@@ -77,13 +82,33 @@ def once(
     """
     what = f"{request.method} {request.path}"
     digest = _digest(form)
-    known = services.replays.recall(caller, what, form.key)
-    if known is None:
-        act()
-        services.replays.remember(caller, what, form.key, digest)
-    elif known != digest:
-        raise ReusedKeyError
+    with _in_turn((caller.token_id, what, form.key)):
+        known = services.replays.recall(caller, what, form.key)
+        if known is None:
+            act()
+            services.replays.remember(caller, what, form.key, digest)
+        elif known != digest:
+            raise ReusedKeyError
     return see_other(to)
+
+
+@contextmanager
+def _in_turn(form: tuple[str, str, str]) -> Iterator[None]:
+    """Have a form that is sent twice at once, by a double click, wait for itself.
+
+    One process serves the pages. Forms never wait for others.
+    """
+    with _GUARD:
+        lock, users = _TAKEN.get(form, (threading.Lock(), 0))
+        _TAKEN[form] = lock, users + 1
+    try:
+        with lock:
+            yield
+    finally:
+        with _GUARD:
+            lock, users = _TAKEN.pop(form)
+            if users > 1:
+                _TAKEN[form] = lock, users - 1
 
 
 def refusal_of(error: Exception) -> Refusal:
