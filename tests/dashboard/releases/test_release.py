@@ -132,8 +132,9 @@ def test_pieces_hold_nothing_that_is_pressed_typed_or_opened(
         "signatures",
         "history",
     }
-    for tag in ("form", "input", "button", "textarea", "details"):
+    for tag in ("form", "input", "textarea", "details"):
         assert not pieces.all(tag)
+    assert all("disabled" in each.attributes for each in pieces.all("button"))
 
 
 def test_each_piece_is_what_stands_in_the_page(paused: Clinic, visitors: Visitors) -> None:
@@ -161,12 +162,26 @@ def test_a_page_that_was_overtaken_says_so(paused: Clinic, visitors: Visitors) -
 # --- buttons -----------------------------------------------------------------------------
 
 
+def test_what_can_be_pressed_follows_the_state_of_a_page_that_is_open(
+    rolling: Clinic, going: Visitors
+) -> None:
+    path = path_of(rolling)
+    before = parsed(going.ana.get(path)).one(id="choices")
+    press(going.ben, rolling, "pause")
+
+    after = parsed(going.ana.get(f"{path}?live=1")).one(id="choices")
+
+    assert not [each for each in before.all("a") if each.text.startswith("Resume")]
+    assert [each for each in after.all("a") if each.text.startswith("Resume")]
+    assert not after.all("form")
+
+
 def test_a_viewer_sees_every_button_and_why_it_is_not_for_them(
     paused: Clinic, visitors: Visitors
 ) -> None:
     page = main_of(visitors.vera.get(path_of(paused)))
 
-    [bar] = [each for each in page.all("ul") if "brakes" in each.attributes["class"]]
+    [bar] = [each for each in page.all("div") if "brakes" in each.attributes.get("class", "")]
     assert not bar.all("form")
     assert not bar.all("a")
     assert [each.text for each in bar.all("button")] == [

@@ -23,6 +23,7 @@ PIECES: Final = (
     "said",
     "changed",
     "standing",
+    "choices",
     "rings",
     "signatures",
     "signatures_table",
@@ -35,7 +36,7 @@ PIECES: Final = (
     "trust",
     "history",
 )
-"""What of the page stays live: all but what is pressed, typed or opened."""
+"""What of the page stays live: all but forms, and what is opened."""
 
 HISTORY_AT_ONCE: Final = 50
 ARMS: Final = {"candidate": "offered it", "control": "held back", "internal": "of the staff"}
