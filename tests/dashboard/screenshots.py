@@ -3,7 +3,8 @@
     python -m tests.dashboard.screenshots [FOLDER]     `make screenshots` writes docs/images
 
 Minutes: the demo tells its story meanwhile. *Now* is taken while a release is on its way to the
-ring 10%, the others once the server has stopped a release by itself.
+ring 10%; the release page is open while the server stops a release by itself, and is taken when
+it says so; the others are of afterwards.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ SCHEMES: Final[tuple[tuple[Literal["light", "dark"], str], ...]] = (
     ("dark", "-dark"),
 )
 
+_LOOK_MILLISECONDS: Final = 100
+_MOST_LOOKS: Final = 300
+_STOP_MILLISECONDS: Final = 120_000
 _COMMAND: Final = (sys.executable, "-m", "update_server.cli.main")
 
 
@@ -56,30 +60,50 @@ def main(folder: Path = FOLDER) -> None:
     with tempfile.TemporaryDirectory() as scratch, a_browser() as browser:
         data = Path(scratch) / "demo"
         with _demo(data) as (pages, lines):
+            views = {
+                (name, suffix): _window(browser, pages, replace(look, scheme=scheme))
+                for name, look in (("", WIDE), ("-phone", PHONE))
+                for scheme, suffix in SCHEMES
+            }
             for line in lines:
                 sys.stderr.write(line)
                 if "to ring 10%" in line:
-                    take(browser, pages, folder, "now", "/", WIDE)
+                    for (name, suffix), page in views.items():
+                        page.goto(pages.url)
+                        page.screenshot(path=folder / f"now{name}{suffix}.png")
+                if "goes straight to ring" in line:
+                    _take_the_stop(views, pages, folder)
         with _served(data):
             stopped = next(
                 each for each in pages.api("apps/demo/rollouts")["items"] if _is_crash(each)
             )
-            path = f"/apps/demo/rollouts/{stopped['id']}"
-            take(browser, pages, folder, "release", path, WIDE)
-            take(browser, pages, folder, "release-phone", path, PHONE)
-            take(browser, pages, folder, "evidence", f"{path}/evidence", WIDE)
-            take(browser, pages, folder, "fleet", "/apps/demo/fleet", WIDE)
+            for (name, suffix), page in views.items():
+                if not name:
+                    path = f"/apps/demo/rollouts/{stopped['id']}"
+                    page.goto(f"{pages.url}{path}/evidence")
+                    page.screenshot(path=folder / f"evidence{suffix}.png")
 
 
-def take(browser: Browser, pages: Pages, folder: Path, name: str, path: str, look: Look) -> None:
-    """Take a page in both colour schemes."""
-    for scheme, suffix in SCHEMES:
-        context = browser.new_context(**replace(look, scheme=scheme).options())
-        page = context.new_page()
-        _sign_in(page, pages)
-        page.goto(pages.url + path)
-        page.screenshot(path=folder / f"{name}{suffix}.png")
-        context.close()
+def _take_the_stop(views: dict[tuple[str, str], Page], pages: Pages, folder: Path) -> None:
+    """Have the page of the newest rollout open until it says that it was stopped."""
+    known = len(pages.api("apps/demo/rollouts")["items"])
+    for _ in range(_MOST_LOOKS):
+        found = pages.api("apps/demo/rollouts")["items"]
+        if len(found) > known:
+            break
+        next(iter(views.values())).wait_for_timeout(_LOOK_MILLISECONDS)
+    for page in views.values():
+        page.goto(f"{pages.url}/apps/demo/rollouts/{found[0]['id']}")
+    for (name, suffix), page in views.items():
+        page.wait_for_selector(".verdict.stopped", timeout=_STOP_MILLISECONDS)
+        page.screenshot(path=folder / f"release{name}{suffix}.png")
+
+
+def _window(browser: Browser, pages: Pages, look: Look) -> Page:
+    """Return a page of somebody who is signed in."""
+    page = browser.new_context(**look.options()).new_page()
+    _sign_in(page, pages)
+    return page
 
 
 def _is_crash(rollout: dict[str, Any]) -> bool:
