@@ -88,7 +88,10 @@ def test_a_wrong_password_opens_nothing_and_says_so(
 def test_the_cookie_is_for_pages_of_this_server_alone(page: Page, served: Served) -> None:
     sign_in(page, served.url, "ana")
 
-    (cookie,) = page.context.cookies()
+    # The other one tells this browser from a stranger's at the next sign-in, and opens nothing.
+    cookie, other = sorted(page.context.cookies(), key=lambda each: str(each["name"]))
+    assert other["name"] == "serinus-browser"
+    assert (other["httpOnly"], other["sameSite"]) == (True, "Lax")
     expires = cookie.pop("expires")
     secret = cookie.pop("value")
     now = page.evaluate("Date.now() / 1000")

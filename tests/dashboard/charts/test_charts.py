@@ -192,7 +192,8 @@ def test_the_axis_of_a_demonstration_has_seconds() -> None:
 
     chart = crash_free("x", series, [])
 
-    assert ">00:00:10<" in chart.svg
+    assert ">00:00:15<" in chart.svg
+    assert ">00:00:10<" not in chart.svg  # there is no room for more
     assert [row[0] for row in chart.rows[:2]] == ["2026-11-19 00:00", "2026-11-19 00:00:01"]
 
 

@@ -17,6 +17,7 @@ _STEPS: Final = (
     *(_DAY * n for n in (1, 2, 7, 14, 28, 91, 182, 364)),
 )
 _END: Final = 253_402_300_800  # the year 10000
+_MINUTE: Final = 60
 _LABEL: Final = 22  # half of one's width
 _MONTHS: Final = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
@@ -42,6 +43,8 @@ def day(at: float) -> str:
 def axis(x: Scale, y: float, *, most: int = 5) -> list[str]:
     """Return an axis of time at height *y*: a line, at most *most* ticks, and their labels."""
     parts = [line(x.start, y, x.end, y, "axis")]
+    if x.high - x.low < _MINUTE * most:  # labels with seconds are as wide as two
+        most = (most + 1) // 2
     for at in _ticks(x.low, x.high, most):
         here = x.at(at)
         parts.append(line(here, y, here, y + 4, "axis"))
@@ -60,7 +63,7 @@ def _ticks(low: float, high: float, most: int) -> list[int]:
 
 def _label(at: int, span: float) -> str:
     when = datetime.fromtimestamp(at, UTC)
-    if at % 60:
+    if at % _MINUTE:
         return f"{when:%H:%M:%S}"
     if at % _DAY or span <= _DAY:
         return f"{when:%H:%M}"
