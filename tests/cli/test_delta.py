@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,9 @@ from tests.cli.cli_world import LINUX, Cli, a_short_folder, copy_of, serving_adm
 from tests.cli.delta_trees import noise
 from update_server.cli import draft
 from update_server.cli.deltas import making, of_release
+from update_server.clock import SystemClock
+from update_server.service.ports import Contact
+from update_server.store import SqlDatabase
 
 SIZE = 40_000
 
@@ -45,19 +47,23 @@ def publish(cli: Cli, version: str, *more: str, of: int = 1) -> dict[str, Any]:
 
 def running(cli: Cli, **installs: int) -> None:
     """Have so many installs say that they run ``v1_0_0`` and so on."""
-    rows = [
-        ("notes", f"{version}{n}".encode(), 0, "stable", LINUX, version[1:].replace("_", "."))
+    contacts = [
+        Contact(
+            app="notes",
+            install_key=f"{version}{n}".encode(),
+            at=SystemClock().now(),
+            channel="stable",
+            platform=LINUX,
+            version=version[1:].replace("_", "."),
+            action="stay",
+            reason="up_to_date",
+        )
         for version, count in installs.items()
         for n in range(count)
     ]
-    with contextlib.closing(sqlite3.connect(cli.folder / "server" / "serinus.db")) as database:
-        database.executemany(
-            "insert into contacts (app, install_key, at, channel, platform, version, action,"
-            " reason, self_selected, telemetry, timestamp_version, snapshot_sha256)"
-            " values (?, ?, ?, ?, ?, ?, 'stay', 'up_to_date', 0, 'health', 1, '')",
-            rows,
-        )
-        database.commit()
+    path = cli.folder / "server" / "serinus.db"
+    with closing(SqlDatabase(f"sqlite:///{path}")) as database, database.transaction() as stores:
+        stores.telemetry.absorb(contacts, [])
 
 
 def deltas(cli: Cli, version: str) -> list[dict[str, Any]]:

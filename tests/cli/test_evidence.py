@@ -40,7 +40,12 @@ def decide(cli: Cli, **fields: Any) -> str:
             "app": "notes",
             "at": study.opened_at + timedelta(hours=7),
             "verdict": "pause",
-            "record": {"verdict": "pause", "no_verdict": None, "sentence": SENTENCE},
+            "record": {
+                "verdict": "pause",
+                "no_verdict": None,
+                "sentence": SENTENCE,
+                "log_e_by_metric": {},
+            },
             "log_size": 2,
             "carried_out_at": study.opened_at + timedelta(hours=7),
             "outcome": "paused",

@@ -63,6 +63,7 @@ def scrape(tmp_path_factory: pytest.TempPathFactory) -> str:
         catch_up(clinic)
     tell_the_rest(clinic, rest[20])
     clinic.round()
+    world.recount()
     world.services().control.pause(
         world.caller(), APP, clinic.rollout.id, reason="x", by=Actor.AUTOMATIC
     )

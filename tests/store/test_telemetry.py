@@ -47,12 +47,15 @@ def absorb(database: Database, *records: Contact | Event) -> int:
 
 
 def funnel(
-    database: Database, rollout_id: str = "ro_7k2m", silent_before: datetime = NOW
+    database: Database, rollout_id: str = "ro_7k2m", silent_before: datetime = NOW, most: int = 2
 ) -> dict[tuple[str, str, str], int]:
     with database.reading() as stores:
         rollout = a_rollout(rollout_id)
         reached = stores.telemetry.funnels([rollout.id])[rollout.id]
-        cells = [*reached, *recounted(stores, rollout, silent_before=silent_before, most=2).silent]
+        cells = [
+            *reached,
+            *recounted(stores, rollout, silent_before=silent_before, most=most).silent,
+        ]
     counted = {(cell.ring, str(cell.arm), str(cell.step)): cell.installs for cell in cells}
     assert len(counted) == len(cells)
     return counted
@@ -335,7 +338,7 @@ def test_a_large_batch_is_counted_exactly(live: Database) -> None:
 
     assert absorb(live, *contacts, *events) == 6_000
 
-    assert funnel(live)["1%", "candidate", "applied"] == 6_000
+    assert funnel(live, most=1_000)["1%", "candidate", "applied"] == 6_000
 
 
 # --- forgetting ---

@@ -12,6 +12,7 @@ from tests.fakes.passwords import QUICK_PASSWORDS
 from tests.public_world import ELSEWHERE, HIGH_BUCKET, NOW, World, a_rollout, a_world
 from update_server.service.access.caller import Caller
 from update_server.service.ports import Role
+from update_server.service.rollouts.recount import Recounter
 from update_server.service.telemetry.digest import Digest
 from update_server.signer.online import OnlineSigner
 from update_server.web.admin.app import create_app as create_admin_app
@@ -146,6 +147,7 @@ def test_what_arrived_and_what_did_not_is_in_one_document(
     body = {"install_id": HIGH_BUCKET, "token": "A" * 58, "events": [{}, {}]}
     refused = public.post("/v1/apps/demo/events", json=body)
     digest(world)
+    Recounter(world.database, world.clock, next_check_in_seconds=14_400).step()
 
     shown = admin.get(TELEMETRY).json
     assert shown is not None
