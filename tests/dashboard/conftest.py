@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.admin_world import World, a_registered_world
+from tests.admin_world import World, a_registered_world, a_released_world
 from tests.dashboard.visitors import Visitors
 
 
@@ -14,7 +14,19 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> World:
     return a_registered_world(tmp_path_factory.mktemp("registered") / "signer")
 
 
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A world with 2.0.0 completed and 2.1.0 published that no test may change."""
+    return a_released_world(tmp_path_factory.mktemp("released") / "signer")
+
+
 @pytest.fixture
-def visitors(registered: World, tmp_path: Path) -> Visitors:
-    """People who sign in to the pages of a world with an app."""
-    return Visitors(registered.fork(tmp_path / "signer"))
+def world(registered: World, tmp_path: Path) -> World:
+    """A world with an app."""
+    return registered.fork(tmp_path / "signer")
+
+
+@pytest.fixture
+def visitors(world: World) -> Visitors:
+    """People who sign in to its pages."""
+    return Visitors(world)

@@ -6,12 +6,11 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from tests.admin_world import World, a_registered_world
+from tests.admin_world import World
 from tests.dashboard.visitors import Visitors
 from update_server.service.ports import UnavailableError
 from update_server.web.dashboard.pages import STATIC
@@ -20,21 +19,6 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-
-
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return a_registered_world(tmp_path_factory.mktemp("world") / "signer")
-
-
-@pytest.fixture
-def world(prepared: World, tmp_path: Path) -> World:
-    return prepared.fork(tmp_path / "signer")
-
-
-@pytest.fixture
-def visitors(world: World) -> Visitors:
-    return Visitors(world)
 
 
 @contextmanager
