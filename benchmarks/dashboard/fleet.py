@@ -18,8 +18,12 @@ from alembic import command
 from alembic.config import Config
 from packaging.version import Version
 
+from rollout.documents import render_release
 from rollout.model import Rollout, RolloutId, RolloutState
+from tests.builders import LADDER
+from tests.builders import a_release as a_document
 from tests.store.values import a_release, a_rollout, an_app
+from update_server.service.ports import StoredRelease
 from update_server.store import SqlDatabase
 from update_server.store.engine import make_engine
 from update_server.store.migration import SCRIPTS, migrate
@@ -28,6 +32,8 @@ APP: Final = "demo"
 NOW: Final = datetime(2026, 11, 22, 3, 7, tzinfo=UTC)
 LIVE: Final = 20
 """Rollouts that are live; the newest has every install, the others a thousandth of them."""
+CHANNELS: Final = ("stable", *(f"beta{number}" for number in range(1, LIVE)))
+PLATFORMS: Final = ("linux-x86_64", "windows-x86_64")
 
 _BEFORE_COUNTS: Final = "0013"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,10 +56,12 @@ def a_fleet(folder: Path, size: Size) -> Iterator[SqlDatabase]:
     _upgrade(url, _BEFORE_COUNTS)
     database = SqlDatabase(url)
     with database.transaction() as stores:
-        stores.apps.add(an_app(APP))
+        stores.apps.add(an_app(APP, channels=CHANNELS, platforms=PLATFORMS))
         for number in range(size.releases):
-            stores.releases.add(a_release(app=APP, version=version_of(number)))
-            stores.rollouts.add(_rollout(number, size))
+            rollout = rollout_of(number, size)
+            stores.rollouts.add(rollout)
+            for platform in PLATFORMS:
+                stores.releases.add(_release(rollout, platform))
     database.close()
     _fill(path, size)
     migrate(url)
@@ -77,7 +85,8 @@ def version_of(number: int) -> Version:
     return Version(f"1.{number}.0")
 
 
-def _rollout(number: int, size: Size) -> Rollout:
+def rollout_of(number: int, size: Size) -> Rollout:
+    """Return the rollout of a release, by its place. Of those that are live each has a channel."""
     age = size.releases - 1 - number
     state = RolloutState.COMPLETED
     if age < LIVE:
@@ -87,10 +96,26 @@ def _rollout(number: int, size: Size) -> Rollout:
     return a_rollout(
         _id(number),
         app=APP,
+        channel=CHANNELS[age] if age < LIVE else CHANNELS[0],
         version=version_of(number),
         state=state,
+        ladder=LADDER,
+        position=1 if age <= LIVE else len(LADDER) - 1,
+        started_at=NOW - timedelta(days=2),
+        position_reached_at=NOW - timedelta(days=2),
         replacement=version_of(number - 1) if state is RolloutState.PULLED else None,
         changed_at=NOW - timedelta(days=2),
+    )
+
+
+def _release(rollout: Rollout, platform: str) -> StoredRelease:
+    document = a_document(version=rollout.version, channel=rollout.channel, platform=platform)
+    return a_release(
+        app=APP,
+        channel=rollout.channel,
+        platform=platform,
+        version=rollout.version,
+        document=render_release(document),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,16 @@ from update_server.service.rollouts.recount import MOST
 from update_server.store import SqlDatabase
 
 Read = Callable[[Stores], object]
+More = Callable[[SqlDatabase, Size], Iterable[Line]]
 
 BIG: Final = ("contacts", "progress", "crash_reports", "seen_events", "session_hours", "sessions")
 """Tables that grow with the number of installs."""
 
 # Of a table itself, or of one of its indices: the end to the other end, for want of a better way.
 _SCAN: Final = re.compile(rf"\bSCAN (?:{'|'.join(BIG)})\b")
+
+# How a transaction begins is no question: see store.engine.
+_NO_QUESTION: Final = ("PRAGMA", "BEGIN", "SET ")
 
 REPEATS: Final = 5
 SMALL: Final = 500
@@ -98,8 +102,10 @@ STATEMENTS: Final[Mapping[str, int]] = {
 """How many statements each page takes at most, whatever there is."""
 
 
-def lines(*, size: Size | None = None, repeats: int = REPEATS) -> list[Line]:
-    """Return what is said of what pages read."""
+def lines(
+    *, size: Size | None = None, repeats: int = REPEATS, also: More | None = None
+) -> list[Line]:
+    """Return what is said of what pages read, and what *also* says of the same large fleet."""
     large = size or Size()
     small = Size(
         installs=large.installs // SMALL,
@@ -109,9 +115,10 @@ def lines(*, size: Size | None = None, repeats: int = REPEATS) -> list[Line]:
     with tempfile.TemporaryDirectory() as name, a_fleet(Path(name), large) as database:
         asked = {page: ask(database, read, repeats) for page, read in pages(large).items()}
         slice_seconds = _slice_seconds(database, large)
+        more = list(also(database, large)) if also else []
     with tempfile.TemporaryDirectory() as name, a_fleet(Path(name), small) as database:
         before = {page: ask(database, read, repeats) for page, read in pages(small).items()}
-    return [*_lines(asked, before, repeats), report(_SLICE, slice_seconds * 1_000, n=1)]
+    return [*_lines(asked, before, repeats), report(_SLICE, slice_seconds * 1_000, n=1), *more]
 
 
 _SLICE: Final = f"recount, {MOST:,} installs, ms"
@@ -131,9 +138,9 @@ def _lines(asked: Mapping[str, Asked], before: Mapping[str, Asked], repeats: int
 
 def ask(database: SqlDatabase, read: Read, repeats: int = 1) -> Asked:
     """Return what *read* asks of a database, and its shortest time of several."""
-    with database.reading() as stores, _told(database) as told:
+    with database.reading() as stores, told_to(database) as told:
         read(stores)
-    scans = sum(bool(_SCAN.search(plan_of(database, *one))) for one in told)
+    scans = sum(scans_in(plan_of(database, *one)) for one in told)
     taken = []
     for _ in range(repeats):
         began = time.perf_counter()
@@ -144,17 +151,23 @@ def ask(database: SqlDatabase, read: Read, repeats: int = 1) -> Asked:
 
 
 @contextmanager
-def _told(database: SqlDatabase) -> Iterator[list[tuple[str, Any]]]:
+def told_to(database: SqlDatabase) -> Iterator[list[tuple[str, Any]]]:
     """Give the statements that are executed meanwhile, with what is put into them."""
     told: list[tuple[str, Any]] = []
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        told.append((statement, parameters))
+        if not statement.startswith(_NO_QUESTION):
+            told.append((statement, parameters))
 
     engine = database._engine  # noqa: SLF001 - what it is asked is what is measured
     event.listen(engine, "before_cursor_execute", note)
     yield told
     event.remove(engine, "before_cursor_execute", note)
+
+
+def scans_in(plan: str) -> bool:
+    """Whether a statement of this plan reads a big table from end to end."""
+    return _SCAN.search(plan) is not None
 
 
 def plan_of(database: SqlDatabase, statement: str, parameters: Any = ()) -> str:
