@@ -12,7 +12,6 @@ from werkzeug.routing import BaseConverter
 
 from update_server.service.errors import PendingError, RolloutRefusedError
 from update_server.web.admin import (
-    answers,
     apps,
     audit,
     blobs,
@@ -31,6 +30,7 @@ from update_server.web.admin import (
     policy,
     quarantine,
     releases,
+    rollout_answers,
     rollouts,
     series,
     settings,
@@ -120,7 +120,7 @@ def create_app(services: AdminServices) -> Flask:
         """Tell the operator how the rollout stands now, so that the next verb fits."""
         problem = problem_for(error)
         view = services.report.rollout(error.rollout.app, error.rollout.id)
-        data = {**problem.data, "rollout": answers.rollout(view)}
+        data = {**problem.data, "rollout": rollout_answers.rollout(view)}
         return to_response(replace(problem, data=data))
 
     app.register_error_handler(RolloutRefusedError, refused)

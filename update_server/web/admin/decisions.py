@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from rollout.model import RolloutId
 from update_server.service.ports import Role
 from update_server.web import wire, wire_admin
-from update_server.web.admin import answers
+from update_server.web.admin import study_answers
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import Part, metric_asked, part_asked
 from update_server.web.admin.replies import Reply, answered, listed, replayed
@@ -48,7 +48,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
                 network=body.network,
                 reason=body.reason,
             )
-            return Reply(body=answers.strike(done))
+            return Reply(body=study_answers.strike(done))
 
         return replayed(services.replays, caller, data, strike)
 
@@ -58,9 +58,9 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
 def page_body(services: AdminServices, app: str, rollout: RolloutId, part: Part) -> JsonObject:
     """Return a part of what was decided about a rollout, newest first."""
     found, next_number = services.decisions.page(app, rollout, before=part.cursor, limit=part.limit)
-    return listed((answers.decision(each) for each in found), next_number)
+    return listed((study_answers.decision(each) for each in found), next_number)
 
 
 def evidence_body(services: AdminServices, app: str, rollout: RolloutId, metric: str) -> JsonObject:
     """Return the evidence of one metric with its log."""
-    return answers.evidence(services.decisions.evidence(app, rollout, metric))
+    return study_answers.evidence(services.decisions.evidence(app, rollout, metric))

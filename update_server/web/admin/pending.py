@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from update_server.service.errors import PendingError
 from update_server.service.ports import Role
-from update_server.web.admin import answers
+from update_server.web.admin import rollout_answers
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import Part, part_asked
 from update_server.web.admin.replies import Reply, answered, nothing, paged
@@ -39,7 +39,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
 
 def page_body(services: AdminServices, app: str | None, part: Part) -> JsonObject:
     """Return a part of what waits for a second person, in *app* or in all apps."""
-    return paged(services.second_person.all(app), answers.pending, part)
+    return paged(services.second_person.all(app), rollout_answers.pending, part)
 
 
 def waits(error: PendingError) -> Response:
@@ -48,5 +48,5 @@ def waits(error: PendingError) -> Response:
     Nor is the answer remembered for its ``Idempotency-Key``: it may be another one soon.
     """
     return Reply(
-        body={"pending": answers.pending(error.pending), "why": error.why}, status=202
+        body={"pending": rollout_answers.pending(error.pending), "why": error.why}, status=202
     ).response()

@@ -13,7 +13,7 @@ from rollout.model import Rollout, RolloutId
 from update_server.service.access.caller import Caller
 from update_server.service.ports import Role
 from update_server.web import wire, wire_admin
-from update_server.web.admin import answers
+from update_server.web.admin import rollout_answers
 from update_server.web.admin.answers import JsonObject
 from update_server.web.admin.queries import Part, optional_one_of, part_asked
 from update_server.web.admin.replies import Reply, answered, cut, paged, replayed
@@ -30,7 +30,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
 
     def shown(rollout: Rollout, status: int = 200) -> Reply:
         view = services.report.rollout(rollout.app, rollout.id)
-        return Reply(body=answers.rollout(view), status=status, etag=view.rollout.revision)
+        return Reply(body=rollout_answers.rollout(view), status=status, etag=view.rollout.revision)
 
     def in_full(app: str, rollout: RolloutId) -> Reply:
         told = body(services, app, rollout)
@@ -152,26 +152,26 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
 
 def live_body(services: AdminServices, app: str | None, part: Part) -> JsonObject:
     """Return a part of the rollouts that are live, of *app* or of all apps."""
-    return paged(services.report.live(app), answers.rollout, part)
+    return paged(services.report.live(app), rollout_answers.rollout, part)
 
 
 def page_body(services: AdminServices, app: str, part: Part) -> JsonObject:
     """Return a part of the rollouts of *app*, newest first."""
     start = part.cursor or 0
     found = services.report.rollouts(app, start=start, limit=part.limit + 1)
-    return cut(found, answers.rollout, part)
+    return cut(found, rollout_answers.rollout, part)
 
 
 def brief_body(services: AdminServices, app: str, part: Part) -> JsonObject:
     """Return a part of the rollouts of *app*, newest first: how they stand, and nothing counted."""
     start = part.cursor or 0
     found = services.report.listed(app, start=start, limit=part.limit + 1)
-    return cut(found, answers.brief_rollout, part)
+    return cut(found, rollout_answers.brief_rollout, part)
 
 
 def body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:
     """Return one rollout, what its installs came to, and where a pull sends them."""
-    return answers.rollout_in_full(services.report.detail(app, rollout))
+    return rollout_answers.rollout_in_full(services.report.detail(app, rollout))
 
 
 def ways_back_body(services: AdminServices, app: str, rollout: RolloutId) -> JsonObject:

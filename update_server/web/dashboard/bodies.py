@@ -7,7 +7,7 @@ from typing import Any
 
 from rollout.model import RolloutId
 from update_server.service.ports import NotFoundError
-from update_server.web.admin import answers, rollouts, series, studies, telemetry
+from update_server.web.admin import answers, rollout_answers, rollouts, series, studies, telemetry
 from update_server.web.admin.queries import Part
 from update_server.web.admin.replies import listed
 from update_server.web.admin.services import AdminServices
@@ -40,7 +40,7 @@ def page_bodies(services: AdminServices, app: str, rollout: str, part: Part) -> 
     """
     look = services.looks.at(app, RolloutId(rollout), before_seq=part.cursor, limit=part.limit)
     return Bodies(
-        rollout=answers.rollout_in_full(look.detail),
+        rollout=rollout_answers.rollout_in_full(look.detail),
         study=None if look.study is None else studies.rendered(look.study),
         series=series.rendered(look.series),
         trust=telemetry.trust(services, look.trust),
