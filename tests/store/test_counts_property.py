@@ -1,5 +1,9 @@
-"""Counts are what looking at everything would find, whatever came, was forgotten or expired."""
+"""Counts are what looking at everything would find, whatever came, was forgotten or expired.
 
+``SERINUS_FULL=1`` tries 50 histories, else a sample.
+"""
+
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,6 +36,7 @@ pytestmark = pytest.mark.no_cover  # the contract suites walk the same lines
 Change = Callable[[Stores], object]
 
 ROLLOUTS = [RolloutId("ro_one0"), RolloutId("ro_two0")]
+HISTORIES = 50 if os.environ.get("SERINUS_FULL") == "1" else 15
 SIGNATURES = ["aa", "bb", "cc"]
 installs = st.sampled_from("abcd")
 keys = installs.map(str.encode)
@@ -143,7 +148,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(made=st.lists(changes, min_size=2, max_size=10))
-@settings(max_examples=50)
+@settings(max_examples=HISTORIES)
 def test_counts_are_what_a_look_at_everything_finds(
     folder: Path, migrated_sqlite: Path, made: list[Change]
 ) -> None:

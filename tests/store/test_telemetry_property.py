@@ -1,12 +1,16 @@
-"""Set by set, SQL counts what the fake counts one record at a time."""
+"""Set by set, SQL counts what the fake counts one record at a time.
 
+``SERINUS_FULL=1`` tries 60 histories, else a sample.
+"""
+
+import os
 import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
@@ -26,6 +30,7 @@ ROLLOUTS = [
     a_rollout("ro_new0"),
     a_rollout("ro_next", version=Version("2.2.0"), channel="beta"),
 ]
+HISTORIES = 60 if os.environ.get("SERINUS_FULL") == "1" else 20
 installs = st.sampled_from("abcd")
 moments = st.integers(0, 5).map(lambda n: NOW + timedelta(minutes=n))
 versions = st.sampled_from(["2.1.0", "2.1", "2.2.0", "9.9", "no version"])
@@ -62,6 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(batches=batches)
+@settings(max_examples=HISTORIES)
 def test_sql_counts_as_the_fake_does(
     folder: Path, migrated_sqlite: Path, batches: list[tuple[list[Contact], list[Event]]]
 ) -> None:

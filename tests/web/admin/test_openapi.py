@@ -1,5 +1,11 @@
+"""What the description says is so, and what it allows never fails.
+
+``SERINUS_FULL=1`` tries 3 requests for each operation, else a sample.
+"""
+
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -16,6 +22,8 @@ from tests.admin_world import World, a_released_world
 from update_server.service.ports import Role
 from update_server.web.admin.app import create_app
 from update_server.web.admin.openapi import OPERATIONS, document
+
+REQUESTS = 3 if os.environ.get("SERINUS_FULL") == "1" else 1
 
 
 def test_it_is_served_to_everybody(client: FlaskClient) -> None:
@@ -68,7 +76,7 @@ def description(fuzzed: World, request: pytest.FixtureRequest) -> BaseSchema:
 @pytest.mark.no_cover
 @pytest.mark.timeout(300)
 @from_fixture("description").parametrize()
-@settings(max_examples=3, suppress_health_check=list(HealthCheck))
+@settings(max_examples=REQUESTS, suppress_health_check=list(HealthCheck))
 def test_what_the_description_allows_never_fails(
     case: schemathesis.Case[Any], fuzzed: World
 ) -> None:

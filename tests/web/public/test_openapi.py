@@ -1,5 +1,11 @@
+"""What the description says is so, and what it allows never fails.
+
+``SERINUS_FULL=1`` tries 12 requests for each operation, else a sample.
+"""
+
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -15,6 +21,8 @@ from schemathesis.schemas import BaseSchema
 from tests.public_world import a_world
 from update_server.web.public.app import create_app
 from update_server.web.public.openapi import document
+
+REQUESTS = 12 if os.environ.get("SERINUS_FULL") == "1" else 5
 
 
 def test_it_is_served(client: FlaskClient) -> None:
@@ -49,7 +57,7 @@ def description(request: pytest.FixtureRequest) -> BaseSchema:
 @pytest.mark.no_cover
 @pytest.mark.timeout(300)
 @from_fixture("description").parametrize()
-@settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@settings(max_examples=REQUESTS, suppress_health_check=list(HealthCheck))
 def test_what_the_description_allows_never_fails(case: schemathesis.Case[Any]) -> None:
     response = case.call()
 
