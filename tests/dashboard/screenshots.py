@@ -69,8 +69,9 @@ def main(folder: Path = FOLDER) -> None:
                 sys.stderr.write(line)
                 if "to ring 10%" in line:
                     for (name, suffix), page in views.items():
-                        page.goto(pages.url)
-                        page.screenshot(path=folder / f"now{name}{suffix}.png")
+                        if not name:
+                            page.goto(pages.url)
+                            page.screenshot(path=folder / f"now{suffix}.png")
                 if "goes straight to ring" in line:
                     _take_the_stop(views, pages, folder)
         with _served(data):
@@ -95,7 +96,8 @@ def _take_the_stop(views: dict[tuple[str, str], Page], pages: Pages, folder: Pat
     for page in views.values():
         page.goto(f"{pages.url}/apps/demo/rollouts/{found[0]['id']}")
     for (name, suffix), page in views.items():
-        page.wait_for_selector(".verdict.stopped", timeout=_STOP_MILLISECONDS)
+        in_force = page.locator(".verdict.stopped", has_text="Last possible offer")
+        in_force.wait_for(timeout=_STOP_MILLISECONDS)
         page.screenshot(path=folder / f"release{name}{suffix}.png")
 
 
