@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
 import pytest
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.dashboard.browser.barriers import (
     barriers,
@@ -17,14 +20,15 @@ from tests.dashboard.browser.chromium import (
     PHONE,
     WITHOUT_SCRIPTS,
     Look,
+    a_window,
     look_at,
+    settle,
 )
 from tests.dashboard.browser.hands import be_signed_in, refused
 from tests.dashboard.browser.pages import DOORSTEP, MISSING, PAGES, path_of
 from tests.dashboard.browser.stage import PLANTED, Served
 from tests.dashboard.browser.watch import Watch
 
-every_page = pytest.mark.parametrize("name", [*PAGES, *DOORSTEP])
 _MOST_BYTES = 100_000
 _HEADERS = {
     "content-security-policy": (
@@ -44,34 +48,51 @@ def page(page: Page, shown: Served) -> Page:
     return page
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open page, the headers of its answer, and the bytes of it and of all that it loaded."""
+
+    page: Page
+    headers: Mapping[str, str]
+    sizes: Mapping[str, int]
+
+
+@pytest.fixture(scope="module", params=[*PAGES, *DOORSTEP])
+def open_page(shown: Served, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Opened]:
+    """Each page in turn, opened once for all tests that only look at it."""
+    came: list[Response] = []
+    with a_window(browser) as (context, watch):
+        if request.param in PAGES:
+            be_signed_in(context, shown, "ada")
+        page = context.new_page()
+        page.on("response", lambda response: came.append(response))  # noqa: PLW0108 - wants a function
+        headers = go(page, shown, request.param).headers
+        sizes = {each.url.removeprefix(shown.url): len(each.body()) for each in came}
+        yield Opened(page, headers, sizes)
+        settle(page)
+        assert watch.faults == []
+
+
 def go(page: Page, shown: Served, name: str) -> Response:
     """Open a page, which must be there."""
-    if name in DOORSTEP:
-        page.context.clear_cookies()
     response = page.goto(shown.url + path_of(name, shown.stage))
     assert response is not None
     assert response.status == 200
     return response
 
 
-@every_page
-def test_a_page_has_no_barrier(page: Page, shown: Served, name: str) -> None:
-    go(page, shown, name)
-
+def test_a_page_has_no_barrier(open_page: Opened) -> None:
     found = []
-    for name_of_look, look in LOOKS.items():
-        look_at(page, look)
+    for name, look in LOOKS.items():
+        look_at(open_page.page, look)
         # What is no matter of colours is the same in each scheme.
         of_colours = look not in {DESK, PHONE}
-        found += [f"{name_of_look}: {each}" for each in barriers(page, of_colours=of_colours)]
+        found += [f"{name}: {each}" for each in barriers(open_page.page, of_colours=of_colours)]
     assert not found, "\n".join(found)
 
 
-@every_page
-def test_nothing_scrolls_sideways(page: Page, shown: Served, name: str) -> None:
-    go(page, shown, name)
-
-    found = []
+def test_nothing_scrolls_sideways(open_page: Opened) -> None:
+    page, found = open_page.page, []
     for look in (DESK, Look(zoom=2), PHONE):
         look_at(page, look)
         found += [f"{look.width // look.zoom} px: {each}" for each in wider_than_the_page(page)]
@@ -79,22 +100,14 @@ def test_nothing_scrolls_sideways(page: Page, shown: Served, name: str) -> None:
     assert not (small := too_small_to_touch(page)), "\n".join(small)
 
 
-@every_page
-def test_what_attackers_wrote_stays_text(page: Page, shown: Served, name: str) -> None:
-    go(page, shown, name)
-
-    assert what_acts(page, PLANTED) == []
+def test_what_attackers_wrote_stays_text(open_page: Opened) -> None:
+    assert what_acts(open_page.page, PLANTED) == []
 
 
-@every_page
-def test_a_page_is_light_and_says_what_it_may_load(page: Page, shown: Served, name: str) -> None:
-    came: list[Response] = []
-    page.on("response", lambda response: came.append(response))  # noqa: PLW0108 - wants a function
-
-    headers = go(page, shown, name).headers
+def test_a_page_is_light_and_says_what_it_may_load(open_page: Opened) -> None:
+    headers, sizes = open_page.headers, open_page.sizes
 
     assert {header: headers.get(header) for header in _HEADERS} == _HEADERS
-    sizes = {each.url.removeprefix(shown.url): len(each.body()) for each in came}
     assert sum(sizes.values()) <= _MOST_BYTES, sizes
 
 
