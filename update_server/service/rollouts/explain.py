@@ -113,17 +113,20 @@ class Explain:
         self._database = database
         self._clock = clock
 
-    def explain(self, app: str, question: Question, *, at: datetime | None = None) -> Explanation:
+    def explain(
+        self, app: str, question: Question, *, at: datetime | None = None, known: App | None = None
+    ) -> Explanation:
         """Answer *question* for *app* as of now, or what the documents of now decide at *at*.
 
         On the instant depend the ceiling for a release's age, what must be reached from when on,
-        and whether a document has expired. What is known of the install is as of now.
+        and whether a document has expired. What is known of the install is as of now. Whoever
+        has read the app has it *known* here.
 
         Raises:
             UnknownAppError, UnknownChannelError, UnknownPlatformError: As named.
         """
         with self._database.reading() as stores:
-            known = _known_app(stores, app, question)
+            known = _known_app(stores, app, question, known)
             now = at or self._clock.now()
             key = install_key(stores.access.secret(PEPPER), app, question.install_id)
             groups = frozenset(each.group for each in stores.access.enrolments_of(app, key))
@@ -166,9 +169,9 @@ _SOURCES: Final = {
 """Which signed document a rule stands in. Groups are the server's own list."""
 
 
-def _known_app(stores: Stores, name: str, question: Question) -> App:
+def _known_app(stores: Stores, name: str, question: Question, known: App | None) -> App:
     try:
-        app = stores.apps.get(name)
+        app = known or stores.apps.get(name)
     except NotFoundError as error:
         raise UnknownAppError(name) from error
     if question.channel not in app.channels:

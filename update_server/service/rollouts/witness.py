@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from rollout.model import Rollout, RolloutId
+from rollout.model import RolloutId
 from update_server.evidence.cohorts import is_capped
 from update_server.evidence.register import Member
 from update_server.evidence.settings import Settings
@@ -122,7 +122,7 @@ def _counted(
     last: LastContact | None,
 ) -> Counted:
     try:
-        rollout, study = stores.rollouts.get(asked.app, rollout_id), stores.studies.get(rollout_id)
+        study = stores.studies.get(rollout_id)
     except NotFoundError:
         return Counted(rollout=rollout_id, why_not=NoEvidence.NOT_JUDGED)
     if study.ended_at is not None:
@@ -135,7 +135,7 @@ def _counted(
         return _inside(rollout_id, member, stretch)
     why = _outside(state, settings, member, last)
     if why is None:
-        why = _at_the_door(stores, asked, rollout, study, state, settings, history)
+        why = _at_the_door(stores, asked, study, state, settings, history)
     return Counted(rollout=rollout_id, why_not=why)
 
 
@@ -169,7 +169,6 @@ def _outside(
 def _at_the_door(
     stores: Stores,
     asked: Asked,
-    rollout: Rollout,
     study: StoredStudy,
     state: State,
     settings: Settings,
@@ -179,8 +178,9 @@ def _at_the_door(
         return NoEvidence.HELD
     if history is None:
         return NoEvidence.NEVER_SEEN
-    if history.taken_first == rollout.id:
+    if history.taken_first == study.rollout:
         return NoEvidence.TAKEN_FIRST
+    rollout = stores.rollouts.get(asked.app, study.rollout)
     origin = study.opened_at.timestamp()
     aged = is_aged(
         history,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from flask import Blueprint, Response
 
-from update_server.service.ports import Role
+from update_server.service.ports import App, Role
 from update_server.service.rollouts.explain import Question
 from update_server.web.admin import explanations
 from update_server.web.admin.answers import JsonObject
@@ -25,14 +25,14 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         guard.require(Role.VIEWER, app)
         known = services.apps.named(app)
         question = question_asked(known.channels, known.platforms)
-        return answered(body(services, app, question, at=instant_asked("at")))
+        return answered(body(services, known, question, at=instant_asked("at")))
 
     return bp
 
 
 def body(
-    services: AdminServices, app: str, question: Question, *, at: datetime | None = None
+    services: AdminServices, app: App, question: Question, *, at: datetime | None = None
 ) -> JsonObject:
     """Return what the install in question would get now or *at* an instant, and why."""
-    found = services.explain.explain(app, question, at=at)
-    return explanations.explanation(app, question, found)
+    found = services.explain.explain(app.name, question, at=at, known=app)
+    return explanations.explanation(app.name, question, found)

@@ -76,7 +76,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
         known, typed = services.apps.named(app), _typed()
         try:
             question = question_of(_given(typed), known.channels, known.platforms)
-            found = explain.body(services, app, question, at=instant_of(_given(typed), "at"))
+            found = explain.body(services, known, question, at=instant_of(_given(typed), "at"))
         except (BadFieldError, ServiceError) as error:
             return page(visitor, known, typed=typed, error=error)
         # What is asked next is about another install, of the same kind.
