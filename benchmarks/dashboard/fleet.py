@@ -161,7 +161,7 @@ _CRASH_REPORTS: Final = """
 INSERT INTO crash_reports (app, version, signature, handled, report_key, rollout, arm, ring,
     channel, platform, os, first_at, last_at, reports)
 SELECT 'demo', '1.' || (:releases - 1 - n % (1 + n % :releases)) || '.0',
-    printf('%064d', n % 20 + n % 7 * 100), n % 16 = 0, CAST(printf('%032d', n) AS BLOB),
+    printf('%016x', n % 20 + n % 7 * 100), n % 16 = 0, CAST(printf('%032d', n) AS BLOB),
     printf('ro_%04d', :releases - 1 - n % (1 + n % :releases)),
     CASE n % 4 WHEN 0 THEN 'control' ELSE 'candidate' END, '10%', 'stable',
     CASE n % 2 WHEN 0 THEN 'linux-x86_64' ELSE 'windows-x86_64' END, 'system ' || n % 5,
