@@ -114,6 +114,13 @@ class FakeReleases:
     def versions(self, app: str) -> Sequence[tuple[str, Version]]:
         return sorted({(release.channel, release.version) for release in self.all(app)})
 
+    def published(self, app: str) -> Sequence[tuple[str, Version, datetime]]:
+        first: dict[tuple[str, Version], datetime] = {}
+        for one in self.all(app):
+            place = one.channel, one.version
+            first[place] = min(one.admitted_at, first.get(place, one.admitted_at))
+        return sorted((channel, version, at) for (channel, version), at in first.items())
+
     def add_targets(self, targets: Iterable[StoredTarget]) -> None:
         self._state.write()
         for target in targets:

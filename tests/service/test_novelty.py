@@ -63,7 +63,7 @@ def test_it_is_new_where_a_study_was_told_so(
                 Alias(app="demo", signature=name, same_as="a", at=at, by="ada")
             )
     with database.reading() as stores:
-        told = published_of(stores, "demo", VERSIONS)
+        told = published_of(stores, "demo")
         found = news_of(stores, "demo", "a", VERSIONS, told, stores.crashes.aliases("demo"))
         wanted = {
             (channel, version): "a"
@@ -87,11 +87,13 @@ def test_the_comparison_can_fail() -> None:
             at=NOW - 90 * DAY,
         )  # fmt: skip
         stores.signatures.note([old])
-        told = published_of(stores, "demo", ())
+        told = published_of(stores, "demo")
         found = news_of(stores, "demo", "a", VERSIONS, told, ())
 
-    assert [version for _, version in told.here] == [Version(v) for v in VERSIONS[2:5]]
+    assert [version for _, version in told.last()] == [Version(v) for v in VERSIONS[4:1:-1]]
     assert found == {
+        ("stable", "1.0.0"): True,
+        ("stable", "1.1.0"): True,
         ("stable", "1.2.0"): False,
         ("stable", "1.3.0"): False,
         ("stable", "1.4.0"): False,

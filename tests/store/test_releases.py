@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from packaging.version import Version
 
-from tests.store.values import a_document, a_release, a_target, an_app
+from tests.store.values import HOUR, NOW, a_document, a_release, a_target, an_app
 from update_server.service.ports import ChangedError, Database, ExistsError, NotFoundError
 
 
@@ -112,6 +112,20 @@ def test_versions_are_told_once_for_each_channel(database: Database) -> None:
             ("stable", Version("2.1.0")),
         ]
         assert stores.releases.versions("other") == []
+
+
+def test_versions_are_told_with_when_a_channel_first_had_them(database: Database) -> None:
+    with database.transaction() as stores:
+        later = NOW + HOUR
+        stores.releases.add(a_release(platform="macos-arm64", admitted_at=later))
+        stores.releases.add(a_release())
+        stores.releases.add(a_release(channel="beta", admitted_at=later))
+
+        assert stores.releases.published("demo") == [
+            ("beta", Version("2.1.0"), later),
+            ("stable", Version("2.1.0"), NOW),
+        ]
+        assert stores.releases.published("other") == []
 
 
 def test_releases_and_their_files_are_found_by_version(database: Database) -> None:

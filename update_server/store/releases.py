@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from packaging.version import Version
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.engine import Row
 
 from update_server.service.ports import (
@@ -82,6 +83,14 @@ class SqlReleases:
         found = select(releases.c.channel, releases.c.version).where(releases.c.app == app)
         rows = self._connection.execute(found.distinct())
         return sorted((row.channel, Version(row.version)) for row in rows)
+
+    def published(self, app: str) -> Sequence[tuple[str, Version, datetime]]:
+        """Return the versions on each channel, and when each was first admitted there."""
+        c = releases.c
+        first = func.min(c.admitted_at, type_=c.admitted_at.type).label("at")
+        asked = select(c.channel, c.version, first).where(c.app == app)
+        rows = self._connection.execute(asked.group_by(c.channel, c.version))
+        return sorted((row.channel, Version(row.version), row.at) for row in rows)
 
     def add_targets(self, wanted: Iterable[StoredTarget]) -> None:
         """Store targets; those that are there already must be the same.

@@ -99,7 +99,7 @@ def clients(
     ("path", "most"),
     [
         ("/crashes", 12),
-        (f"/crashes/{WORST}", 13),
+        (f"/crashes/{WORST}", 12),
         ("/telemetry", 12),
         ("/telemetry?hours=48", 12),
         ("/fleet", 12),

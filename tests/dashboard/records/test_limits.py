@@ -118,7 +118,7 @@ Look = Callable[[FlaskClient], TestResponse]
 
 @pytest.mark.parametrize(
     ("look", "most"),
-    [(app_page, 9), (audit_page, 4), (policy_page, 9), (evidence_page, 7), (explain_page, 13)],
+    [(app_page, 9), (audit_page, 4), (policy_page, 9), (evidence_page, 7), (explain_page, 12)],
     ids=("app", "audit", "policy", "evidence", "explain"),
 )
 def test_a_page_costs_as_much_with_many_releases_as_with_few(

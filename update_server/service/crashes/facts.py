@@ -6,6 +6,7 @@ show stays new for all of the study. The word must not depend on who crashed.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
@@ -68,4 +69,4 @@ def _same(aliases: Sequence[Alias], known: Collection[str]) -> frozenset[str]:
 
 def predecessors(released: Iterable[Version], version: Version) -> Sequence[Version]:
     """Return the last versions before *version*, newest first."""
-    return sorted((each for each in released if each < version), reverse=True)[:PREDECESSORS]
+    return heapq.nlargest(PREDECESSORS, (each for each in released if each < version))

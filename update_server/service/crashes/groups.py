@@ -124,18 +124,18 @@ class CrashGroups:
         """Return one group, by its signature or by one that is the same. Raises NotFoundError."""
         now = self._clock.now()
         with self._database.reading() as stores:
-            stores.apps.get(app)
             aliases = stores.crashes.aliases(app)
             root = _root(aliases, signature)
             same = tuple(one.signature for one in aliases if one.same_as == root)
             counts = stores.crashes.places(app, root)
             about = stores.crashes.groups(app, [root])
             if not counts and not about:
+                stores.apps.get(app)  # where that is what is not there
                 raise NotFoundError("signature", signature)
             names = {root, *same}
             samples = tuple(stores.crashes.samples(app, names))
             seen = _seen(root, counts)
-            published = published_of(stores, app, seen)
+            published = published_of(stores, app)
             news = news_of(stores, app, root, seen, published, aliases)
             return CrashView(
                 group=_group(

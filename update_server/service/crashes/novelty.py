@@ -6,6 +6,7 @@ one signature and many releases, and so reads what was ever seen of it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from datetime import datetime
 from packaging.version import Version
 
 from rollout.versions import render_version
-from update_server.service.crashes.facts import PREDECESSORS, predecessors
+from update_server.service.crashes.facts import PREDECESSORS
 from update_server.service.ports import Stores
 from update_server.service.ports.crashes import Alias
 from update_server.service.ports.signatures import LOOK_BACK, Run
@@ -21,7 +22,7 @@ from update_server.service.ports.signatures import LOOK_BACK, Run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What was published of an app: versions by channel, newest first, and when, of some of them.
+    """What was published of an app: versions by channel, newest first, and when.
 
     ``spelled`` says how each version is spelled; ``at`` when it was published first, and
     ``here`` when on each channel.
@@ -41,24 +42,20 @@ class Published:
         ]
 
 
-def published_of(stores: Stores, app: str, seen: Collection[str]) -> Published:
-    """Return what was published of *app*: with times of the last versions, and of those *seen*."""
+def published_of(stores: Stores, app: str) -> Published:
+    """Return what was published of *app*."""
     channels: dict[str, list[Version]] = {}
     spelled: dict[Version, str] = {}
-    for channel, version in stores.releases.versions(app):
+    at: dict[Version, datetime] = {}
+    here: dict[tuple[str, Version], datetime] = {}
+    for channel, version, then in stores.releases.published(app):
         channels.setdefault(channel, []).append(version)
         text = render_version(version)
         spelled[version] = min(text, spelled.get(version, text))
+        at[version] = min(then, at.get(version, then))
+        here[channel, version] = min(then, here.get((channel, version), then))
     for versions in channels.values():
         versions.sort(reverse=True)
-    wanted = {version for version, text in spelled.items() if text in seen}
-    wanted |= {one for versions in channels.values() for one in versions[:PREDECESSORS]}
-    at: dict[Version, datetime] = {}
-    here: dict[tuple[str, Version], datetime] = {}
-    for release in stores.releases.of_versions(app, wanted):
-        place, then = (release.channel, release.version), release.admitted_at
-        at[release.version] = min(then, at.get(release.version, then))
-        here[place] = min(then, here.get(place, then))
     return Published(channels=channels, spelled=spelled, at=at, here=here)
 
 
@@ -75,6 +72,7 @@ def news_of(
     roots = {one.same_as for one in bug}
     names = {signature} | roots | {one.signature for one in aliases if one.same_as in roots}
     runs = stores.signatures.runs(app, published.channels.keys(), names)
+    here = [place for place in sorted(published.here) if published.spelled[place[1]] in seen]
     return {
         (channel, published.spelled[version]): not any(
             _is_known(run, published.at[version], before)
@@ -82,17 +80,16 @@ def news_of(
             if run.channel == channel
             and run.comparable in _same(signature, aliases, published.at[version])
         )
-        for channel, version in sorted(published.here)
-        if published.spelled[version] in seen
+        for channel, version in here
         for before in [_before(published, channel, version)]
     }
 
 
 def _before(published: Published, channel: str, version: Version) -> frozenset[str]:
     """Return how the versions are spelled on which a crash stays known, however long ago."""
-    return frozenset(
-        render_version(each) for each in predecessors(published.channels[channel], version)
-    )
+    versions = published.channels[channel]  # newest first
+    start = bisect_left(versions, 1, key=lambda each: int(each < version))
+    return frozenset(map(render_version, versions[start : start + PREDECESSORS]))
 
 
 def _is_known(run: Run, published_at: datetime, versions: frozenset[str]) -> bool:

@@ -90,8 +90,9 @@ class EvidenceSeries:
         """
         since = self._clock.now() - CRASH_HOURS
         with self._database.reading() as stores:
-            stores.apps.get(app)
             first = stores.series.first_crashes(app, signatures, since, rollout)
+            if not first:
+                stores.apps.get(app)
         return since, _by_hour(signatures, first)
 
 
