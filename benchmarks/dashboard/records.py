@@ -35,7 +35,7 @@ from update_server.store import SqlDatabase
 
 POINTS: Final = 200
 DECISIONS: Final = 100
-AUDITED: Final = 5_000
+AUDITED: Final = 1_000
 DAYS: Final = 28
 SIGNATURES: Final = 720
 VERSIONS_A_DAY: Final = 40
