@@ -86,13 +86,11 @@ class EvidenceSeries:
     ) -> tuple[datetime, Sequence[Hours]]:
         """Return since when, and in which hours installs first had these crashes.
 
-        In one *rollout*, or in any. Raises NotFoundError.
+        In one *rollout*, or in any. Of an app that there is not, nothing is known.
         """
         since = self._clock.now() - CRASH_HOURS
         with self._database.reading() as stores:
             first = stores.series.first_crashes(app, signatures, since, rollout)
-            if not first:
-                stores.apps.get(app)
         return since, _by_hour(signatures, first)
 
 

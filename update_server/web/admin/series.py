@@ -36,6 +36,7 @@ def blueprint(services: AdminServices, guard: Guard) -> Blueprint:
         guard.require(Role.VIEWER, app)
         named = request.args.get("rollout")
         rollout = None if named is None else rollout_id(named)
+        services.apps.named(app)
         return answered(hours_body(services, app, [signature], rollout))
 
     return bp
