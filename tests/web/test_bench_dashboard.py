@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
 from benchmarks.dashboard import __main__ as bench
-from benchmarks.dashboard import reads
+from benchmarks.dashboard import pages, reads
 from benchmarks.dashboard.fleet import APP, NOW, Size, a_fleet, pulled, rollouts
 from update_server.service.ports import Stores
 from update_server.store import SqlDatabase
@@ -91,3 +92,19 @@ def test_every_line_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(line.ok for line in exact)
     assert bench.main(["nothing of the kind"]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_pages_ask_no_more_with_a_thousand_releases_than_with_few(
+    tmp_path: Path,
+) -> None:
+    found = {}
+    for releases in (40, 1_000):  # of which 20 are live
+        size = Size(installs=20_000, crash_reports=500, releases=releases)
+        folder = tmp_path / str(releases)
+        folder.mkdir()
+        with a_fleet(folder, size) as database:
+            found[releases] = pages.costs(database, size, folder, repeats=1)
+
+    for name, cost in found[1_000].items():
+        assert len(cost.statements) <= len(found[40][name].statements), name
+        assert cost.scans == 0, name
