@@ -15,7 +15,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lasting(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with a_server(workspace, tmp_path_factory.mktemp("lasting") / "updates") as server:
         yield server
@@ -23,7 +23,10 @@ def lasting(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def server(lasting: Server) -> Server:
-    """A server that others used before, and may have killed: tests take a ``new_version``."""
+    """A server that others used before, and may have killed: tests take a ``new_version``.
+
+    Tests that use it are a group, and run in one process.
+    """
     if lasting.process is None:
         lasting.start()
     return lasting

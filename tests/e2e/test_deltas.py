@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.install import Install
 from tests.e2e.running import LINUX, Server, a_server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-deltas")]
 
 _dice = random.Random(8)
 _DATA = _dice.randbytes(300_000)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.running import APP, CommandFailedError, Server, an_id
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-server")]
 
 _POLL_SECONDS = 0.001
 _PATIENCE_SECONDS = 60.0

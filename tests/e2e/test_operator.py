@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.running import APP, Server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-server")]
 
 PASSWORD = "correct horse battery staple"
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.running import LINUX, Server, an_id
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e-server")]
 
 _CURL_SESSION = Path(__file__).parents[2] / "examples" / "curl-session.sh"
 _SEEN_WITHIN_SECONDS = 2.0

@@ -12,7 +12,7 @@ from tests.examples.screen import Screen, a_screen
 POLICY = ("--policy", str(EXAMPLES / "policy.toml"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all: the tests of this folder are a group, and run in one process."""
     workspace = tmp_path_factory.mktemp("workspace")

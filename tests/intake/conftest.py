@@ -9,7 +9,7 @@ from tests.intake.fleet import Fleet, a_fleet
 from tests.intake.node import NodeMissingError, sdk_folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A server for all: tests that use it are a group, and look only at what they add."""
     with a_fleet(tmp_path_factory.mktemp("fleet")) as fleet:

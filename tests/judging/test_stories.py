@@ -14,7 +14,7 @@ from tests.judging import stories
 from tests.judging.stories import Size
 from tests.judging.world import a_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("judging"), pytest.mark.timeout(300)]
 
 SMALL = Size(installs=300, seconds=4, patience=90)
 

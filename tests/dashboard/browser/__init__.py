@@ -1,0 +1,1 @@
+"""A package, so that the browser, which lasts for its tests, ends with them."""
