@@ -47,7 +47,7 @@ _JUDGED = (
     "top_signatures",
 )
 
-MOST_SIGNATURES = 20
+MOST_SIGNATURES = 10
 """Told with a rollout; of all there is a list of their own."""
 
 _NO_REPLACEMENT = (
