@@ -217,7 +217,8 @@ def test_a_changed_password_ends_all_sessions_but_this_one(visitors: Visitors) -
     answer = here.post("/account/password", old=PASSWORD, new=new, again=new)
 
     assert answer.status_code == 303
-    assert is_in(here)
+    assert "The password was changed." in here.get(answer.location).text
+    assert "The password was changed." not in here.get("/account").text
     assert not is_in(there)
     assert there.sign_in("ana").status_code == 403
     assert there.sign_in("ana", new).status_code == 303

@@ -225,6 +225,23 @@ def test_no_verdict_is_no_sign_of_health(rolling: Clinic, going: Visitors) -> No
     assert "none" in page.one(id="standing").all("div")[0].attributes["class"]
 
 
+def test_what_was_completed_without_a_verdict_has_no_tick(rolling: Clinic, going: Visitors) -> None:
+    now = rolling.now
+    done = replace(now, state=RolloutState.COMPLETED, revision=now.revision + 1)
+    with rolling.world.database.transaction() as stores:
+        stores.rollouts.replace(now, done)
+
+    page = main_of(going.ana.get(path_of(rolling)))
+
+    head = page.one(id="standing").all("p")[0]
+    assert head.text.startswith("completed")
+    assert "? No verdict" in page.text
+    assert "✓" not in page.text
+    assert not [
+        each for each in page.with_attribute("class") if "good" in each.attributes["class"].split()
+    ]
+
+
 def test_what_is_not_counted_yet_is_no_zero(rolling: Clinic, going: Visitors) -> None:
     page = main_of(going.ana.get(path_of(rolling)))
 

@@ -43,7 +43,8 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
 
     @bp.get("/account")
     def get_account() -> Response:
-        return page(door.require(Role.VIEWER))
+        changed = "changed" in request.args
+        return page(door.require(Role.VIEWER), said="The password was changed." if changed else "")
 
     @bp.post("/account/password")
     def post_password() -> Response:
@@ -54,7 +55,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             known = services.own_password.change(visitor.caller.token_id, old, new)
         except _REFUSED as error:
             return page(visitor, error)
-        return door.let_in(see_other("/account"), known.secret)
+        return door.let_in(see_other("/account?changed"), known.secret)
 
     @bp.post("/account/sessions")
     def post_sessions() -> Response:
