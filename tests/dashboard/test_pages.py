@@ -12,7 +12,9 @@ import pytest
 
 from tests.admin_world import World
 from tests.dashboard.visitors import Visitors
+from tests.notify.messages import a_message
 from update_server.service.ports import UnavailableError
+from update_server.service.ports.outbox import Attempt, DeliveryState
 from update_server.web.dashboard.pages import STATIC
 
 CSP = (
@@ -50,6 +52,24 @@ def test_a_live_request_brings_only_the_pieces_each_under_its_name(visitors: Vis
     assert all(f'id="{name}"' in whole for name in names)
     assert "<html" not in pieces
     assert 'hx-get="/?live=1"' in whole
+
+
+def test_messages_that_did_not_arrive_stand_above_everything(visitors: Visitors) -> None:
+    world = visitors.world
+    with world.database.transaction() as stores:
+        stores.outbox.add(a_message(id="msg_1"))
+        now = world.clock.now()
+        stores.outbox.route("msg_1", ["pager"], now)
+        [delivery] = stores.outbox.due("pager", now, 1)
+        tried = Attempt(number=1, at=now, status=503, error="answered 503")
+        stores.outbox.note(delivery, tried, DeliveryState.PENDING, now)
+    world.advance(3_600)
+    page = visitors.ada.get("/").text
+
+    assert "1 message to pager did not arrive" in page
+    assert page.index("did not arrive") < page.index("Nothing is rolling out")
+    assert "Nothing to act on" not in page
+    assert "did not arrive" not in visitors.ana.get("/").text  # of one app
 
 
 def test_no_piece_holds_a_form_or_details(visitors: Visitors) -> None:

@@ -110,6 +110,17 @@ def test_the_reason_of_a_pause_may_follow(rolling: Clinic, going: Visitors) -> N
     assert newest.before == newest.after
 
 
+def test_who_keeps_a_release_paused_is_on_record_also_without_a_word(
+    rolling: Clinic, going: Visitors
+) -> None:
+    press(going.ana, rolling, "pause")
+
+    press(going.ben, rolling, "pause")
+
+    newest = audited(rolling)[0]
+    assert (newest.actor, newest.reason) == ("ben", "kept paused from the dashboard")
+
+
 # --- pull --------------------------------------------------------------------------------
 
 

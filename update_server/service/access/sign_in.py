@@ -223,7 +223,7 @@ class SignIn:
             raise NoPasswordError
         attempt = self._lock_out.begin_again(operator_id)
         if not self._fits(self._again, attempt, operator, password):
-            self._audit_failure(operator, attempt.failures)
+            self._audit_failure(operator, attempt.failures, by=operator.name)
             raise WrongPasswordError
         with self._database.transaction() as stores:
             if not _is_still(stores, operator):
@@ -280,7 +280,9 @@ class SignIn:
             return None
         return replace(operator, password=self._passwords.hashed(password))
 
-    def _audit_failure(self, operator: Operator | None, failures: int) -> None:
+    def _audit_failure(
+        self, operator: Operator | None, failures: int, *, by: str = "somebody"
+    ) -> None:
         """Record a failure; so many in an hour at most, for whoever guesses must not fill the log.
 
         A name that is nobody's is not recorded: people type passwords into the wrong field.
@@ -297,7 +299,7 @@ class SignIn:
             is_last = known.count == _TOLD_AN_HOUR
             stores.audit.append(
                 at=now,
-                actor="somebody",
+                actor=by,
                 action="operator.sign_in_failed",
                 app=None if operator is None else operator.app,
                 subject="unknown name" if operator is None else operator.id,

@@ -49,6 +49,7 @@ _STATE_AFTER: Final[Mapping[str, str]] = MappingProxyType({"pause": "paused", "p
 
 # A pause is one press: it has a reason even where nobody took the time to type one.
 _PAUSED_FROM_HERE: Final = "paused from the dashboard"
+_KEPT_FROM_HERE: Final = "kept paused from the dashboard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,10 +242,10 @@ def _carry_out(
     services: AdminServices, caller: Caller, asked: _Asked, said: wire_admin.Verb
 ) -> object:
     control, app, rollout, seen = services.control, asked.app, asked.rollout, asked.form.revision
-    if (
-        asked.verb == "pause"
-    ):  # whatever revision was seen: who wants to stop should not have to look
-        reason = said.reason or _PAUSED_FROM_HERE
+    if asked.verb == "pause":
+        # Whatever revision was seen: who wants to stop should not have to look.
+        saw_it_paused = (asked.it["state"], asked.it["revision"]) == ("paused", seen)
+        reason = said.reason or (_KEPT_FROM_HERE if saw_it_paused else _PAUSED_FROM_HERE)
         return control.pause(caller, app, rollout, reason=reason)
     if asked.verb == "pull":
         return control.pull(

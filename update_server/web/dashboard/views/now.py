@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from flask import Blueprint, Response
@@ -17,6 +17,7 @@ from update_server.web.dashboard.pages import Pages
 # What somebody should look at first. A release without a verdict is no better than a good one.
 _BY_VERDICT: Final = {"pull": 0, "pause": 1, "suspend": 2, None: 4, "continue": 5, "promote": 6}
 _PAUSED: Final = 3
+_SAID_ABOVE: Final = "undelivered"  # there is an alert of each such target as well
 _ALL: Final = Part(limit=MAX_LIMIT)
 
 
@@ -35,11 +36,23 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
             pieces=("trouble", "rolling"),
             fresh_key=forms.fresh_key,
             rollouts=sorted(found, key=_worst_first),
-            alerts=notifications.alerts_body(services, app, _ALL)["items"],
-            newest_at=max((each["newest_datum_at"] or "" for each in found), default="") or None,
+            undelivered=notifications.undelivered_body(services, app)["items"],
+            alerts=[
+                each
+                for each in notifications.alerts_body(services, app, _ALL)["items"]
+                if not each["reason"].startswith(_SAID_ABOVE)
+            ],
+            **_newest(found),
         )
 
     return bp
+
+
+def _newest(found: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
+    """Return of when the newest datum is; nothing where none is expected."""
+    if not found:
+        return {}
+    return {"newest_at": max(each["newest_datum_at"] or "" for each in found) or None}
 
 
 def _worst_first(rollout: Mapping[str, Any]) -> tuple[int, float, str, str]:
