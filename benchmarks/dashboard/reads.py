@@ -15,6 +15,7 @@ from sqlalchemy import event
 
 from benchmarks.dashboard.fleet import APP, NOW, Size, a_fleet, pulled, rollouts, version_of
 from benchmarks.evidence.line import Line, at_most, report
+from update_server.service.crashes.groups import MOST_COUNTS
 from update_server.service.ports import Stores
 from update_server.service.rollouts.recount import MOST
 from update_server.store import SqlDatabase
@@ -72,7 +73,8 @@ def pages(size: Size) -> Mapping[str, Read]:
     def crashes(stores: Stores) -> object:
         worst = stores.crashes.worst(APP, version=newest, limit=50)
         return (
-            stores.crashes.counts(APP, version=newest, signatures=worst),
+            stores.crashes.totals(APP, worst, version=newest),
+            stores.crashes.last_counts(APP, worst, most=MOST_COUNTS, version=newest),
             stores.crashes.crashed(APP, version=newest),
             stores.crashes.groups(APP, worst),
         )
@@ -95,7 +97,7 @@ STATEMENTS: Final[Mapping[str, int]] = {
     "now": 5,
     "release": 6,
     "crashes of a version": 5,
-    "signature": 3,
+    "signature": 2,
     "fleet": 1,
     "pulled": 1,
 }

@@ -19,6 +19,7 @@ from update_server.service.ports.crashes import (
     CrashCount,
     CrashedInstalls,
     CrashGroup,
+    CrashTotal,
     Reported,
     Sample,
     SessionCount,
@@ -149,6 +150,47 @@ class FakeCrashes:
             and (signatures is None or one.signature in signatures)
         )
 
+    def last_counts(
+        self,
+        app: str,
+        signatures: Collection[str],
+        *,
+        most: int,
+        version: str | None = None,
+        channel: str | None = None,
+    ) -> Sequence[CrashCount]:
+        found: dict[str, list[CrashCount]] = {name: [] for name in signatures}
+        for one in self.counts(app, version=version, channel=channel, signatures=signatures):
+            found[one.signature].append(one)
+        last = {
+            name: set(sorted(counts, key=lambda one: one.last_at, reverse=True)[:most])
+            for name, counts in found.items()
+        }
+        return [one for name in sorted(found) for one in found[name] if one in last[name]]
+
+    def totals(
+        self,
+        app: str,
+        signatures: Collection[str],
+        *,
+        version: str | None = None,
+        channel: str | None = None,
+    ) -> Mapping[str, CrashTotal]:
+        found: dict[str, list[CrashCount]] = {}
+        for one in self.counts(app, version=version, channel=channel, signatures=signatures):
+            found.setdefault(one.signature, []).append(one)
+        return {
+            name: CrashTotal(
+                installs=sum(one.installs for one in counts if not one.handled),
+                reports=sum(one.reports for one in counts if not one.handled),
+                errors=sum(one.reports for one in counts if one.handled),
+                first_at=min(one.first_at for one in counts),
+                last_at=max(one.last_at for one in counts),
+                counts=len(counts),
+            )
+            for name, counts in found.items()
+        }
+
     def worst(
         self,
         app: str,
@@ -183,6 +225,20 @@ class FakeCrashes:
             )
             for rollout in rollouts
         }
+
+    def newest_of(
+        self, rollouts: Collection[RolloutId], *, arms: Collection[str], but: Collection[str]
+    ) -> Mapping[RolloutId, Sequence[CrashCount]]:
+        newest: dict[RolloutId, Sequence[CrashCount]] = {}
+        for rollout, counts in self.counts_of(rollouts).items():
+            crashes = [one for one in counts if not one.handled and one.signature not in but]
+            theirs = {one.signature for one in crashes if one.arm in arms and one.installs}
+            first: dict[str, datetime] = {}
+            for one in crashes:
+                first[one.signature] = min(one.first_at, first.get(one.signature, one.first_at))
+            name = max(theirs, key=lambda each: (first[each], each), default=None)
+            newest[rollout] = [one for one in crashes if one.signature == name]
+        return newest
 
     def _apps(self) -> set[str]:
         return {one.app for one in self._state.reports.values()}

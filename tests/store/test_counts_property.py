@@ -194,6 +194,11 @@ def told(database: Database) -> dict[str, Any]:
             "crashed": [crashes.crashed("demo", **one) for one in asked],
             "places": [crashes.places("demo", name) for name in (UNTOLD, *SIGNATURES)],
             "of rollouts": [crashes.counts_of(ROLLOUTS), crashes.tallies(ROLLOUTS)],
+            "last": [
+                crashes.last_counts("demo", [UNTOLD, *SIGNATURES], most=2, **one) for one in asked
+            ],
+            "totals": [crashes.totals("demo", [UNTOLD, *SIGNATURES], **one) for one in asked],
+            "newest": crashes.newest_of(ROLLOUTS, arms=["candidate"], but=[UNTOLD]),
             "some of rollouts": crashes.counts_of(ROLLOUTS, signatures=["bb"]),
         }
 

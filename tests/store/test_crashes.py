@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from rollout.model import Arm, RolloutState
+from rollout.model import Arm, RolloutId, RolloutState
 from tests.store.crash_values import (
     CONTROL,
     a_count,
@@ -25,6 +26,7 @@ from update_server.service.ports.crashes import (
     Cell,
     CrashCount,
     CrashedInstalls,
+    CrashTotal,
     Reported,
     Standing,
     Tally,
@@ -101,6 +103,83 @@ class TestCounting:
         assert counts(database, version="2.0.0") == [a_count(version="2.0.0")]
         assert counts(database, channel="beta") == [a_count()]
         assert counts(database, version="2.0.0", channel="beta") == []
+
+    def test_of_each_signature_the_last_ones_may_be_asked_for(self, database: Database) -> None:
+        note(
+            database,
+            a_report(version="1.0.0", at=NOW + DAY),
+            a_report(version="2.0.0"),
+            a_report(version="3.0.0"),
+            a_report(version="3.0.0", handled=True),
+            a_report("2", version="4.0.0", channel="beta"),
+            a_report(signature="bb", at=NOW - DAY),
+            a_report(signature="cc"),
+        )
+
+        with database.reading() as stores:
+            crashes = stores.crashes
+            last = crashes.last_counts("demo", ["bb", "aa", "dd"], most=3)
+            stable = crashes.last_counts("demo", ["aa"], most=9, version="3.0.0", channel="stable")
+            none = crashes.last_counts("demo", [], most=9)
+
+        assert last == [
+            a_count(version="1.0.0", first_at=NOW + DAY, last_at=NOW + DAY),
+            a_count(version="2.0.0"),
+            a_count(version="3.0.0"),
+            a_count(signature="bb", first_at=NOW - DAY, last_at=NOW - DAY),
+        ]
+        assert stable == [a_count(version="3.0.0"), a_count(version="3.0.0", handled=True)]
+        assert none == []
+
+    def test_what_they_add_up_to_is_told_by_signature(self, database: Database) -> None:
+        note(
+            database,
+            a_report("1", at=NOW + DAY),
+            a_report("2", version="2.0.0"),
+            a_report("2", version="2.0.0", cell=CONTROL, at=NOW - DAY),
+            a_report("3", handled=True),
+            a_report("4", signature="bb"),
+        )
+
+        with database.reading() as stores:
+            found = stores.crashes.totals("demo", ["aa", "dd"])
+            older = stores.crashes.totals("demo", ["aa"], version="2.0.0", channel="stable")
+
+        total = CrashTotal(
+            installs=3, reports=3, errors=1, first_at=NOW - DAY, last_at=NOW + DAY, counts=4
+        )
+        assert found == {"aa": total}
+        assert older == {
+            "aa": replace(total, installs=2, reports=2, errors=0, counts=2, last_at=NOW)
+        }
+
+    def test_of_a_rollout_the_newest_signature_may_be_asked_for(self, database: Database) -> None:
+        two = RolloutId("ro_two")
+        elsewhere = replace(CONTROL, rollout=two)
+        note(
+            database,
+            a_report(),
+            a_report(signature="bb", at=NOW - DAY),
+            a_report("2", signature="bb", cell=CONTROL, at=NOW + DAY),
+            a_report("3", signature="bb", version="2.0.0"),
+            a_report(signature="cc", at=NOW - DAY),
+            a_report(signature="dd", cell=CONTROL, at=NOW + DAY),
+            a_report(signature="ee", handled=True, at=NOW + DAY),
+            a_report(signature=UNTOLD, at=NOW + DAY),
+            a_report(signature="aa", cell=elsewhere),
+        )
+
+        def newest(*but: str) -> Mapping[RolloutId, Sequence[CrashCount]]:
+            with database.reading() as stores:
+                return stores.crashes.newest_of(
+                    [ROLLOUT, two], arms=["candidate", "internal"], but=[UNTOLD, *but]
+                )
+
+        assert newest() == {ROLLOUT: [a_count(version="")], two: []}
+        [of_release, held_back] = newest("aa", "cc")[ROLLOUT]
+        assert (of_release.signature, of_release.installs) == ("bb", 2)
+        assert (held_back.arm, held_back.installs) == ("control", 1)
+        assert [one.signature for one in newest("aa")[ROLLOUT]] == ["cc"]
 
     def test_apps_have_their_own(self, database: Database) -> None:
         note(database, a_report(app="other"))

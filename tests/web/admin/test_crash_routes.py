@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from tests.service.clinic import a_clinic
 from tests.store.crash_values import a_group, a_report, a_sample
 from tests.store.values import NOW
 from tests.web.admin.conftest import Ask
+from update_server.service.crashes.groups import MOST_COUNTS
 from update_server.service.ports import Role
 from update_server.service.telemetry.digest import Digest
 from update_server.web.wire import render_time
 
+MINUTE = timedelta(minutes=1)
 CRASHES = "/v1/admin/apps/demo/crashes"
 ONE, TWO = "1f2e3d4c5b6a7988", "00112233445566ff"
 
@@ -67,12 +70,33 @@ def test_crashes_are_listed_by_signature(ask: Ask) -> None:
                 "last_at": at,
             }
         ],
+        "more_counts": 0,
     }
     assert body["crashed_installs"] == [
         {"version": "2.0.0", "arm": "candidate", "installs": 1, "with_signature": 1},
         {"version": "2.1.0", "arm": "candidate", "installs": 3, "with_signature": 2},
     ]
     assert body["reporting"] == []
+
+
+def test_of_a_crash_in_the_list_the_counts_that_were_seen_last_are_told(
+    ask: Ask, world: World
+) -> None:
+    later = [
+        a_report("9", signature=ONE, version=f"3.{number}.0", at=NOW + number * MINUTE)
+        for number in range(1, MOST_COUNTS + 1)
+    ]
+    with world.database.transaction() as stores:
+        stores.crashes.note(later)
+
+    listed = body_of(ask("GET", CRASHES))["items"][0]
+    shown = body_of(ask("GET", f"{CRASHES}/{ONE}"))
+
+    assert {one["version"] for one in listed["counts"]} == {one.version for one in later}
+    assert (listed["more_counts"], shown["more_counts"]) == (1, 0)
+    assert len(shown["counts"]) == MOST_COUNTS + 1
+    for name in ("installs", "reports", "errors", "first_at", "last_at"):
+        assert listed[name] == shown[name]
 
 
 def test_the_list_says_who_would_have_told_of_a_crash(ask: Ask, world: World) -> None:

@@ -23,11 +23,15 @@ from update_server.service.ports.crashes import (
     CrashCount,
     CrashedInstalls,
     CrashGroup,
+    CrashTotal,
     Sample,
 )
 from update_server.service.ports.signatures import OTHER
 from update_server.service.ports.waivers import Waiver
 from update_server.service.telemetry.levels import Reporting, reporting_of
+
+MOST_COUNTS: Final = 10
+"""Told with a group in a list, of those by version and arm; a group's own answer has all."""
 
 TITLES: Final[Mapping[str, str]] = {
     UNTOLD: "crashed, and no report says how",
@@ -41,12 +45,14 @@ class GroupView:
     """A signature, or what stands for others, and how often it was seen where.
 
     ``about`` is None for what ``TITLES`` names. ``installs`` counts those that crashed, once for
-    each version and arm; of ``UNTOLD`` those of which no report has a signature.
+    each version and arm; of ``UNTOLD`` those of which no report has a signature. ``total`` is what
+    all counts add up to, None where there are none; ``counts`` are the last ones of them in a list.
     """
 
     signature: str
     title: str
     installs: int
+    total: CrashTotal | None
     counts: tuple[CrashCount, ...]
     about: CrashGroup | None
 
@@ -110,14 +116,17 @@ class CrashGroups:
             names = stores.crashes.worst(
                 app, version=text, channel=channel, limit=limit, offset=start
             )
-            counts = stores.crashes.counts(app, version=text, channel=channel, signatures=names)
+            totals = stores.crashes.totals(app, names, version=text, channel=channel)
+            counts = stores.crashes.last_counts(
+                app, names, most=MOST_COUNTS, version=text, channel=channel
+            )
             crashed = stores.crashes.crashed(app, version=text, channel=channel)
             about = stores.crashes.groups(app, names)
             reporting = reporting_of(stores, app, version=version, channel=channel)
         by_signature: dict[str, list[CrashCount]] = {}
         for one in counts:
             by_signature.setdefault(one.signature, []).append(one)
-        views = [_group(name, by_signature[name], about, crashed) for name in names]
+        views = [_group(name, totals[name], by_signature[name], about, crashed) for name in names]
         return CrashesView(groups=views, crashed=crashed, reporting=reporting)
 
     def get(self, app: str, signature: str) -> CrashView:
@@ -139,7 +148,11 @@ class CrashGroups:
             news = news_of(stores, app, root, seen, published, aliases)
             return CrashView(
                 group=_group(
-                    root, counts, about, stores.crashes.crashed(app) if root == UNTOLD else ()
+                    root,
+                    _total(counts),
+                    counts,
+                    about,
+                    stores.crashes.crashed(app) if root == UNTOLD else (),
                 ),
                 same=same,
                 news=news,
@@ -196,6 +209,7 @@ def _root(aliases: Iterable[Alias], signature: str) -> str:
 
 def _group(
     signature: str,
+    total: CrashTotal | None,
     counts: Sequence[CrashCount],
     about: Mapping[str, CrashGroup],
     crashed: Sequence[CrashedInstalls],
@@ -204,17 +218,28 @@ def _group(
     if signature == UNTOLD:
         installs = sum(one.installs - one.named for one in crashed)
     else:
-        by_place = {(one.version, one.arm): 0 for one in counts}
-        for one in counts:
-            if not one.handled:
-                by_place[one.version, one.arm] += one.installs
-        installs = sum(by_place.values())
+        installs = 0 if total is None else total.installs
     return GroupView(
         signature=signature,
         title=group.title if group else TITLES.get(signature, signature),
         installs=installs,
+        total=total,
         counts=tuple(counts),
         about=group,
+    )
+
+
+def _total(counts: Sequence[CrashCount]) -> CrashTotal | None:
+    """Return what *counts* add up to."""
+    if not counts:
+        return None
+    return CrashTotal(
+        installs=sum(one.installs for one in counts if not one.handled),
+        reports=sum(one.reports for one in counts if not one.handled),
+        errors=sum(one.reports for one in counts if one.handled),
+        first_at=min(one.first_at for one in counts),
+        last_at=max(one.last_at for one in counts),
+        counts=len(counts),
     )
 
 

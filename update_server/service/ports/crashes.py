@@ -146,6 +146,21 @@ class CrashCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CrashTotal:
+    """What the counts of a group add up to. Errors that were handled are ``errors`` alone.
+
+    ``installs`` are counted once for each version and arm; ``counts`` is how many counts there are.
+    """
+
+    installs: int
+    reports: int
+    errors: int
+    first_at: datetime
+    last_at: datetime
+    counts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CrashedInstalls:
     """Distinct installs with a crashed session or a crash report; ``named``: with a signature."""
 
@@ -250,6 +265,25 @@ class Crashes(Protocol):
         channel: str | None = None,
         signatures: Collection[str] | None = None,
     ) -> Sequence[CrashCount]: ...
+    # of the same, for each of *signatures* the *most* that were seen last
+    def last_counts(
+        self,
+        app: str,
+        signatures: Collection[str],
+        *,
+        most: int,
+        version: str | None = None,
+        channel: str | None = None,
+    ) -> Sequence[CrashCount]: ...
+    # what all of the same add up to, by signature; what was never counted is not in it
+    def totals(
+        self,
+        app: str,
+        signatures: Collection[str],
+        *,
+        version: str | None = None,
+        channel: str | None = None,
+    ) -> Mapping[str, CrashTotal]: ...
     # the signatures that most installs crashed with, then those of most reports
     def worst(
         self,
@@ -264,6 +298,11 @@ class Crashes(Protocol):
     # not told apart, and an install that crashed on two is counted for both: nothing links the two
     def counts_of(
         self, rollouts: Collection[RolloutId], *, signatures: Collection[str] | None = None
+    ) -> Mapping[RolloutId, Sequence[CrashCount]]: ...
+    # the same of one signature of each rollout: but for those left out, the one that was seen first
+    # most lately, of those that installs have which stand in one of *arms*; no counts if none is
+    def newest_of(
+        self, rollouts: Collection[RolloutId], *, arms: Collection[str], but: Collection[str]
     ) -> Mapping[RolloutId, Sequence[CrashCount]]: ...
     def places(self, app: str, signature: str) -> Sequence[CrashCount]: ...  # by platform and os
     def crashed(

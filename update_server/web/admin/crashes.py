@@ -86,18 +86,19 @@ def body(services: AdminServices, app: str, signature: str) -> JsonObject:
 
 
 def _summary(value: GroupView) -> JsonObject:
-    about = value.about
+    about, total = value.about, value.total
     return {
         "signature": value.signature,
         "title": value.title,
         "kind": about.kind if about else None,
         "parts": list(about.parts) if about else [],
         "installs": value.installs,
-        "reports": sum(one.reports for one in value.counts if not one.handled),
-        "errors": sum(one.reports for one in value.counts if one.handled),
-        "first_at": _first(value.counts),
-        "last_at": _last(value.counts),
+        "reports": total.reports if total else 0,
+        "errors": total.errors if total else 0,
+        "first_at": _time(total.first_at if total else None),
+        "last_at": _time(total.last_at if total else None),
         "counts": [_count(one) for one in value.counts],
+        "more_counts": total.counts - len(value.counts) if total else 0,
     }
 
 
@@ -211,14 +212,6 @@ def _sample(one: Sample) -> JsonObject:
         "handled": one.handled,
         "report": dict(one.body),
     }
-
-
-def _first(counts: Iterable[CrashCount]) -> str | None:
-    return _time(min((one.first_at for one in counts), default=None))
-
-
-def _last(counts: Iterable[CrashCount]) -> str | None:
-    return _time(max((one.last_at for one in counts), default=None))
 
 
 def _time(at: datetime | None) -> str | None:

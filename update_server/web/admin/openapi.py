@@ -171,7 +171,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         wire_telemetry.DecideQuarantine,
         status=200,
     ),
-    _get(f"{_A}/crashes", "List the crashes by signature", "version", "channel", *_PAGED),
+    _get(
+        f"{_A}/crashes",
+        "List the crashes by signature, and where each was seen last",
+        "version",
+        "channel",
+        *_PAGED,
+    ),
     _get(f"{_A}/crashes/{{signature}}", "Show a crash: where it was seen, and its stack"),
     _get(f"{_A}/crashes/{{signature}}/hours", "Show when installs first had a crash", "rollout"),
     _post(
