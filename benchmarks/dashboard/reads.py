@@ -16,6 +16,7 @@ from sqlalchemy import event
 from benchmarks.dashboard.fleet import APP, NOW, Size, a_fleet, pulled, rollouts, version_of
 from benchmarks.evidence.line import Line, at_most, report
 from update_server.service.crashes.groups import MOST_COUNTS
+from update_server.service.crashes.in_rollout import newest_counts
 from update_server.service.ports import Stores
 from update_server.service.rollouts.recount import MOST
 from update_server.store import SqlDatabase
@@ -57,6 +58,7 @@ def pages(size: Size) -> Mapping[str, Read]:
             stores.recounts.of(names),
             stores.crashes.tallies(names),
             stores.sessions.tallies(names),
+            newest_counts(stores, names),
         )
 
     def release(stores: Stores) -> object:
@@ -94,7 +96,7 @@ def pages(size: Size) -> Mapping[str, Read]:
 
 
 STATEMENTS: Final[Mapping[str, int]] = {
-    "now": 5,
+    "now": 6,
     "release": 6,
     "crashes of a version": 5,
     "signature": 2,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,15 @@ from packaging.version import Version
 from rollout.model import Arm, RolloutId, RolloutState
 from tests.admin_world import APP, STABLE, World, a_registered_world, a_world
 from tests.store.crash_values import a_report
+from tests.store.values import NOW
+from update_server.service.crashes.in_rollout import newest_of
 from update_server.service.crashes.outcomes import crash_free
 from update_server.service.errors import NotRegisteredError, UnknownChannelError
 from update_server.service.ports import Contact, Event, FunnelCell, NotFoundError, Phase, Role
-from update_server.service.ports.crashes import Cell, SessionCount, Tally
+from update_server.service.ports.crashes import UNTOLD, Cell, SessionCount, Tally
 from update_server.service.ports.recounts import Recount
+
+MINUTE = timedelta(minutes=1)
 
 
 def test_a_rollout_is_shown_as_far_as_it_reaches(released: World) -> None:
@@ -71,6 +76,30 @@ def test_a_single_rollout_tells_what_its_installs_and_sessions_came_to(released:
         replace(told, version="2.1.0", crashed_installs=0, sessions={"sdk": {"ok": 2}}),
     ]
     assert [crash_free(one.sessions.get("sdk", {})) for one in outcomes] == [None, 0.75, 1]
+
+
+def test_of_many_rollouts_the_newest_crash_is_told_and_of_one_all(released: World) -> None:
+    rollout = released.start("2.1.0")
+    candidate = Cell(rollout=rollout.id, ring="1%", arm="candidate")
+    control = replace(candidate, arm="control")
+    with released.database.transaction() as stores:
+        stores.crashes.note(
+            [
+                a_report("1", cell=candidate, at=NOW),
+                a_report("2", cell=candidate, signature="bb", at=NOW + MINUTE),
+                a_report("3", cell=control, signature="bb", at=NOW + 2 * MINUTE),
+                a_report("4", cell=control, signature="cc", at=NOW + 2 * MINUTE),
+                a_report("5", cell=candidate, signature=UNTOLD, at=NOW + 2 * MINUTE),
+            ]
+        )
+
+    report = released.services().report
+    one = report.rollout(APP, rollout.id)
+
+    assert {crash.signature for crash in one.crashes} == {"aa", "bb", "cc", UNTOLD}
+    for listed in (report.live(APP), report.rollouts(APP)):
+        assert listed[0].crashes == (newest_of(one.crashes),)
+        assert listed[0].crashes[0].signature == "bb"
 
 
 def test_a_wish_that_is_not_in_force_is_not_published(released: World) -> None:

@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from rollout.model import Arm
+from rollout.model import Arm, RolloutId
 from update_server.evidence.weighing import SIGNATURE_PREFIX
 from update_server.service.crashes.groups import TITLES
+from update_server.service.ports import Stores
 from update_server.service.ports.crashes import CrashCount
+
+_OFFERED: Final = (Arm.CANDIDATE, Arm.INTERNAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,7 @@ class CrashInRollout:
     @property
     def offered(self) -> int:
         """How many installs have it that were offered the release."""
-        return self.installs[Arm.CANDIDATE] + self.installs[Arm.INTERNAL]
+        return sum(self.installs[arm] for arm in _OFFERED)
 
 
 def crashes_in(
@@ -74,6 +77,13 @@ def crashes_in(
             )
         )
     return sorted(found, key=_rank)
+
+
+def newest_counts(
+    stores: Stores, rollouts: Collection[RolloutId]
+) -> Mapping[RolloutId, Sequence[CrashCount]]:
+    """Return the counts of what ``newest_of`` would return of all crashes of each of *rollouts*."""
+    return stores.crashes.newest_of(rollouts, arms=_OFFERED, but=TITLES)
 
 
 def newest_of(crashes: Iterable[CrashInRollout]) -> CrashInRollout | None:

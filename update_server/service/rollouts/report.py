@@ -15,7 +15,7 @@ from packaging.version import Version
 from rollout.compose import Shape, shape_at
 from rollout.documents import parse_policy
 from rollout.model import Policy, Rollout, RolloutId, RolloutState
-from update_server.service.crashes.in_rollout import CrashInRollout, crashes_in
+from update_server.service.crashes.in_rollout import CrashInRollout, crashes_in, newest_counts
 from update_server.service.crashes.known_before import KnownBefore, Titles
 from update_server.service.crashes.outcomes import outcomes_of
 from update_server.service.errors import NotRegisteredError, UnknownChannelError
@@ -54,9 +54,10 @@ class RolloutView:
 
     ``published`` is true when what is wanted of its channel is signed and in storage.
     ``counted_at`` is when its installs were looked at for silence; until then no cell is of it.
-    ``decision`` is the newest one about it; None before the first. ``crashes`` are the worst
-    first. ``pending`` waits for more people. ``last_offer_at`` is when a process may have offered
-    it last, where it is stopped and that is in force.
+    ``decision`` is the newest one about it; None before the first. ``crashes`` are the worst first,
+    or of each of several rollouts the newest alone. ``pending`` waits for more people.
+    ``last_offer_at`` is when a process may have offered it last, where it is stopped and that is in
+    force.
     """
 
     rollout: Rollout
@@ -122,7 +123,7 @@ class Report:
         """Return one rollout. Raises NotFoundError."""
         with self._database.reading() as stores:
             rollout, channels = self._find(stores, app, rollout_id)
-            return self._read(stores, [rollout], channels).view(rollout)
+            return self._read_one(stores, rollout, channels).view(rollout)
 
     def detail(self, app: str, rollout_id: RolloutId) -> RolloutDetail:
         """Return all that is told of one rollout. Raises NotFoundError, NotRegisteredError."""
@@ -133,7 +134,7 @@ class Report:
     def detail_in(self, stores: Stores, app: str, rollout_id: RolloutId) -> RolloutDetail:
         """Return the same in a transaction of the caller's, without the outcomes."""
         rollout, channels = self._find(stores, app, rollout_id)
-        known = self._read(stores, [rollout], channels)
+        known = self._read_one(stores, rollout, channels)
         channel, recount = known.channel(rollout), known.recounts.get(rollout_id)
         view = known.view(rollout, self._known_before.release(stores, rollout))
         return RolloutDetail(
@@ -234,15 +235,25 @@ class Report:
 
     def _views(self, stores: Stores, rollouts: Sequence[Rollout]) -> list[RolloutView]:
         places = {(rollout.app, rollout.channel) for rollout in rollouts}
-        known = self._read(stores, rollouts, self._book.look(stores, places, self._clock.now()))
+        channels = self._book.look(stores, places, self._clock.now())
+        counts = newest_counts(stores, [rollout.id for rollout in rollouts])
+        known = self._read(stores, rollouts, channels, counts)
         return [known.view(rollout) for rollout in rollouts]
 
+    def _read_one(
+        self, stores: Stores, rollout: Rollout, channels: Mapping[Place, Channel]
+    ) -> _Known:
+        return self._read(stores, [rollout], channels, stores.crashes.counts_of([rollout.id]))
+
     def _read(
-        self, stores: Stores, rollouts: Sequence[Rollout], channels: Mapping[Place, Channel]
+        self,
+        stores: Stores,
+        rollouts: Sequence[Rollout],
+        channels: Mapping[Place, Channel],
+        counts: Mapping[RolloutId, Sequence[CrashCount]],
     ) -> _Known:
         ids = [rollout.id for rollout in rollouts]
         apps, now = {rollout.app for rollout in rollouts}, self._clock.now()
-        counts = stores.crashes.counts_of(ids)
         named = {(each.app, one.signature) for each in rollouts for one in counts[each.id]}
         return _Known(
             lease=self._lease,
