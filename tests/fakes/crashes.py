@@ -19,6 +19,7 @@ from update_server.service.ports.crashes import (
     CrashCount,
     CrashedInstalls,
     CrashGroup,
+    CrashPlaces,
     CrashTotal,
     Reported,
     Sample,
@@ -211,18 +212,11 @@ class FakeCrashes:
         return worst[offset:][:limit]
 
     def counts_of(
-        self, rollouts: Collection[RolloutId], *, signatures: Collection[str] | None = None
+        self, rollouts: Collection[RolloutId]
     ) -> Mapping[RolloutId, Sequence[CrashCount]]:
         every = [one for app in self._apps() for one in self._named(app)]
         return {
-            rollout: _of_any_version(
-                _counted(
-                    one
-                    for one in every
-                    if one.cell.rollout == rollout
-                    and (signatures is None or one.signature in signatures)
-                )
-            )
+            rollout: _of_any_version(_counted(one for one in every if one.cell.rollout == rollout))
             for rollout in rollouts
         }
 
@@ -246,6 +240,16 @@ class FakeCrashes:
     def places(self, app: str, signature: str) -> Sequence[CrashCount]:
         mine = (one for one in self._named(app) if one.signature == signature)
         return _counted(mine, by_place=True)
+
+    def places_and(self, app: str, signature: str, rollouts: Collection[RolloutId]) -> CrashPlaces:
+        mine = [one for one in self._named(app) if one.signature == signature]
+        return CrashPlaces(
+            places=self.places(app, signature),
+            rollouts={
+                rollout: _counted(one for one in mine if one.cell.rollout == rollout)
+                for rollout in rollouts
+            },
+        )
 
     def crashed(
         self, app: str, *, version: str | None = None, channel: str | None = None

@@ -199,7 +199,7 @@ def told(database: Database) -> dict[str, Any]:
             ],
             "totals": [crashes.totals("demo", [UNTOLD, *SIGNATURES], **one) for one in asked],
             "newest": crashes.newest_of(ROLLOUTS, arms=["candidate"], but=[UNTOLD]),
-            "some of rollouts": crashes.counts_of(ROLLOUTS, signatures=["bb"]),
+            "places and rollouts": crashes.places_and("demo", "bb", ROLLOUTS),
         }
 
 

@@ -153,6 +153,27 @@ class TestCounting:
             "aa": replace(total, installs=2, reports=2, errors=0, counts=2, last_at=NOW)
         }
 
+    def test_places_are_told_with_some_rollouts(self, database: Database) -> None:
+        two = RolloutId("ro_two")
+        note(
+            database,
+            a_report("1"),
+            a_report("2", version="2.0.0", cell=CONTROL),
+            a_report("3", cell=Cell(rollout="ro_three", arm="candidate")),
+            a_report("4", signature="bb"),
+            a_report("5", app="other"),
+        )
+
+        with database.reading() as stores:
+            found = stores.crashes.places_and("demo", "aa", [ROLLOUT, two])
+
+        assert found.places == places(database)
+        assert len(found.places) == 2
+        assert found.rollouts == {
+            ROLLOUT: [a_count(version="2.0.0", arm="control"), a_count()],
+            two: [],
+        }
+
     def test_of_a_rollout_the_newest_signature_may_be_asked_for(self, database: Database) -> None:
         two = RolloutId("ro_two")
         elsewhere = replace(CONTROL, rollout=two)

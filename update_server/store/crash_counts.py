@@ -23,6 +23,7 @@ from update_server.service.ports.crashes import (
     UNTOLD,
     CrashCount,
     CrashedInstalls,
+    CrashPlaces,
     CrashTotal,
     Tally,
 )
@@ -185,15 +186,13 @@ class SqlCrashCounts:
         return text if self._is_sqlite else text.collate("C")
 
     def counts_of(
-        self, rollouts: Collection[RolloutId], *, signatures: Collection[str] | None = None
+        self, rollouts: Collection[RolloutId]
     ) -> Mapping[RolloutId, Sequence[CrashCount]]:
         """Return the counts of those who took part in each of *rollouts*, all versions together."""
         found: dict[RolloutId, list[CrashCount]] = {rollout: [] for rollout in rollouts}
         for some in chunks(found):
-            asked = [_c.facet == ROLLOUT, _c.rollout.in_(some)]
-            if signatures is not None:
-                asked.append(_c.signature.in_(signatures))
-            self._add_versions(found, _of_any_version().where(*asked))
+            theirs = and_(_c.facet == ROLLOUT, _c.rollout.in_(some))
+            self._add_versions(found, _of_any_version().where(theirs))
         return {rollout: sorted(counts, key=_order) for rollout, counts in found.items()}
 
     def newest_of(
@@ -239,8 +238,22 @@ class SqlCrashCounts:
 
     def places(self, app: str, signature: str) -> Sequence[CrashCount]:
         """Return the counts of one group, also by platform and operating system."""
-        return self._found(
-            _c.facet == PLACE, _c.rollout == "", _c.app == app, _c.signature == signature
+        return self.places_and(app, signature, ()).places
+
+    def places_and(self, app: str, signature: str, rollouts: Collection[RolloutId]) -> CrashPlaces:
+        """Return the same, and what those have who took part in each of *rollouts*."""
+        mine = and_(_c.app == app, _c.signature == signature)
+        here = select(crash_counts).where(mine, _c.facet == PLACE, _c.rollout == "")
+        there = select(crash_counts).where(
+            mine, _c.facet == ROLLOUT, _c.rollout.in_(sorted(rollouts))
+        )
+        places: list[CrashCount] = []
+        found: dict[RolloutId, list[CrashCount]] = {rollout: [] for rollout in rollouts}
+        for row in self._connection.execute(here.union_all(there) if rollouts else here):
+            (found[RolloutId(row.rollout)] if row.rollout else places).append(_count(row))
+        return CrashPlaces(
+            places=sorted(places, key=_order),
+            rollouts={rollout: sorted(counts, key=_order) for rollout, counts in found.items()},
         )
 
     def _found(self, *asked: ColumnElement[bool]) -> list[CrashCount]:

@@ -12,7 +12,7 @@ from rollout.versions import render_version
 from update_server.service.access.caller import Caller
 from update_server.service.crashes.novelty import news_of, published_of
 from update_server.service.crashes.released import spellings_of
-from update_server.service.crashes.spread import Spread, spread_of
+from update_server.service.crashes.spread import MOST_ROLLOUTS, Spread, spread_of
 from update_server.service.errors import BadValueError
 from update_server.service.ports import Clock, Database, NotFoundError
 from update_server.service.ports.crashes import (
@@ -136,7 +136,10 @@ class CrashGroups:
             aliases = stores.crashes.aliases(app)
             root = _root(aliases, signature)
             same = tuple(one.signature for one in aliases if one.same_as == root)
-            counts = stores.crashes.places(app, root)
+            newest = stores.rollouts.newest(app, MOST_ROLLOUTS)
+            # One statement for both: a page has room for few.
+            seen_in = stores.crashes.places_and(app, root, [each.id for each in newest])
+            counts = seen_in.places
             about = stores.crashes.groups(app, [root])
             if not counts and not about:
                 stores.apps.get(app)  # where that is what is not there
@@ -156,7 +159,7 @@ class CrashGroups:
                 ),
                 same=same,
                 news=news,
-                spread=spread_of(stores, app, root, counts, published, news),
+                spread=spread_of(stores, app, newest, seen_in, published, news),
                 waivers=tuple(
                     one
                     for one in stores.waivers.of_app(app)

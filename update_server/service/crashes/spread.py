@@ -16,7 +16,7 @@ from typing import Final
 from rollout.model import Arm, Rollout
 from update_server.service.crashes.novelty import Published
 from update_server.service.ports import FunnelCell, Stores
-from update_server.service.ports.crashes import CrashCount
+from update_server.service.ports.crashes import CrashCount, CrashPlaces
 
 MOST_ROLLOUTS: Final = 5
 """Of an app, the newest ones: older ones say nothing about what is offered now."""
@@ -75,32 +75,31 @@ class Spread:
 def spread_of(
     stores: Stores,
     app: str,
-    signature: str,
-    counts: Sequence[CrashCount],
+    newest: Sequence[Rollout],
+    seen: CrashPlaces,
     published: Published,
     news: Mapping[tuple[str, str], bool],
 ) -> Spread:
-    """Return how far *signature*, of which these are the *counts* and *news*, has spread."""
+    """Return how far a crash has spread that was *seen* there, also in the *newest* rollouts."""
     running = stores.telemetry.versions(app)
     by_platform = Counter[tuple[str, str]]()
     for _, platform, version, installs in running:
         by_platform[version, platform] += installs
     return Spread(
-        rollouts=_in_rollouts(stores, app, signature),
-        versions=_on_versions(counts, published, news, running),
+        rollouts=_in_rollouts(stores, newest, seen),
+        versions=_on_versions(seen.places, published, news, running),
         running=by_platform,
     )
 
 
-def _in_rollouts(stores: Stores, app: str, signature: str) -> tuple[InRollout, ...]:
-    newest = stores.rollouts.newest(app, MOST_ROLLOUTS)
-    names = [each.id for each in newest]
-    funnels = stores.telemetry.funnels(names)
-    seen = stores.crashes.counts_of(names, signatures=[signature])
+def _in_rollouts(
+    stores: Stores, newest: Sequence[Rollout], seen: CrashPlaces
+) -> tuple[InRollout, ...]:
+    funnels = stores.telemetry.funnels([each.id for each in newest])
     found = []
     for rollout in newest:
         crashed = Counter[str]()
-        for one in seen[rollout.id]:
+        for one in seen.rollouts[rollout.id]:
             if not one.handled:
                 crashed[one.arm] += one.installs
         there = _by_arm(funnels[rollout.id])

@@ -161,6 +161,14 @@ class CrashTotal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CrashPlaces:
+    """Where a group was seen: by platform and system, and in each of some rollouts."""
+
+    places: Sequence[CrashCount]
+    rollouts: Mapping[RolloutId, Sequence[CrashCount]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CrashedInstalls:
     """Distinct installs with a crashed session or a crash report; ``named``: with a signature."""
 
@@ -297,7 +305,7 @@ class Crashes(Protocol):
     # of those who took part in each of *rollouts*, for every one that is asked for; versions are
     # not told apart, and an install that crashed on two is counted for both: nothing links the two
     def counts_of(
-        self, rollouts: Collection[RolloutId], *, signatures: Collection[str] | None = None
+        self, rollouts: Collection[RolloutId]
     ) -> Mapping[RolloutId, Sequence[CrashCount]]: ...
     # the same of one signature of each rollout: but for those left out, the one that was seen first
     # most lately, of those that installs have which stand in one of *arms*; no counts if none is
@@ -305,6 +313,10 @@ class Crashes(Protocol):
         self, rollouts: Collection[RolloutId], *, arms: Collection[str], but: Collection[str]
     ) -> Mapping[RolloutId, Sequence[CrashCount]]: ...
     def places(self, app: str, signature: str) -> Sequence[CrashCount]: ...  # by platform and os
+    # the same, and by version what those have who took part in each of these rollouts of *app*
+    def places_and(
+        self, app: str, signature: str, rollouts: Collection[RolloutId]
+    ) -> CrashPlaces: ...
     def crashed(
         self, app: str, *, version: str | None = None, channel: str | None = None
     ) -> Sequence[CrashedInstalls]: ...
