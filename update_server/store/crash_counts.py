@@ -269,7 +269,10 @@ class SqlCrashCounts:
                 *_asked(_crashed, app, version, channel)
             )
         )
-        found = [CrashedInstalls(**row) for row in rows.mappings()]
+        found = [
+            CrashedInstalls(version=version, arm=arm, installs=installs, named=named)
+            for version, arm, installs, named in rows
+        ]
         return sorted(found, key=lambda one: (one.version, one.arm))
 
     def tallies(self, rollouts: Collection[RolloutId]) -> Mapping[RolloutId, Sequence[Tally]]:

@@ -86,6 +86,10 @@ def body(services: AdminServices, app: str, signature: str) -> JsonObject:
 
 
 def _summary(value: GroupView) -> JsonObject:
+    return _summed(value, [_count(one) for one in value.counts])
+
+
+def _summed(value: GroupView, counts: list[JsonObject]) -> JsonObject:
     about, total = value.about, value.total
     return {
         "signature": value.signature,
@@ -97,7 +101,7 @@ def _summary(value: GroupView) -> JsonObject:
         "errors": total.errors if total else 0,
         "first_at": _time(total.first_at if total else None),
         "last_at": _time(total.last_at if total else None),
-        "counts": [_count(one) for one in value.counts],
+        "counts": counts,
         "more_counts": total.counts - len(value.counts) if total else 0,
     }
 
@@ -116,10 +120,9 @@ def _crash(value: CrashView) -> JsonObject:
         for one in value.group.counts
     ]
     return {
-        **_summary(value.group),
+        **_summed(value.group, counts),
         "key": about.key if about else None,
         "family": about.family if about else None,
-        "counts": counts,
         "same": list(value.same),
         "stack": [dict(frame) for frame in value.frames],
         "new_on": [
