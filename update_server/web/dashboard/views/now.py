@@ -48,7 +48,7 @@ def blueprint(services: AdminServices, pages: Pages) -> Blueprint:
     return bp
 
 
-def _newest(found: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
+def _newest(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return of when the newest datum is; nothing where none is expected."""
     if not found:
         return {}
