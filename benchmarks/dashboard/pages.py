@@ -122,6 +122,7 @@ def costs(
     """Return what each page costs, of a store that holds a fleet of this *size*."""
     ensure_secrets(database, lambda: b"s" * 32)
     furnish(database, size, folder)
+    # The real store stands where a world has its fake.
     world = World(folder=folder / "signer", database=database, clock=FakeClock(NOW))  # type: ignore[arg-type]
     visitors = Visitors(world)
     for number in range(OPERATORS):
