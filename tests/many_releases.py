@@ -5,9 +5,12 @@ Nobody signed it: it is for how often a database is asked, and how long answers 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from packaging.version import Version
@@ -18,16 +21,36 @@ from rollout.model import Arm, Rollout, RolloutId, RolloutState
 from tests.builders import LADDER, a_policy
 from tests.builders import a_release as a_release_document
 from tests.store import crash_values, values
+from update_server.service.agents.refresh import ensure_secrets
 from update_server.service.ports import Database, Event, Phase, Stores
 from update_server.service.ports.crashes import Cell
 from update_server.service.ports.outbox import Alert, Level, Message
+from update_server.store import SqlDatabase
 
 APP: Final = "demo"
+SIZES: Final = (10, 1_000)
 LIVE: Final = 20
 CHANNELS: Final = ("stable", *(f"beta{number}" for number in range(1, LIVE)))
 PLATFORMS: Final = ("linux-x86_64", "windows-x86_64")
 NEWEST: Final = RolloutId("ro_stable")
 AT: Final = values.NOW.replace(microsecond=0)
+
+
+@contextmanager
+def databases(migrated: Path, folder: Path) -> Iterator[dict[int, SqlDatabase]]:
+    """Make a database in *folder* for each of ``SIZES``, with so many releases."""
+    found = {}
+    for size in SIZES:
+        path = folder / f"releases_{size}.db"
+        shutil.copy(migrated, path)
+        found[size] = SqlDatabase(f"sqlite:///{path}")
+        with found[size].transaction() as stores:
+            stores.apps.add(values.an_app(APP))
+        fill(found[size], size)
+        ensure_secrets(found[size], lambda: b"s" * 32)
+    yield found
+    for database in found.values():
+        database.close()
 
 
 def fill(database: Database, releases: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,12 +12,10 @@ from flask.testing import FlaskClient
 from tests.admin_world import World
 from tests.dashboard.records.test_limits import VERA
 from tests.fakes import FakeClock
-from tests.many_releases import APP, AT, NEWEST, fill
+from tests.many_releases import APP, AT, NEWEST, databases
 from tests.statements import statements
 from tests.store.conftest import migrated_sqlite
 from tests.store.crash_values import a_group, a_report, a_sample
-from tests.store.values import an_app
-from update_server.service.agents.refresh import ensure_secrets
 from update_server.service.ports import Stores
 from update_server.service.ports.arrivals import Arrived
 from update_server.service.ports.crashes import Cell
@@ -28,7 +25,6 @@ from update_server.web.dashboard.door import Door
 
 __all__ = ["migrated_sqlite"]
 
-SIZES = (10, 1_000)
 MOST_BYTES = 50_000
 WORST = f"{1:016x}"
 
@@ -65,21 +61,12 @@ def filled(
     migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[int, SqlDatabase]]:
     """A database of each size."""
-    databases = {}
-    for size in SIZES:
-        path = tmp_path_factory.mktemp(f"crashes_{size}") / "serinus.db"
-        shutil.copy(migrated_sqlite, path)
-        databases[size] = SqlDatabase(f"sqlite:///{path}")
-        with databases[size].transaction() as stores:
-            stores.apps.add(an_app(APP))
-        fill(databases[size], size)
-        ensure_secrets(databases[size], lambda: b"s" * 32)
-        with databases[size].transaction() as stores:
-            crash(stores, size)
-            arrive(stores)
-    yield databases
-    for database in databases.values():
-        database.close()
+    with databases(migrated_sqlite, tmp_path_factory.mktemp("releases")) as found:
+        for size, database in found.items():
+            with database.transaction() as stores:
+                crash(stores, size)
+                arrive(stores)
+        yield found
 
 
 @pytest.fixture

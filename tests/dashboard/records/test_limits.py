@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +14,11 @@ from rollout.model import RolloutId
 from tests.admin_world import World
 from tests.dashboard.visitors import ORIGIN
 from tests.fakes import FakeClock
-from tests.many_releases import APP, AT, fill, live_on
+from tests.many_releases import APP, AT, databases, live_on
 from tests.service.clinic import Clinic
 from tests.statements import statements
 from tests.store.conftest import migrated_sqlite
-from tests.store.values import an_app
 from update_server.service.access.caller import Caller
-from update_server.service.agents.refresh import ensure_secrets
 from update_server.service.ports import Role, Stores
 from update_server.store import SqlDatabase
 from update_server.web.admin.app import create_app
@@ -29,7 +26,6 @@ from update_server.web.dashboard.door import Door, Visitor
 
 __all__ = ["migrated_sqlite"]
 
-SIZES = (10, 1_000)
 MOST_BYTES = 50_000
 JUDGED = RolloutId("ro_judged")
 VERA = Visitor(
@@ -84,20 +80,11 @@ def filled(
     migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory, paused_once: Clinic
 ) -> Iterator[dict[int, SqlDatabase]]:
     """A database of each size."""
-    databases = {}
-    for size in SIZES:
-        path = tmp_path_factory.mktemp(f"releases_{size}") / "serinus.db"
-        shutil.copy(migrated_sqlite, path)
-        databases[size] = SqlDatabase(f"sqlite:///{path}")
-        with databases[size].transaction() as stores:
-            stores.apps.add(an_app(APP))
-        fill(databases[size], size)
-        ensure_secrets(databases[size], lambda: b"s" * 32)
-        with databases[size].transaction() as stores:
-            judge(stores, paused_once)
-    yield databases
-    for database in databases.values():
-        database.close()
+    with databases(migrated_sqlite, tmp_path_factory.mktemp("releases")) as found:
+        for database in found.values():
+            with database.transaction() as stores:
+                judge(stores, paused_once)
+        yield found
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,9 @@ import pytest
 
 from tests.admin_world import World
 from tests.fakes import FakeClock
-from tests.many_releases import APP, AT, LIVE, NEWEST, fill
+from tests.many_releases import APP, AT, LIVE, NEWEST, databases
 from tests.statements import statements
 from tests.store.conftest import migrated_sqlite
-from tests.store.values import an_app
-from update_server.service.agents.refresh import ensure_secrets
 from update_server.store import SqlDatabase
 from update_server.web.admin import (
     audit,
@@ -32,7 +29,6 @@ from update_server.web.admin.services import AdminServices
 
 __all__ = ["migrated_sqlite"]
 
-SIZES = (10, 1_000)
 PAGE = Part(limit=50)
 
 
@@ -66,18 +62,8 @@ def filled(
     migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[int, SqlDatabase]]:
     """A database of each size."""
-    databases = {}
-    for size in SIZES:
-        path = tmp_path_factory.mktemp(f"releases_{size}") / "serinus.db"
-        shutil.copy(migrated_sqlite, path)
-        databases[size] = SqlDatabase(f"sqlite:///{path}")
-        with databases[size].transaction() as stores:
-            stores.apps.add(an_app(APP))
-        fill(databases[size], size)
-        ensure_secrets(databases[size], lambda: b"s" * 32)
-    yield databases
-    for database in databases.values():
-        database.close()
+    with databases(migrated_sqlite, tmp_path_factory.mktemp("releases")) as found:
+        yield found
 
 
 def services_over(database: SqlDatabase, folder: Path) -> AdminServices:
